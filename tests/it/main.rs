@@ -1,0 +1,1 @@
+//! Whole-program tests: the real binary on loopback.

@@ -7,3 +7,5 @@ pub mod model;
 pub mod platform;
 
 pub mod executor;
+
+pub mod cli;

@@ -9,3 +9,6 @@ pub mod platform;
 pub mod executor;
 
 pub mod cli;
+
+#[cfg(test)]
+mod golden;

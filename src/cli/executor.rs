@@ -15,32 +15,32 @@ use crate::executor::remote::{ServeOptions, serve};
 
 /// Run the privileged part: containers for the master, asked for over a Unix socket
 #[derive(Debug, Args)]
-pub struct ExecutorArgs {
+pub(super) struct ExecutorArgs {
     /// Where workspaces and container roots live
     #[arg(long, default_value = "/var/lib/danube-executor")]
-    pub root: PathBuf,
+    pub(super) root: PathBuf,
     /// Where sockets and runtime state live
     #[arg(long, default_value = "/run/danube/main")]
-    pub run_dir: PathBuf,
+    pub(super) run_dir: PathBuf,
     /// Eight hex digits that all global names of this executor carry
     #[arg(long, default_value = "00000000")]
-    pub instance: String,
+    pub(super) instance: String,
     /// The user of the master, the only one but root who may call
     #[arg(long)]
-    pub master_uid: u32,
+    pub(super) master_uid: u32,
     /// Offer the pseudo-image "host": the machine's own /usr, read-only
     #[arg(long)]
-    pub host_image: bool,
+    pub(super) host_image: bool,
     /// End this many seconds after the last client went, when no step lives
     #[arg(long)]
-    pub linger: Option<u64>,
+    pub(super) linger: Option<u64>,
     /// The shim's program
     #[arg(long)]
-    pub shim: Option<PathBuf>,
+    pub(super) shim: Option<PathBuf>,
 }
 
 /// Serves until it is no longer needed.
-pub fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     if !rustix::process::geteuid().is_root() {
         bail!("danube executor needs root: it makes namespaces, cgroups and mounts");
     }

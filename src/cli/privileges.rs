@@ -18,17 +18,17 @@ const RUN: &str = "/run/danube";
 
 /// Who the master becomes.
 #[derive(Debug)]
-pub struct Identity {
+pub(super) struct Identity {
     /// Its uid.
-    pub uid: u32,
+    pub(super) uid: u32,
     /// Its gid.
-    pub gid: u32,
+    pub(super) gid: u32,
     /// Keeps a leased uid for the life of the process.
     _lease: Option<File>,
 }
 
 /// Chooses: `--user`, the service user, the sudo user, a free uid.
-pub fn identity(user: Option<&str>) -> anyhow::Result<Identity> {
+pub(super) fn identity(user: Option<&str>) -> anyhow::Result<Identity> {
     if let Some(name) = user {
         let (uid, gid) = account(name)?.ok_or_else(|| anyhow!("there is no user '{name}' on this machine"))?;
         return Ok(Identity { uid, gid, _lease: None });
@@ -67,7 +67,7 @@ fn free_uid() -> anyhow::Result<Identity> {
 }
 
 /// The eight hex digits of a data directory, made once.
-pub fn instance(data: &Path, ids: &dyn crate::platform::Ids) -> anyhow::Result<String> {
+pub(super) fn instance(data: &Path, ids: &dyn crate::platform::Ids) -> anyhow::Result<String> {
     let path = data.join("instance");
     if let Ok(text) = fs::read_to_string(&path) {
         let text = text.trim();
@@ -86,24 +86,24 @@ pub fn instance(data: &Path, ids: &dyn crate::platform::Ids) -> anyhow::Result<S
 
 /// How an executor is started by hand.
 #[derive(Debug)]
-pub struct Launch<'a> {
+pub(super) struct Launch<'a> {
     /// Its directory on disk.
-    pub root: &'a Path,
+    pub(super) root: &'a Path,
     /// Its instance.
-    pub instance: &'a str,
+    pub(super) instance: &'a str,
     /// The master it serves.
-    pub master_uid: u32,
+    pub(super) master_uid: u32,
     /// The pseudo-image `host` is offered.
-    pub host_image: bool,
+    pub(super) host_image: bool,
 }
 
 /// The runtime directory of an instance.
-pub fn run_dir(instance: &str) -> PathBuf {
+pub(super) fn run_dir(instance: &str) -> PathBuf {
     Path::new(RUN).join(instance)
 }
 
 /// Starts the executor unless it runs; gives its socket.
-pub fn start_executor(launch: &Launch<'_>) -> anyhow::Result<PathBuf> {
+pub(super) fn start_executor(launch: &Launch<'_>) -> anyhow::Result<PathBuf> {
     let run = run_dir(launch.instance);
     let socket = run.join("executor.sock");
     if UnixStream::connect(&socket).is_ok() {
@@ -157,7 +157,7 @@ fn wait_for_socket(socket: &Path, child: &mut Child, log: &Path) -> anyhow::Resu
 }
 
 /// The shim beside this program, in the package's place, or where DANUBE_SHIM says.
-pub fn find_shim() -> anyhow::Result<PathBuf> {
+pub(super) fn find_shim() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("DANUBE_SHIM") {
         return Ok(path.into());
     }
@@ -173,7 +173,7 @@ pub fn find_shim() -> anyhow::Result<PathBuf> {
 }
 
 /// Gives a tree of ours to the master's user; links are not followed.
-pub fn give(path: &Path, to: &Identity) -> anyhow::Result<()> {
+pub(super) fn give(path: &Path, to: &Identity) -> anyhow::Result<()> {
     lchown(path, Some(to.uid), Some(to.gid)).with_context(|| format!("cannot give {} away", path.display()))?;
     if fs::symlink_metadata(path)?.is_dir() {
         for entry in fs::read_dir(path)? {
@@ -185,14 +185,15 @@ pub fn give(path: &Path, to: &Identity) -> anyhow::Result<()> {
 
 /// Becomes the master's user for good. Must come before any thread is started: each thread has
 /// rights of its own, and later ones inherit these.
-pub fn drop_to(identity: &Identity) -> anyhow::Result<()> {
+pub(super) fn drop_to(identity: &Identity) -> anyhow::Result<()> {
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     let dropped = rustix::thread::set_thread_groups(&[])
         .and_then(|()| rustix::thread::set_thread_res_gid(gid, gid, gid))
         .and_then(|()| rustix::thread::set_thread_res_uid(uid, uid, uid))
         .and_then(|()| rustix::thread::set_no_new_privs(true));
     dropped.map_err(|e| anyhow!("cannot become uid {}: {e}", identity.uid))?;
-    if rustix::process::geteuid().is_root() || rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).is_ok()
+    if rustix::process::geteuid().is_root()
+        || rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).is_ok()
     {
         bail!("the rights of root could not be given up");
     }

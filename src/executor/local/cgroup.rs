@@ -40,9 +40,10 @@ impl Cgroups {
     fn has(&self, controller: &str) -> bool {
         match fs::read_to_string(Path::new(ROOT).join("cgroup.controllers")) {
             Ok(all) => all.split_whitespace().any(|c| c == controller),
-            Err(_) => self.hierarchies.iter().any(|h| {
-                h.file_name().is_some_and(|n| n.to_string_lossy().split(',').any(|c| c == controller))
-            }),
+            Err(_) => self
+                .hierarchies
+                .iter()
+                .any(|h| h.file_name().is_some_and(|n| n.to_string_lossy().split(',').any(|c| c == controller))),
         }
     }
 

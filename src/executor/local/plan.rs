@@ -159,9 +159,7 @@ impl ContainerPlan {
             if !bind.exec {
                 options.push("noexec");
             }
-            mounts.push(
-                json!({ "destination": bind.to, "type": "bind", "source": bind.from, "options": options }),
-            );
+            mounts.push(json!({ "destination": bind.to, "type": "bind", "source": bind.from, "options": options }));
         }
         mounts
     }
@@ -200,7 +198,7 @@ mod tests {
     #[test]
     fn a_step_is_made_as_agreed() {
         let text = serde_json::to_string_pretty(&plan(StepKind::Step).to_oci()).unwrap();
-        assert_eq!(text.trim(), include_str!("plan_step.golden.json").trim());
+        crate::golden::check("src/executor/local/plan_step.golden.json", &text);
     }
 
     #[test]

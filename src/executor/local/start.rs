@@ -109,12 +109,8 @@ fn make_all(path: &Path, mode: u32) -> io::Result<()> {
 
 fn hold(root: &Path) -> Result<Held, StartError> {
     let path = root.join("executor.lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|e| failed("open", &path, e))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(|e| failed("open", &path, e))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Held(file)),
         Err(_) => Err(StartError::Running(root.to_owned())),

@@ -319,7 +319,10 @@ fn sealed(bytes: &[u8]) -> std::io::Result<File> {
     let fd = rustix::fs::memfd_create("step", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(fd);
     file.write_all(bytes)?;
-    rustix::fs::fcntl_add_seals(file.as_fd(), SealFlags::SEAL | SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK)?;
+    rustix::fs::fcntl_add_seals(
+        file.as_fd(),
+        SealFlags::SEAL | SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK,
+    )?;
     std::io::Seek::rewind(&mut file)?;
     Ok(file)
 }

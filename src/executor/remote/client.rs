@@ -14,9 +14,7 @@ use tokio::sync::oneshot;
 
 use super::protocol::{Answer, Reply, Request, VERSION, Verb};
 use super::wire;
-use crate::executor::{
-    Executor, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState,
-};
+use crate::executor::{Executor, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
 use crate::model::{JobId, Secret};
 
 type Waiting = Mutex<HashMap<u64, oneshot::Sender<Result<Answer, ExecutorError>>>>;

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ARCH := $(shell uname -m)
 VENV := $(TARGET)/venv
-SHIM := $(TARGET)/shim/danube-shim
+SHIM := $(TARGET)/static/danube-shim
 DANUBE := $(TARGET)/debug/danube
 
 # What the distribution gives: the runtime of containers, a C toolchain, and what the demo's program
@@ -44,7 +44,7 @@ shim: setup
 	  triple=$(ARCH)-unknown-linux-gnu
 	  RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile shim -p danube-shim --bin danube-shim --target $$triple
 	fi
-	mkdir -p $(TARGET)/shim
+	mkdir -p $(TARGET)/static
 	install -m 0755 $(TARGET)/$$triple/shim/danube-shim $(SHIM)
 
 build: setup shim

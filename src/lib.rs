@@ -7,3 +7,8 @@ pub mod model;
 pub mod platform;
 
 pub mod executor;
+
+pub mod cli;
+
+#[cfg(test)]
+mod golden;

@@ -16,3 +16,4 @@ pub mod redact;
 pub mod start;
 #[expect(unsafe_code, reason = "the one file that calls the C library")]
 pub mod sys;
+pub mod transfer;

@@ -1,5 +1,7 @@
 //! A tiny container: the machine's /usr read-only in a user namespace of its own.
 
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a harness of tests")]
+
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -18,14 +20,14 @@ const UID_BASE: u32 = 1_000_000;
 const MEMORY: u64 = 64 << 20;
 
 /// One step in a directory of its own, removed with everything that runs in it.
-pub struct Step {
-    pub start: StepStart,
+pub(crate) struct Step {
+    pub(crate) start: StepStart,
     dir: TempDir,
 }
 
 impl Step {
     /// A step that runs a shell script; `None` where containers cannot be started.
-    pub fn new(script: &str) -> Option<Self> {
+    pub(crate) fn new(script: &str) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         if danube_shim::sys::effective_uid() != 0 || !Path::new(CRUN).exists() {
             eprintln!("skipped: needs root and {CRUN}");
@@ -62,16 +64,16 @@ impl Step {
         Some(Self { start, dir })
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn workspace(&self) -> PathBuf {
+    pub(crate) fn workspace(&self) -> PathBuf {
         self.dir().join("workspace")
     }
 
     /// Starts the supervisor with its three descriptors.
-    pub fn spawn(&self) -> Child {
+    pub(crate) fn spawn(&self) -> Child {
         let frame = self.dir().join("frame");
         fs::write(&frame, frame::encode(&self.start).unwrap()).unwrap();
         fs::set_permissions(&frame, Permissions::from_mode(0o600)).unwrap();
@@ -85,20 +87,20 @@ impl Step {
     }
 
     /// Runs the step to its end.
-    pub fn run(&self) -> Exit {
+    pub(crate) fn run(&self) -> Exit {
         assert_eq!(self.spawn().wait().unwrap().code(), Some(0));
         self.exit()
     }
 
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         Records::open(self.dir()).unwrap().exit().unwrap().unwrap()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir().join("log")).unwrap_or_default()
     }
 
-    pub fn wait_for_log(&self, text: &str) {
+    pub(crate) fn wait_for_log(&self, text: &str) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !self.log().contains(text) {
             assert!(Instant::now() < deadline, "no {text:?} in {:?}", self.log());
@@ -107,7 +109,7 @@ impl Step {
     }
 
     /// Runs `crun VERB ID REST…`.
-    pub fn crun(&self, arguments: &[&str]) {
+    pub(crate) fn crun(&self, arguments: &[&str]) {
         let (verb, rest) = arguments.split_first().unwrap();
         let mut crun = Command::new("unshare");
         crun.args(["-m", "--propagation", "slave", "sh", "-c"]);
@@ -193,7 +195,7 @@ fn config(init: &Path, workspace: &Path, id: &str) -> serde_json::Value {
 }
 
 /// Everything that lies in files below a directory, mounts and named files apart.
-pub fn all_bytes_below(dir: &Path, except: &[&str]) -> Vec<u8> {
+pub(crate) fn all_bytes_below(dir: &Path, except: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {

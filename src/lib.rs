@@ -1,1 +1,3 @@
 //! Danube.
+
+pub mod artifacts;

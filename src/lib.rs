@@ -1,3 +1,8 @@
 //! Danube.
 
 pub mod artifacts;
+pub mod provenance;
+pub mod cli {
+    //! One file per subcommand.
+    pub mod verify;
+}

@@ -259,7 +259,10 @@ fn serialise(predicate_type: &str, subject: Vec<Resource>, predicate: impl Seria
         predicate_type,
         predicate,
     };
-    serde_json::to_vec(&statement).expect("maps with text keys always have a JSON form")
+    // By way of a value, whose maps are sorted: one statement has one spelling.
+    let value =
+        serde_json::to_value(&statement).expect("maps with text keys always have a JSON form");
+    value.to_string().into_bytes()
 }
 
 #[cfg(test)]
@@ -297,6 +300,20 @@ mod tests {
         other.images.reverse();
         other.secret_names.reverse();
         assert_eq!(provenance(&other), provenance(&example()));
+    }
+
+    #[test]
+    fn keys_are_sorted_so_that_a_statement_has_one_spelling() {
+        let text = String::from_utf8(provenance(&example())).unwrap();
+        let keys = [
+            "\"_type\"",
+            "\"predicate\"",
+            "\"predicateType\"",
+            "\"subject\"",
+        ];
+        let places: Vec<_> = keys.iter().map(|key| text.find(key).unwrap()).collect();
+        assert!(places.is_sorted(), "{text}");
+        assert!(text.contains(r#"{"commit":"aaaa"#), "{text}");
     }
 
     #[test]

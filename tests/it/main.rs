@@ -1,1 +1,3 @@
 //! Whole-program tests: the real binary on loopback.
+
+mod provenance;

@@ -73,10 +73,7 @@ mod tests {
     #[test]
     fn bytes_and_reader_give_what_sha256sum_gives() {
         assert_eq!(Digest::of(b"abc").to_string(), OF_ABC);
-        assert_eq!(
-            Digest::of_reader(&mut &b"abc"[..]).unwrap().to_string(),
-            OF_ABC
-        );
+        assert_eq!(Digest::of_reader(&mut &b"abc"[..]).unwrap().to_string(), OF_ABC);
     }
 
     #[test]

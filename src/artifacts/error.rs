@@ -68,14 +68,9 @@ pub enum Error {
 /// Maps a system error while doing `action` on `path`; a full disk is told apart.
 pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::NoSpace {
-            dir: path.parent().unwrap_or(path).to_owned(),
-            source,
-        },
-        _ => Error::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::NoSpace { dir: path.parent().unwrap_or(path).to_owned(), source }
+        }
+        _ => Error::Io { action, path: path.to_owned(), source },
     }
 }

@@ -22,31 +22,18 @@ pub struct OnDisk {
 /// Opens the bytes `range` (end exclusive) of an artifact in a job's directory.
 pub fn open_range(dir: &Path, digest: &Digest, range: Range<u64>) -> Result<io::Take<File>, Error> {
     let path = dir.join(digest.to_string());
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(&path)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::NotFound {
-                digest: *digest,
-                dir: dir.to_owned(),
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(&path).map_err(
+            |error| match error.kind() {
+                io::ErrorKind::NotFound => Error::NotFound { digest: *digest, dir: dir.to_owned() },
+                _ => io_error("open", &path)(error),
             },
-            _ => io_error("open", &path)(error),
-        })?;
-    let size = file
-        .metadata()
-        .map_err(io_error("read the size of", &path))?
-        .len();
+        )?;
+    let size = file.metadata().map_err(io_error("read the size of", &path))?.len();
     if range.start > range.end || range.end > size {
-        return Err(Error::OutOfRange {
-            digest: *digest,
-            start: range.start,
-            end: range.end,
-            size,
-        });
+        return Err(Error::OutOfRange { digest: *digest, start: range.start, end: range.end, size });
     }
-    file.seek(SeekFrom::Start(range.start))
-        .map_err(io_error("seek in", &path))?;
+    file.seek(SeekFrom::Start(range.start)).map_err(io_error("seek in", &path))?;
     Ok(file.take(range.end - range.start))
 }
 
@@ -54,18 +41,11 @@ pub fn open_range(dir: &Path, digest: &Digest, range: Range<u64>) -> Result<io::
 pub fn list(dir: &Path) -> Result<Vec<OnDisk>, Error> {
     let mut found = Vec::new();
     for entry in entries(dir)? {
-        let Some(sha256) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let Some(sha256) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         match entry.metadata() {
-            Ok(metadata) if metadata.is_file() => found.push(OnDisk {
-                sha256,
-                size: metadata.len(),
-            }),
+            Ok(metadata) if metadata.is_file() => found.push(OnDisk { sha256, size: metadata.len() }),
             Ok(_) => {}
             // Removed since the directory was read.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -98,12 +78,7 @@ pub fn remove_all(dir: &Path) -> Result<(), Error> {
 pub fn sweep(dir: &Path) -> Result<usize, Error> {
     let mut removed = 0;
     for entry in entries(dir)? {
-        if entry
-            .file_name()
-            .to_str()
-            .is_some_and(|name| name.starts_with(INCOMING))
-            && remove_file(&entry.path())?
-        {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(INCOMING)) && remove_file(&entry.path())? {
             removed += 1;
         }
     }
@@ -120,9 +95,7 @@ fn remove_file(path: &Path) -> Result<bool, Error> {
 
 fn entries(dir: &Path) -> Result<Vec<fs::DirEntry>, Error> {
     match fs::read_dir(dir) {
-        Ok(entries) => entries
-            .collect::<io::Result<_>>()
-            .map_err(io_error("list", dir)),
+        Ok(entries) => entries.collect::<io::Result<_>>().map_err(io_error("list", dir)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(io_error("list", dir)(error)),
     }
@@ -136,17 +109,12 @@ mod tests {
     fn store(dir: &Path, bytes: &[u8]) -> Digest {
         let mut writer = begin(dir, 1 << 20).unwrap();
         writer.write(bytes).unwrap();
-        writer
-            .commit(Name::parse("a").unwrap(), Kind::File)
-            .unwrap()
-            .sha256
+        writer.commit(Name::parse("a").unwrap(), Kind::File).unwrap().sha256
     }
 
     fn read(dir: &Path, digest: &Digest, range: Range<u64>) -> Result<String, Error> {
         let mut text = String::new();
-        open_range(dir, digest, range)?
-            .read_to_string(&mut text)
-            .unwrap();
+        open_range(dir, digest, range)?.read_to_string(&mut text).unwrap();
         Ok(text)
     }
 
@@ -165,10 +133,7 @@ mod tests {
         let digest = store(dir.path(), b"0123456789");
         #[expect(clippy::reversed_empty_ranges, reason = "a hostile range")]
         for range in [0..11, 11..12, 5..4, u64::MAX..u64::MAX] {
-            assert!(matches!(
-                read(dir.path(), &digest, range),
-                Err(Error::OutOfRange { size: 10, .. })
-            ));
+            assert!(matches!(read(dir.path(), &digest, range), Err(Error::OutOfRange { size: 10, .. })));
         }
     }
 
@@ -177,10 +142,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let digest = Digest::of(b"x");
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join(digest.to_string())).unwrap();
-        assert!(matches!(
-            read(dir.path(), &digest, 0..1),
-            Err(Error::Io { .. })
-        ));
+        assert!(matches!(read(dir.path(), &digest, 0..1), Err(Error::Io { .. })));
         assert_eq!(list(dir.path()).unwrap(), []);
     }
 
@@ -202,10 +164,7 @@ mod tests {
         let digest = store(dir.path(), b"a");
         assert!(remove(dir.path(), &digest).unwrap());
         assert!(!remove(dir.path(), &digest).unwrap());
-        assert!(matches!(
-            read(dir.path(), &digest, 0..1),
-            Err(Error::NotFound { .. })
-        ));
+        assert!(matches!(read(dir.path(), &digest, 0..1), Err(Error::NotFound { .. })));
     }
 
     #[test]
@@ -226,13 +185,7 @@ mod tests {
         std::mem::forget(begin(dir.path(), 10).unwrap());
         assert_eq!(sweep(dir.path()).unwrap(), 1);
         assert_eq!(sweep(dir.path()).unwrap(), 0);
-        assert_eq!(
-            list(dir.path()).unwrap(),
-            [OnDisk {
-                sha256: kept,
-                size: 1
-            }]
-        );
+        assert_eq!(list(dir.path()).unwrap(), [OnDisk { sha256: kept, size: 1 }]);
         assert_eq!(sweep(&dir.path().join("none")).unwrap(), 0);
     }
 }

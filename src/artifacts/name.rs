@@ -14,10 +14,7 @@ impl Name {
     pub fn parse(name: &str) -> Result<Self, Error> {
         match objection(name) {
             None => Ok(Self(name.to_owned())),
-            Some(why) => Err(Error::BadName {
-                name: name.chars().take(LONGEST).collect(),
-                why,
-            }),
+            Some(why) => Err(Error::BadName { name: name.chars().take(LONGEST).collect(), why }),
         }
     }
 
@@ -66,13 +63,7 @@ mod tests {
 
     #[test]
     fn ordinary_names_are_taken_as_they_are() {
-        for name in [
-            "a",
-            "app-1.0.tar.gz",
-            "coverage report",
-            "Größe.txt",
-            &"ü".repeat(100),
-        ] {
+        for name in ["a", "app-1.0.tar.gz", "coverage report", "Größe.txt", &"ü".repeat(100)] {
             assert_eq!(Name::parse(name).unwrap().as_str(), name);
         }
     }

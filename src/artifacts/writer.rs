@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::io_error;
 use super::{Digest, Error, Name};
+use crate::platform::atomic;
 
 /// Marks a file that is still being written; a digest never begins like this.
 pub(super) const INCOMING: &str = "incoming-";
@@ -67,15 +68,7 @@ enum State {
 pub fn begin(dir: &Path, limit: u64) -> Result<Writer, Error> {
     make_dir(dir)?;
     let (temp, file) = create_temp(dir)?;
-    Ok(Writer {
-        dir: dir.to_owned(),
-        temp,
-        file,
-        hasher: Sha256::new(),
-        size: 0,
-        limit,
-        state: State::Open,
-    })
+    Ok(Writer { dir: dir.to_owned(), temp, file, hasher: Sha256::new(), size: 0, limit, state: State::Open })
 }
 
 impl Writer {
@@ -90,9 +83,7 @@ impl Writer {
         if size > self.limit {
             return Err(Error::TooLarge { limit: self.limit });
         }
-        self.file
-            .write_all(bytes)
-            .map_err(io_error("write to", &self.temp))?;
+        self.file.write_all(bytes).map_err(io_error("write to", &self.temp))?;
         self.hasher.update(bytes);
         self.size = size;
         self.state = State::Open;
@@ -109,11 +100,7 @@ impl Writer {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
                     self.state = State::Failed;
-                    return Err(Error::Io {
-                        action: "receive the bytes of",
-                        path: self.temp.clone(),
-                        source,
-                    });
+                    return Err(Error::Io { action: "receive the bytes of", path: self.temp.clone(), source });
                 }
             }
         }
@@ -127,16 +114,10 @@ impl Writer {
         self.file.sync_all().map_err(io_error("sync", &self.temp))?;
         let sha256 = Digest::finish(self.hasher.clone());
         // The same bytes may be there already under another name: replacing them changes nothing.
-        fs::rename(&self.temp, self.dir.join(sha256.to_string()))
-            .map_err(io_error("rename", &self.temp))?;
+        fs::rename(&self.temp, self.dir.join(sha256.to_string())).map_err(io_error("rename", &self.temp))?;
         self.state = State::Committed;
         sync_dir(&self.dir)?;
-        Ok(Stored {
-            name,
-            sha256,
-            size: self.size,
-            kind,
-        })
+        Ok(Stored { name, sha256, size: self.size, kind })
     }
 }
 
@@ -153,16 +134,8 @@ fn make_dir(dir: &Path) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(io_error("create", dir))?;
-    dir.ancestors()
-        .skip(1)
-        .take(2)
-        .filter(|above| above.is_dir())
-        .try_for_each(sync_dir)
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error("create", dir))?;
+    dir.ancestors().skip(1).take(2).filter(|above| above.is_dir()).try_for_each(sync_dir)
 }
 
 fn create_temp(dir: &Path) -> Result<(PathBuf, File), Error> {
@@ -170,12 +143,7 @@ fn create_temp(dir: &Path) -> Result<(PathBuf, File), Error> {
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = dir.join(format!("{INCOMING}{}-{number}", std::process::id()));
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-        {
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => return Ok((path, file)),
             // Left by a killed process that had our process id.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -185,9 +153,7 @@ fn create_temp(dir: &Path) -> Result<(PathBuf, File), Error> {
 }
 
 pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
-    File::open(dir)
-        .and_then(|open| open.sync_all())
-        .map_err(io_error("sync", dir))
+    atomic::sync_dir(dir).map_err(io_error("sync", dir))
 }
 
 #[cfg(test)]

@@ -44,16 +44,8 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs, now: Timestamp, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let (text, code) = match check(args, now) {
         Ok((file, report)) => {
-            let code = if report.accepted() {
-                WELL
-            } else {
-                VERIFICATION_FAILED
-            };
-            let text = if args.json {
-                as_json(args, &file, &report)
-            } else {
-                as_text(args, &report)
-            };
+            let code = if report.accepted() { WELL } else { VERIFICATION_FAILED };
+            let text = if args.json { as_json(args, &file, &report) } else { as_text(args, &report) };
             (text, code)
         }
         Err(error) => {
@@ -61,14 +53,7 @@ pub fn run(args: &VerifyArgs, now: Timestamp, out: &mut dyn Write, err: &mut dyn
             // A closed standard error changes nothing about the answer.
             let _ = writeln!(err, "danube verify: could not check: {message}");
             let text = json!({ "verdict": "could not check", "error": message, "checks": [] });
-            (
-                if args.json {
-                    format!("{text}\n")
-                } else {
-                    String::new()
-                },
-                COULD_NOT_CHECK,
-            )
+            (if args.json { format!("{text}\n") } else { String::new() }, COULD_NOT_CHECK)
         }
     };
     // Who saw no verdict must not read success from the exit code.
@@ -82,13 +67,7 @@ fn check(args: &VerifyArgs, now: Timestamp) -> anyhow::Result<(Digest, Report)> 
     let key = provenance::load_public(&args.key)?;
     let envelope = read_attestation(&args.attestation)?;
     let file = digest(&args.file)?;
-    let expected = Expected {
-        key: &key,
-        file,
-        source: args.source.as_ref(),
-        builder: args.builder.as_deref(),
-        now,
-    };
+    let expected = Expected { key: &key, file, source: args.source.as_ref(), builder: args.builder.as_deref(), now };
     Ok((file, provenance::verify(&envelope, &expected)))
 }
 
@@ -96,9 +75,7 @@ fn read_attestation(path: &Path) -> anyhow::Result<Vec<u8>> {
     let tried = || format!("reading the attestation {}", path.display());
     let mut bytes = Vec::new();
     // One byte over the limit is enough for the refusal.
-    File::open(path)
-        .and_then(|file| file.take(MAX_ENVELOPE as u64 + 1).read_to_end(&mut bytes))
-        .with_context(tried)?;
+    File::open(path).and_then(|file| file.take(MAX_ENVELOPE as u64 + 1).read_to_end(&mut bytes)).with_context(tried)?;
     Ok(bytes)
 }
 
@@ -106,10 +83,7 @@ fn digest(path: &Path) -> anyhow::Result<Digest> {
     let tried = || format!("reading the file {}", path.display());
     let file = File::open(path).with_context(tried)?;
     if file.metadata().with_context(tried)?.is_dir() {
-        bail!(
-            "{} is a directory: give the .tar that the server handed out for it",
-            path.display()
-        );
+        bail!("{} is a directory: give the .tar that the server handed out for it", path.display());
     }
     Digest::of_reader(&mut BufReader::new(file)).with_context(tried)
 }
@@ -122,8 +96,7 @@ fn as_text(args: &VerifyArgs, report: &Report) -> String {
             Outcome::Failed(refusal) => ('✗', refusal.to_string()),
             Outcome::NotChecked(why) => ('–', why.clone()),
         };
-        writeln!(text, "{sign} {:<15} {}", check.name(), visible(&detail))
-            .expect("a string takes any text");
+        writeln!(text, "{sign} {:<15} {}", check.name(), visible(&detail)).expect("a string takes any text");
     }
     let file = visible(&args.file.display().to_string());
     let verdict = match (report.refusal(), unchecked(report)) {
@@ -150,11 +123,7 @@ fn as_json(args: &VerifyArgs, file: &Digest, report: &Report) -> String {
             json!({ "name": check.name(), "result": result, "detail": detail })
         })
         .collect();
-    let verdict = if report.accepted() {
-        "verified"
-    } else {
-        "not verified"
-    };
+    let verdict = if report.accepted() { "verified" } else { "not verified" };
     let result = json!({
         "verdict": verdict,
         "file": args.file.display().to_string(),
@@ -165,11 +134,7 @@ fn as_json(args: &VerifyArgs, file: &Digest, report: &Report) -> String {
 }
 
 fn unchecked(report: &Report) -> usize {
-    report
-        .answers()
-        .iter()
-        .filter(|(_, outcome)| matches!(outcome, Outcome::NotChecked(_)))
-        .count()
+    report.answers().iter().filter(|(_, outcome)| matches!(outcome, Outcome::NotChecked(_))).count()
 }
 
 /// Names in an attestation may hold what moves a cursor or turns text around: spell it out.
@@ -178,15 +143,14 @@ fn visible(text: &str) -> String {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut shown, c| {
-            if hidden(c) {
-                shown.extend(c.escape_unicode())
-            } else {
-                shown.push(c)
-            }
-            shown
-        })
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if hidden(c) {
+            shown.extend(c.escape_unicode())
+        } else {
+            shown.push(c)
+        }
+        shown
+    })
 }
 
 #[cfg(test)]
@@ -201,37 +165,16 @@ mod tests {
     }
 
     fn line(words: &[&str]) -> Result<VerifyArgs, clap::Error> {
-        let given = [
-            "verify",
-            "app.tar",
-            "--attestation",
-            "a.json",
-            "--key",
-            "k.pub",
-        ];
+        let given = ["verify", "app.tar", "--attestation", "a.json", "--key", "k.pub"];
         Line::try_parse_from(given.iter().chain(words)).map(|line| line.verify)
     }
 
     #[test]
     fn the_words_of_the_contract_are_read() {
-        let args = line(&[
-            "--source",
-            "https://git.example.com/a@main",
-            "--builder",
-            "b",
-            "--json",
-        ])
-        .unwrap();
-        assert_eq!(
-            args.source,
-            Some("https://git.example.com/a@main".parse().unwrap())
-        );
+        let args = line(&["--source", "https://git.example.com/a@main", "--builder", "b", "--json"]).unwrap();
+        assert_eq!(args.source, Some("https://git.example.com/a@main".parse().unwrap()));
         assert_eq!((args.builder.as_deref(), args.json), (Some("b"), true));
-        for wrong in [
-            ["--source", ""],
-            ["--source", "https://git.example.com/a@"],
-            ["--builder", ""],
-        ] {
+        for wrong in [["--source", ""], ["--source", "https://git.example.com/a@"], ["--builder", ""]] {
             assert!(line(&wrong).is_err(), "{wrong:?}");
         }
     }
@@ -239,27 +182,16 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_and_is_no_verdict() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = run(
-            &line(&["--json"]).unwrap(),
-            Timestamp::UNIX_EPOCH,
-            &mut out,
-            &mut err,
-        );
+        let code = run(&line(&["--json"]).unwrap(), Timestamp::UNIX_EPOCH, &mut out, &mut err);
         assert_eq!(code, 3);
         let err = String::from_utf8(err).unwrap();
-        assert!(
-            err.contains("k.pub") && err.contains("could not check"),
-            "{err}"
-        );
+        assert!(err.contains("k.pub") && err.contains("could not check"), "{err}");
         let out: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(out["verdict"], "could not check");
     }
 
     #[test]
     fn hostile_names_cannot_move_the_cursor() {
-        assert_eq!(
-            visible("a\u{1b}[2Jb\n\u{202e}ü"),
-            "a\\u{1b}[2Jb\\u{a}\\u{202e}ü"
-        );
+        assert_eq!(visible("a\u{1b}[2Jb\n\u{202e}ü"), "a\\u{1b}[2Jb\\u{a}\\u{202e}ü");
     }
 }

@@ -37,12 +37,7 @@ pub(super) struct Opened {
 
 /// DSSE's pre-authentication encoding: the very bytes that are signed.
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = format!(
-        "DSSEv1 {} {payload_type} {} ",
-        payload_type.len(),
-        payload.len()
-    )
-    .into_bytes();
+    let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     bytes.extend_from_slice(payload);
     bytes
 }
@@ -50,10 +45,7 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 /// Signs a statement: one line of JSON, a DSSE envelope with one pure Ed25519 signature.
 pub fn sign(payload: &[u8], key: &SigningKey) -> Result<String, TooLarge> {
     if payload.len() > MAX_PAYLOAD {
-        return Err(TooLarge {
-            size: payload.len(),
-            limit: MAX_PAYLOAD,
-        });
+        return Err(TooLarge { size: payload.len(), limit: MAX_PAYLOAD });
     }
     Ok(seal(PAYLOAD_TYPE, payload, &[key]))
 }
@@ -62,16 +54,9 @@ pub(super) fn seal(payload_type: &str, payload: &[u8], keys: &[&SigningKey]) -> 
     let message = pae(payload_type, payload);
     let signatures = keys
         .iter()
-        .map(|key| Signature {
-            keyid: key.public().keyid().to_owned(),
-            sig: STANDARD.encode(key.sign(&message)),
-        })
+        .map(|key| Signature { keyid: key.public().keyid().to_owned(), sig: STANDARD.encode(key.sign(&message)) })
         .collect();
-    let envelope = Envelope {
-        payload_type: payload_type.to_owned(),
-        payload: STANDARD.encode(payload),
-        signatures,
-    };
+    let envelope = Envelope { payload_type: payload_type.to_owned(), payload: STANDARD.encode(payload), signatures };
     serde_json::to_string(&envelope).expect("strings and lists always have a JSON form")
 }
 
@@ -80,31 +65,19 @@ pub(super) fn seal(payload_type: &str, payload: &[u8], keys: &[&SigningKey]) -> 
 /// Signatures by other keys may stand beside it (a second algorithm), each in the same strict form.
 pub(super) fn open(envelope: &[u8], key: &PublicKey) -> Result<Opened, Refusal> {
     if envelope.len() > MAX_ENVELOPE {
-        return Err(Refusal::EnvelopeTooLarge {
-            limit: MAX_ENVELOPE,
-        });
+        return Err(Refusal::EnvelopeTooLarge { limit: MAX_ENVELOPE });
     }
-    let Envelope {
-        payload_type,
-        payload,
-        signatures,
-    } = serde_json::from_slice(envelope).map_err(|e| Refusal::BadEnvelope(e.to_string()))?;
+    let Envelope { payload_type, payload, signatures } =
+        serde_json::from_slice(envelope).map_err(|e| Refusal::BadEnvelope(e.to_string()))?;
     let payload = exact_base64("payload", &payload)?;
     if payload.len() > MAX_PAYLOAD {
-        return Err(Refusal::EnvelopeTooLarge {
-            limit: MAX_ENVELOPE,
-        });
+        return Err(Refusal::EnvelopeTooLarge { limit: MAX_ENVELOPE });
     }
     let signature = pinned(&signatures, key)?;
     if !key.verifies(&pae(&payload_type, &payload), &signature) {
-        return Err(Refusal::BadSignature {
-            keyid: key.keyid().to_owned(),
-        });
+        return Err(Refusal::BadSignature { keyid: key.keyid().to_owned() });
     }
-    Ok(Opened {
-        payload_type,
-        payload,
-    })
+    Ok(Opened { payload_type, payload })
 }
 
 fn pinned(signatures: &[Signature], key: &PublicKey) -> Result<[u8; 64], Refusal> {
@@ -116,21 +89,13 @@ fn pinned(signatures: &[Signature], key: &PublicKey) -> Result<[u8; 64], Refusal
     }
     let mut found = None;
     for (at, signature) in signatures.iter().enumerate() {
-        if signatures[..at]
-            .iter()
-            .any(|earlier| earlier.keyid == signature.keyid)
-        {
-            return Err(Refusal::BadEnvelope(
-                "it has two signatures of one key id".to_owned(),
-            ));
+        if signatures[..at].iter().any(|earlier| earlier.keyid == signature.keyid) {
+            return Err(Refusal::BadEnvelope("it has two signatures of one key id".to_owned()));
         }
         let bytes = exact_base64("signature", &signature.sig)?;
         if signature.keyid == key.keyid() {
             let exact = <[u8; 64]>::try_from(bytes);
-            found =
-                Some(exact.map_err(|_| {
-                    Refusal::BadEnvelope("the signature has not 64 bytes".to_owned())
-                })?);
+            found = Some(exact.map_err(|_| Refusal::BadEnvelope("the signature has not 64 bytes".to_owned()))?);
         }
     }
     found.ok_or_else(|| Refusal::OtherKey {
@@ -145,9 +110,7 @@ fn pinned(signatures: &[Signature], key: &PublicKey) -> Result<[u8; 64], Refusal
 
 // The standard engine refuses whitespace, missing padding and stray bits: one content, one spelling.
 fn exact_base64(field: &str, text: &str) -> Result<Vec<u8>, Refusal> {
-    STANDARD
-        .decode(text)
-        .map_err(|e| Refusal::BadEnvelope(format!("its {field} is not exact base64: {e}")))
+    STANDARD.decode(text).map_err(|e| Refusal::BadEnvelope(format!("its {field} is not exact base64: {e}")))
 }
 
 #[cfg(test)]
@@ -179,13 +142,7 @@ mod tests {
     #[test]
     fn what_was_signed_comes_out() {
         let opened = open(sign(b"content", &key()).unwrap().as_bytes(), key().public()).unwrap();
-        assert_eq!(
-            opened,
-            Opened {
-                payload_type: PAYLOAD_TYPE.to_owned(),
-                payload: b"content".to_vec()
-            }
-        );
+        assert_eq!(opened, Opened { payload_type: PAYLOAD_TYPE.to_owned(), payload: b"content".to_vec() });
     }
 
     #[test]
@@ -194,11 +151,7 @@ mod tests {
         for bit in 0..envelope.len() * 8 {
             let mut changed = envelope.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                open(&changed, key().public()).is_err(),
-                "bit {bit}: {}",
-                String::from_utf8_lossy(&changed)
-            );
+            assert!(open(&changed, key().public()).is_err(), "bit {bit}: {}", String::from_utf8_lossy(&changed));
         }
     }
 
@@ -206,50 +159,33 @@ mod tests {
     fn the_key_is_pinned_and_not_taken_from_the_envelope() {
         let other = SigningKey::from_seed(&[8; 32]);
         let envelope = sign(b"{}", &other).unwrap();
-        assert!(matches!(
-            open(envelope.as_bytes(), key().public()),
-            Err(Refusal::OtherKey { .. })
-        ));
+        assert!(matches!(open(envelope.as_bytes(), key().public()), Err(Refusal::OtherKey { .. })));
         let claimed = envelope.replace(other.public().keyid(), key().public().keyid());
-        assert!(matches!(
-            open(claimed.as_bytes(), key().public()),
-            Err(Refusal::BadSignature { .. })
-        ));
+        assert!(matches!(open(claimed.as_bytes(), key().public()), Err(Refusal::BadSignature { .. })));
     }
 
     #[test]
     fn a_second_signature_may_stand_beside_ours() {
         let other = SigningKey::from_seed(&[8; 32]);
         let envelope = seal(PAYLOAD_TYPE, b"{}", &[&other, &key()]);
-        assert_eq!(
-            open(envelope.as_bytes(), key().public()).unwrap().payload,
-            b"{}"
-        );
+        assert_eq!(open(envelope.as_bytes(), key().public()).unwrap().payload, b"{}");
         let twice = seal(PAYLOAD_TYPE, b"{}", &[&key(), &key()]);
-        assert!(matches!(
-            open(twice.as_bytes(), key().public()),
-            Err(Refusal::BadEnvelope(_))
-        ));
+        assert!(matches!(open(twice.as_bytes(), key().public()), Err(Refusal::BadEnvelope(_))));
     }
+
+    type Spelling = (&'static str, fn(&str) -> String);
 
     #[test]
     fn other_spellings_of_the_same_content_are_refused() {
-        let spellings: [(&str, fn(&str) -> String); 6] = [
-            ("a line break", |b64| {
-                format!("{}\n{}", &b64[..4], &b64[4..])
-            }),
+        let spellings: [Spelling; 6] = [
+            ("a line break", |b64| format!("{}\n{}", &b64[..4], &b64[4..])),
             ("a space", |b64| format!(" {b64}")),
             ("no padding", |b64| b64.trim_end_matches('=').to_owned()),
             ("more padding", |b64| format!("{b64}=")),
             ("stray bits", |b64| {
-                b64.replace("A==", "B==")
-                    .replace("Q==", "R==")
-                    .replace("g==", "h==")
-                    .replace("w==", "x==")
+                b64.replace("A==", "B==").replace("Q==", "R==").replace("g==", "h==").replace("w==", "x==")
             }),
-            ("the URL alphabet", |b64| {
-                b64.replace('+', "-").replace('/', "_") + "-"
-            }),
+            ("the URL alphabet", |b64| b64.replace('+', "-").replace('/', "_") + "-"),
         ];
         for (what, spell) in spellings {
             for field in ["/payload", "/signatures/0/sig"] {
@@ -258,10 +194,7 @@ mod tests {
                 let changed = spell(leaf.as_str().unwrap());
                 assert_ne!(leaf.as_str().unwrap(), changed, "{what} changes nothing");
                 *leaf = changed.into();
-                assert!(
-                    matches!(refused(&envelope), Refusal::BadEnvelope(_)),
-                    "{what} in {field}"
-                );
+                assert!(matches!(refused(&envelope), Refusal::BadEnvelope(_)), "{what} in {field}");
             }
         }
     }
@@ -275,14 +208,9 @@ mod tests {
         let mut none = signed();
         none["signatures"] = json!([]);
         let mut many = signed();
-        many["signatures"] = (0..9)
-            .map(|n| json!({"keyid": n.to_string(), "sig": ""}))
-            .collect();
+        many["signatures"] = (0..9).map(|n| json!({"keyid": n.to_string(), "sig": ""})).collect();
         for envelope in [more, deeper, none, many] {
-            assert!(
-                matches!(refused(&envelope), Refusal::BadEnvelope(_)),
-                "{envelope}"
-            );
+            assert!(matches!(refused(&envelope), Refusal::BadEnvelope(_)), "{envelope}");
         }
         let text = signed().to_string();
         for changed in [
@@ -291,23 +219,14 @@ mod tests {
             format!("{text}{text}"),
             format!("[{text}]"),
         ] {
-            assert!(
-                matches!(
-                    open(changed.as_bytes(), key().public()),
-                    Err(Refusal::BadEnvelope(_))
-                ),
-                "{changed}"
-            );
+            assert!(matches!(open(changed.as_bytes(), key().public()), Err(Refusal::BadEnvelope(_))), "{changed}");
         }
     }
 
     #[test]
     fn sizes_are_limited_before_anything_is_parsed() {
         let huge = vec![b' '; MAX_ENVELOPE + 1];
-        assert!(matches!(
-            open(&huge, key().public()),
-            Err(Refusal::EnvelopeTooLarge { .. })
-        ));
+        assert!(matches!(open(&huge, key().public()), Err(Refusal::EnvelopeTooLarge { .. })));
         assert!(sign(&vec![b' '; MAX_PAYLOAD + 1], &key()).is_err());
         let largest = sign(&vec![b' '; MAX_PAYLOAD], &key()).unwrap();
         assert!(open(largest.as_bytes(), key().public()).is_ok());

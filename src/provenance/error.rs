@@ -171,9 +171,7 @@ pub enum Refusal {
         found: String,
     },
     /// Parameters and resolved dependencies name different sources.
-    #[error(
-        "it contradicts itself: its parameters name {parameters}, its dependencies {dependency}"
-    )]
+    #[error("it contradicts itself: its parameters name {parameters}, its dependencies {dependency}")]
     InconsistentSource {
         /// Source by the external parameters.
         parameters: String,

@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::artifacts::Digest;
+use crate::model::JobId;
+use crate::model::trigger::{RepoEvent, Trigger};
 
 /// Everything that is signed about a job. The orchestrator fills it from rows and from digests of
 /// the bytes that the master stored, never from what a step says, and redacts parameters first.
@@ -11,17 +13,17 @@ pub struct JobFacts {
     /// Who built.
     pub builder: Builder,
     /// The job's id.
-    pub job_id: String,
+    pub job_id: JobId,
     /// The attempt that ended; 0 if none began.
     pub attempt: u32,
     /// The pipeline's name.
     pub pipeline: String,
     /// What was built.
     pub source: Source,
-    /// The word for why the job exists: `webhook`, `cron`, `manual`, `api`, `rerun`.
-    pub trigger: String,
-    /// The word for what happened in the repository, if anything did.
-    pub event: Option<String>,
+    /// Why the job exists.
+    pub trigger: Trigger,
+    /// What happened in the repository, if anything did.
+    pub event: Option<RepoEvent>,
     /// Parameters of the trigger.
     pub params: BTreeMap<String, String>,
     /// The configuration in force.
@@ -124,18 +126,12 @@ pub struct LogFile {
 impl LogFile {
     /// The log of one attempt of a step.
     pub fn step(number: u32, attempt: u32, sha256: Digest) -> Self {
-        Self {
-            name: format!("steps/{number}.{attempt}.log"),
-            sha256,
-        }
+        Self { name: format!("steps/{number}.{attempt}.log"), sha256 }
     }
 
     /// The coordinator's log in one attempt of the job.
     pub fn coordinator(attempt: u32, sha256: Digest) -> Self {
-        Self {
-            name: format!("coordinator.{attempt}.log"),
-            sha256,
-        }
+        Self { name: format!("coordinator.{attempt}.log"), sha256 }
     }
 }
 
@@ -156,7 +152,7 @@ pub(super) fn example() -> JobFacts {
             id: builder_id(Some("https://danube.example.com/"), "1f2e3d4c"),
             version: "0.1.0".to_owned(),
         },
-        job_id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
+        job_id: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
         attempt: 2,
         pipeline: "frontend".to_owned(),
         source: Source {
@@ -165,8 +161,8 @@ pub(super) fn example() -> JobFacts {
             commit: commit('a'),
             script: "danubefile.py".to_owned(),
         },
-        trigger: "webhook".to_owned(),
-        event: Some("push".to_owned()),
+        trigger: Trigger::Webhook,
+        event: Some(RepoEvent::Push),
         params: BTreeMap::from([("level".to_owned(), "full".to_owned())]),
         config: ConfigRevision {
             repository: "git@git.example.com:ops/danube-config.git".to_owned(),
@@ -175,15 +171,9 @@ pub(super) fn example() -> JobFacts {
             snapshot: Digest::of(b"snapshot"),
         },
         images: vec![
-            Image::Oci {
-                reference: "node:22".to_owned(),
-                digest: Digest::of(b"node"),
-            },
+            Image::Oci { reference: "node:22".to_owned(), digest: Digest::of(b"node") },
             Image::Host,
-            Image::Oci {
-                reference: "node:22".to_owned(),
-                digest: Digest::of(b"node"),
-            },
+            Image::Oci { reference: "node:22".to_owned(), digest: Digest::of(b"node") },
         ],
         secret_names: vec!["NPM_TOKEN".to_owned(), "DEPLOY_TOKEN".to_owned()],
         contacted_hosts: vec!["registry.example.com".to_owned()],
@@ -194,14 +184,8 @@ pub(super) fn example() -> JobFacts {
         },
         started_on: Some("2026-01-02T03:04:05Z".parse().unwrap()),
         finished_on: "2026-01-02T03:14:05.25Z".parse().unwrap(),
-        logs: vec![
-            LogFile::step(1, 1, Digest::of(b"log")),
-            LogFile::coordinator(2, Digest::of(b"coordinator")),
-        ],
-        artifacts: vec![Output {
-            name: "app.tar.gz".to_owned(),
-            sha256: Digest::of(b"app"),
-        }],
+        logs: vec![LogFile::step(1, 1, Digest::of(b"log")), LogFile::coordinator(2, Digest::of(b"coordinator"))],
+        artifacts: vec![Output { name: "app.tar.gz".to_owned(), sha256: Digest::of(b"app") }],
         pushed_images: Vec::new(),
     }
 }

@@ -42,8 +42,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Strict, E> {
-        let number =
-            Number::from_f64(value).ok_or_else(|| E::custom("a number is out of range"))?;
+        let number = Number::from_f64(value).ok_or_else(|| E::custom("a number is out of range"))?;
         Ok(Strict(number.into()))
     }
 
@@ -63,9 +62,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut object = Map::new();
         while let Some((key, Strict(value))) = map.next_entry::<String, Strict>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!(
-                    "the key {key:?} stands twice in one object"
-                )));
+                return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
             }
             object.insert(key, value);
         }
@@ -80,18 +77,8 @@ mod tests {
 
     #[test]
     fn a_key_twice_is_refused_at_any_depth() {
-        for text in [
-            r#"{"a":1,"a":1}"#,
-            r#"[{"b":{"a":1,"a":2}}]"#,
-            r#"{"a":1,"\u0061":1}"#,
-        ] {
-            assert!(
-                parse(text.as_bytes())
-                    .unwrap_err()
-                    .to_string()
-                    .contains("\"a\" stands twice"),
-                "{text}"
-            );
+        for text in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"a":2}}]"#, r#"{"a":1,"\u0061":1}"#] {
+            assert!(parse(text.as_bytes()).unwrap_err().to_string().contains("\"a\" stands twice"), "{text}");
         }
     }
 
@@ -112,8 +99,7 @@ mod tests {
         leaf.prop_recursive(4, 32, 5, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::btree_map(".*", inner, 0..5)
-                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map(".*", inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }

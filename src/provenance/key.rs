@@ -2,8 +2,7 @@ use std::fmt;
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{
-    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
-    KeypairBytes,
+    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, KeypairBytes,
 };
 use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use zeroize::Zeroizing;
@@ -28,22 +27,16 @@ impl SigningKey {
         if pem.contains("BEGIN PUBLIC KEY") {
             return Err(BadPem::PublicKey);
         }
-        let pair =
-            KeypairBytes::from_pkcs8_pem(pem.trim()).map_err(|e| BadPem::Invalid(e.to_string()))?;
-        let key = ed25519_dalek::SigningKey::try_from(pair)
-            .map_err(|e| BadPem::Invalid(e.to_string()))?;
+        let pair = KeypairBytes::from_pkcs8_pem(pem.trim()).map_err(|e| BadPem::Invalid(e.to_string()))?;
+        let key = ed25519_dalek::SigningKey::try_from(pair).map_err(|e| BadPem::Invalid(e.to_string()))?;
         Ok(Self::new(key))
     }
 
     /// Writes PEM in PKCS#8.
     pub fn to_pem(&self) -> Zeroizing<String> {
         // Without the public half this is PKCS#8 version 1: OpenSSL 3.0 cannot read version 2.
-        let pair = KeypairBytes {
-            secret_key: self.key.to_bytes(),
-            public_key: None,
-        };
-        pair.to_pkcs8_pem(LineEnding::LF)
-            .expect("a key of fixed size always has a PEM form")
+        let pair = KeypairBytes { secret_key: self.key.to_bytes(), public_key: None };
+        pair.to_pkcs8_pem(LineEnding::LF).expect("a key of fixed size always has a PEM form")
     }
 
     /// The public half.
@@ -80,8 +73,7 @@ impl PublicKey {
         if pem.contains("PRIVATE KEY") {
             return Err(BadPem::PrivateKey);
         }
-        let key = VerifyingKey::from_public_key_pem(pem.trim())
-            .map_err(|e| BadPem::Invalid(e.to_string()))?;
+        let key = VerifyingKey::from_public_key_pem(pem.trim()).map_err(|e| BadPem::Invalid(e.to_string()))?;
         if key.is_weak() {
             return Err(BadPem::Weak);
         }
@@ -90,9 +82,7 @@ impl PublicKey {
 
     /// Writes PEM in SPKI.
     pub fn to_pem(&self) -> String {
-        self.key
-            .to_public_key_pem(LineEnding::LF)
-            .expect("a key of fixed size always has a PEM form")
+        self.key.to_public_key_pem(LineEnding::LF).expect("a key of fixed size always has a PEM form")
     }
 
     /// The key's id: hexadecimal SHA-256 of its SPKI in DER.
@@ -101,19 +91,12 @@ impl PublicKey {
     }
 
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.key
-            .verify_strict(message, &Signature::from_bytes(signature))
-            .is_ok()
+        self.key.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
     }
 
     fn new(key: VerifyingKey) -> Self {
-        let spki = key
-            .to_public_key_der()
-            .expect("a key of fixed size always has a DER form");
-        Self {
-            key,
-            keyid: Digest::of(spki.as_bytes()).to_string(),
-        }
+        let spki = key.to_public_key_der().expect("a key of fixed size always has a DER form");
+        Self { key, keyid: Digest::of(spki.as_bytes()).to_string() }
     }
 }
 
@@ -132,10 +115,7 @@ mod tests {
         let key = SigningKey::from_seed(&[7; 32]);
         let again = SigningKey::from_pem(&key.to_pem()).unwrap();
         assert_eq!(again.public(), key.public());
-        assert_eq!(
-            &PublicKey::from_pem(&key.public().to_pem()).unwrap(),
-            key.public()
-        );
+        assert_eq!(&PublicKey::from_pem(&key.public().to_pem()).unwrap(), key.public());
         assert!(key.public().verifies(b"m", &again.sign(b"m")));
         assert!(!key.public().verifies(b"n", &again.sign(b"m")));
     }
@@ -150,14 +130,8 @@ mod tests {
     #[test]
     fn the_two_halves_are_not_taken_for_each_other() {
         let key = SigningKey::from_seed(&[7; 32]);
-        assert!(matches!(
-            PublicKey::from_pem(&key.to_pem()),
-            Err(BadPem::PrivateKey)
-        ));
-        assert!(matches!(
-            SigningKey::from_pem(&key.public().to_pem()),
-            Err(BadPem::PublicKey)
-        ));
+        assert!(matches!(PublicKey::from_pem(&key.to_pem()), Err(BadPem::PrivateKey)));
+        assert!(matches!(SigningKey::from_pem(&key.public().to_pem()), Err(BadPem::PublicKey)));
     }
 
     #[test]
@@ -174,9 +148,6 @@ mod tests {
     #[test]
     fn printing_the_signing_key_shows_its_id_only() {
         let key = SigningKey::from_seed(&[7; 32]);
-        assert_eq!(
-            format!("{key:?}"),
-            format!("SigningKey({})", key.public().keyid())
-        );
+        assert_eq!(format!("{key:?}"), format!("SigningKey({})", key.public().keyid()));
     }
 }

@@ -1,12 +1,13 @@
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use super::{KeyError, PublicKey, SigningKey};
+use crate::platform::atomic;
 
 const SHORTEST: u64 = 100;
 const LONGEST: u64 = 4096;
@@ -14,19 +15,13 @@ const LONGEST: u64 = 4096;
 /// Loads the signing key; a file that anybody but its owner may touch is refused.
 pub fn load(path: &Path) -> Result<SigningKey, KeyError> {
     let pem = read(path, Access::OwnerOnly)?;
-    SigningKey::from_pem(&pem).map_err(|source| KeyError::Content {
-        path: path.to_owned(),
-        source,
-    })
+    SigningKey::from_pem(&pem).map_err(|source| KeyError::Content { path: path.to_owned(), source })
 }
 
 /// Loads a public key.
 pub fn load_public(path: &Path) -> Result<PublicKey, KeyError> {
     let pem = read(path, Access::Anybody)?;
-    PublicKey::from_pem(&pem).map_err(|source| KeyError::Content {
-        path: path.to_owned(),
-        source,
-    })
+    PublicKey::from_pem(&pem).map_err(|source| KeyError::Content { path: path.to_owned(), source })
 }
 
 /// Loads `signing.key` of a directory, or makes it and `signing.key.pub` from the seed at first start.
@@ -67,71 +62,38 @@ fn read(path: &Path, access: Access) -> Result<Zeroizing<String>, KeyError> {
         .map_err(io_error("open", path))?;
     let metadata = file.metadata().map_err(io_error("inspect", path))?;
     if !metadata.is_file() {
-        return Err(KeyError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(KeyError::NotAFile { path: path.to_owned() });
     }
     let mode = metadata.permissions().mode() & 0o7777;
     if access == Access::OwnerOnly && mode != 0o600 {
-        return Err(KeyError::WrongMode {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(KeyError::WrongMode { path: path.to_owned(), mode });
     }
     let size = metadata.len();
     if !(SHORTEST..=LONGEST).contains(&size) {
-        return Err(KeyError::WrongSize {
-            path: path.to_owned(),
-            size,
-        });
+        return Err(KeyError::WrongSize { path: path.to_owned(), size });
     }
     let mut pem = Zeroizing::new(String::with_capacity(LONGEST as usize));
-    file.take(LONGEST)
-        .read_to_string(&mut pem)
-        .map_err(io_error("read", path))?;
+    file.take(LONGEST).read_to_string(&mut pem).map_err(io_error("read", path))?;
     Ok(pem)
 }
 
 fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), KeyError> {
-    let temp = PathBuf::from(format!("{}.new", path.display()));
-    // One that a killed start left may have another mode.
-    match fs::remove_file(&temp) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(io_error("replace", &temp)(error));
-        }
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temp)
-        .map_err(io_error("create", &temp))?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(io_error("write", &temp))?;
-    fs::rename(&temp, path).map_err(io_error("rename", &temp))?;
-    let dir = path.parent().unwrap_or(Path::new("."));
-    File::open(dir)
-        .and_then(|open| open.sync_all())
-        .map_err(io_error("sync the directory of", path))
+    atomic::write(path, bytes, mode).map_err(io_error("write", path))
 }
 
 fn exists(path: &Path) -> Result<bool, KeyError> {
     path.try_exists().map_err(io_error("look for", path))
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> KeyError {
-    move |source| KeyError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyError {
+    move |source| KeyError::Io { action, path: path.to_owned(), source }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::path::PathBuf;
 
     fn chmod(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -147,16 +109,10 @@ mod tests {
     #[test]
     fn the_first_start_makes_the_pair_and_later_ones_load_it() {
         let (dir, path) = made();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         let again = load_or_create(dir.path(), &[8; 32]).unwrap();
         assert_eq!(again.public(), SigningKey::from_seed(&[7; 32]).public());
-        assert_eq!(
-            &load_public(&dir.path().join("signing.key.pub")).unwrap(),
-            again.public()
-        );
+        assert_eq!(&load_public(&dir.path().join("signing.key.pub")).unwrap(), again.public());
     }
 
     #[test]
@@ -166,10 +122,7 @@ mod tests {
             chmod(&path, mode);
             let message = load(&path).unwrap_err().to_string();
             assert!(message.contains(&format!("{mode:04o}")), "{message}");
-            assert!(
-                message.contains(&format!("chmod 600 {}", path.display())),
-                "{message}"
-            );
+            assert!(message.contains(&format!("chmod 600 {}", path.display())), "{message}");
         }
         chmod(&path, 0o600);
         load(&path).unwrap();
@@ -188,30 +141,17 @@ mod tests {
         ] {
             fs::write(&path, bytes).unwrap();
             let message = load(&path).unwrap_err().to_string();
-            assert!(
-                message.contains(reason) && message.contains("signing.key"),
-                "{message}"
-            );
+            assert!(message.contains(reason) && message.contains("signing.key"), "{message}");
         }
         assert!(matches!(load(dir.path()), Err(KeyError::NotAFile { .. })));
-        assert!(matches!(
-            load(&dir.path().join("none")),
-            Err(KeyError::Io { .. })
-        ));
+        assert!(matches!(load(&dir.path().join("none")), Err(KeyError::Io { .. })));
     }
 
     #[test]
     fn a_pipe_in_place_of_the_key_does_not_hang() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("signing.key");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &path,
-            rustix::fs::FileType::Fifo,
-            0o600.into(),
-            0,
-        )
-        .unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         assert!(matches!(load(&path), Err(KeyError::NotAFile { .. })));
     }
 
@@ -219,10 +159,7 @@ mod tests {
     fn a_lost_key_is_not_replaced() {
         let (dir, path) = made();
         fs::remove_file(&path).unwrap();
-        assert!(matches!(
-            load_or_create(dir.path(), &[8; 32]),
-            Err(KeyError::Lost { .. })
-        ));
+        assert!(matches!(load_or_create(dir.path(), &[8; 32]), Err(KeyError::Lost { .. })));
         assert!(!path.exists());
     }
 
@@ -231,22 +168,16 @@ mod tests {
         let (dir, path) = made();
         let other = SigningKey::from_seed(&[8; 32]);
         fs::write(&path, other.to_pem().as_bytes()).unwrap();
-        assert!(matches!(
-            load_or_create(dir.path(), &[7; 32]),
-            Err(KeyError::Mismatch { .. })
-        ));
+        assert!(matches!(load_or_create(dir.path(), &[7; 32]), Err(KeyError::Mismatch { .. })));
     }
 
     #[test]
     fn a_start_that_was_killed_between_the_halves_is_completed() {
         let (dir, path) = made();
         fs::remove_file(dir.path().join("signing.key.pub")).unwrap();
-        fs::write(dir.path().join("signing.key.pub.new"), "half").unwrap();
+        fs::write(dir.path().join(".signing.key.pub.tmp"), "half").unwrap();
         let key = load_or_create(dir.path(), &[8; 32]).unwrap();
         assert_eq!(key.public(), load(&path).unwrap().public());
-        assert_eq!(
-            &load_public(&dir.path().join("signing.key.pub")).unwrap(),
-            key.public()
-        );
+        assert_eq!(&load_public(&dir.path().join("signing.key.pub")).unwrap(), key.public());
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! May use `model` and the digest of `artifacts`. Must not touch the clock, the network, SQL or
 //! async code: facts, times and key material come in as values. Only `keys` reads and writes
-//! files, and only key files.
+//! files, and only key files, by `platform::atomic`.
 
 mod dsse;
 mod error;
@@ -22,9 +22,7 @@ mod view;
 
 pub use dsse::{MAX_ENVELOPE, PAYLOAD_TYPE, pae, sign};
 pub use error::{BadPem, KeyError, Refusal, TooLarge};
-pub use facts::{
-    Builder, ConfigRevision, Image, Isolation, JobFacts, LogFile, Output, Source, builder_id,
-};
+pub use facts::{Builder, ConfigRevision, Image, Isolation, JobFacts, LogFile, Output, Source, builder_id};
 pub use key::{PublicKey, SigningKey};
 pub use keys::{load, load_or_create, load_public};
 pub use record::{Ending, RECORD_TYPE, job_record};

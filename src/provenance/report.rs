@@ -80,17 +80,11 @@ pub struct Report {
 
 impl Report {
     pub(super) fn new() -> Self {
-        Self {
-            answers: Vec::with_capacity(Check::ALL.len()),
-        }
+        Self { answers: Vec::with_capacity(Check::ALL.len()) }
     }
 
     /// Notes a result and hands out its value.
-    pub(super) fn note<T>(
-        &mut self,
-        check: Check,
-        result: Result<(T, String), Refusal>,
-    ) -> Option<T> {
+    pub(super) fn note<T>(&mut self, check: Check, result: Result<(T, String), Refusal>) -> Option<T> {
         match result {
             Ok((value, found)) => {
                 self.answers.push((check, Outcome::Passed(found)));
@@ -110,10 +104,7 @@ impl Report {
     /// Marks what was not reached.
     pub(super) fn complete(mut self) -> Self {
         for check in &Check::ALL[self.answers.len()..] {
-            self.skip(
-                *check,
-                "not checked, because an earlier check failed".to_owned(),
-            );
+            self.skip(*check, "not checked, because an earlier check failed".to_owned());
         }
         self
     }
@@ -125,12 +116,10 @@ impl Report {
 
     /// The first failed check and why it failed.
     pub fn refusal(&self) -> Option<(Check, &Refusal)> {
-        self.answers
-            .iter()
-            .find_map(|(check, outcome)| match outcome {
-                Outcome::Failed(refusal) => Some((*check, refusal)),
-                _ => None,
-            })
+        self.answers.iter().find_map(|(check, outcome)| match outcome {
+            Outcome::Failed(refusal) => Some((*check, refusal)),
+            _ => None,
+        })
     }
 
     /// True if nothing failed and nothing was left out but expectations that nobody gave.

@@ -13,9 +13,7 @@ pub struct ExpectedSource {
 
 /// The text names no source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "give the source as URL or URL@REF, such as https://git.example.com/team/app.git@refs/heads/main"
-)]
+#[error("give the source as URL or URL@REF, such as https://git.example.com/team/app.git@refs/heads/main")]
 pub struct BadSource;
 
 impl FromStr for ExpectedSource {
@@ -23,10 +21,7 @@ impl FromStr for ExpectedSource {
 
     fn from_str(text: &str) -> Result<Self, BadSource> {
         let path = path_start(text);
-        let at = text
-            .char_indices()
-            .find(|&(i, c)| c == '@' && i > path && !text[..i].ends_with('/'))
-            .map(|(i, _)| i);
+        let at = text.char_indices().find(|&(i, c)| c == '@' && i > path && !text[..i].ends_with('/')).map(|(i, _)| i);
         let (repository, git_ref) = match at {
             Some(at) => (&text[..at], Some(text[at + 1..].to_owned())),
             None => (text, None),
@@ -34,10 +29,7 @@ impl FromStr for ExpectedSource {
         if repository.is_empty() || git_ref.as_deref() == Some("") {
             return Err(BadSource);
         }
-        Ok(Self {
-            repository: without_credentials(repository),
-            git_ref,
-        })
+        Ok(Self { repository: without_credentials(repository), git_ref })
     }
 }
 
@@ -62,16 +54,10 @@ impl ExpectedSource {
 fn path_start(text: &str) -> usize {
     if let Some(scheme) = text.find("://") {
         let host = scheme + "://".len();
-        return text[host..]
-            .find('/')
-            .map_or(text.len(), |slash| host + slash);
+        return text[host..].find('/').map_or(text.len(), |slash| host + slash);
     }
     // `user@host:path`, or a path on this machine.
-    if text.starts_with(['/', '.']) {
-        0
-    } else {
-        text.find(':').unwrap_or(0)
-    }
+    if text.starts_with(['/', '.']) { 0 } else { text.find(':').unwrap_or(0) }
 }
 
 /// The repository without user or password of HTTP, and without the password of anything else.
@@ -115,63 +101,20 @@ mod tests {
     #[test]
     fn the_ref_is_told_from_users_and_scopes() {
         let cases = [
-            (
-                "https://git.example.com/a/b.git",
-                "https://git.example.com/a/b.git",
-                None,
-            ),
-            (
-                "https://git.example.com/a/b.git@main",
-                "https://git.example.com/a/b.git",
-                Some("main"),
-            ),
-            (
-                "https://git.example.com/a/b@refs/heads/x@y",
-                "https://git.example.com/a/b",
-                Some("refs/heads/x@y"),
-            ),
-            (
-                "https://me:pw@git.example.com/a/b@main",
-                "https://git.example.com/a/b",
-                Some("main"),
-            ),
-            (
-                "https://git.example.com/@scope/b@main",
-                "https://git.example.com/@scope/b",
-                Some("main"),
-            ),
-            (
-                "ssh://git@git.example.com/a/b",
-                "ssh://git@git.example.com/a/b",
-                None,
-            ),
-            (
-                "ssh://git@git.example.com:2222/a/b@v1",
-                "ssh://git@git.example.com:2222/a/b",
-                Some("v1"),
-            ),
-            (
-                "git@git.example.com:a/b.git",
-                "git@git.example.com:a/b.git",
-                None,
-            ),
-            (
-                "git@git.example.com:a/b.git@main",
-                "git@git.example.com:a/b.git",
-                Some("main"),
-            ),
+            ("https://git.example.com/a/b.git", "https://git.example.com/a/b.git", None),
+            ("https://git.example.com/a/b.git@main", "https://git.example.com/a/b.git", Some("main")),
+            ("https://git.example.com/a/b@refs/heads/x@y", "https://git.example.com/a/b", Some("refs/heads/x@y")),
+            ("https://me:pw@git.example.com/a/b@main", "https://git.example.com/a/b", Some("main")),
+            ("https://git.example.com/@scope/b@main", "https://git.example.com/@scope/b", Some("main")),
+            ("ssh://git@git.example.com/a/b", "ssh://git@git.example.com/a/b", None),
+            ("ssh://git@git.example.com:2222/a/b@v1", "ssh://git@git.example.com:2222/a/b", Some("v1")),
+            ("git@git.example.com:a/b.git", "git@git.example.com:a/b.git", None),
+            ("git@git.example.com:a/b.git@main", "git@git.example.com:a/b.git", Some("main")),
             ("/srv/git/b.git@main", "/srv/git/b.git", Some("main")),
-            (
-                "file:///srv/git/b.git@main",
-                "file:///srv/git/b.git",
-                Some("main"),
-            ),
+            ("file:///srv/git/b.git@main", "file:///srv/git/b.git", Some("main")),
         ];
         for (text, repository, git_ref) in cases {
-            let expected = ExpectedSource {
-                repository: repository.to_owned(),
-                git_ref: git_ref.map(str::to_owned),
-            };
+            let expected = ExpectedSource { repository: repository.to_owned(), git_ref: git_ref.map(str::to_owned) };
             assert_eq!(text.parse::<ExpectedSource>(), Ok(expected), "{text}");
         }
         for text in ["", "https://git.example.com/a@"] {
@@ -182,26 +125,18 @@ mod tests {
     #[test]
     fn a_name_that_could_mislead_does_not_match() {
         let commit = "a".repeat(40);
-        let matches = |expected: &str, git_ref: &str| {
-            ExpectedSource::ref_matches(expected, Some(git_ref), &commit)
-        };
+        let matches = |expected: &str, git_ref: &str| ExpectedSource::ref_matches(expected, Some(git_ref), &commit);
         assert!(matches("main", "refs/heads/main"));
         assert!(matches("refs/tags/v1", "refs/tags/v1"));
         assert!(matches(&commit, "refs/heads/main"));
         assert!(ExpectedSource::ref_matches(&commit, None, &commit));
-        assert!(
-            !matches("main", "refs/tags/main"),
-            "a tag is not the branch of its name"
-        );
+        assert!(!matches("main", "refs/tags/main"), "a tag is not the branch of its name");
         assert!(!matches("refs/heads/main", "refs/heads/refs/heads/main"));
         assert!(
             !matches(&"b".repeat(40), &format!("refs/heads/{}", "b".repeat(40))),
             "a branch is not the commit of its name"
         );
-        assert!(
-            !matches("aaaaaaa", "refs/heads/main"),
-            "a short commit id is not enough"
-        );
+        assert!(!matches("aaaaaaa", "refs/heads/main"), "a short commit id is not enough");
         assert!(!matches("", "refs/heads/"));
     }
 
@@ -211,10 +146,7 @@ mod tests {
             git_uri("https://git.example.com/a", Some("refs/heads/main")),
             "git+https://git.example.com/a@refs/heads/main"
         );
-        assert_eq!(
-            git_uri("git@git.example.com:a/b.git", None),
-            "git+ssh://git@git.example.com/a/b.git"
-        );
+        assert_eq!(git_uri("git@git.example.com:a/b.git", None), "git+ssh://git@git.example.com/a/b.git");
         assert_eq!(git_uri("/srv/git/b.git", None), "git+file:///srv/git/b.git");
     }
 

@@ -114,9 +114,7 @@ struct Metadata {
 /// Subjects are the artifacts and pushed images; the manifest of the logs where there are none.
 pub fn provenance(facts: &JobFacts) -> Vec<u8> {
     let outputs = facts.artifacts.iter().chain(&facts.pushed_images);
-    let mut subject: Vec<_> = outputs
-        .map(|output| sha256(&output.name, &output.sha256))
-        .collect();
+    let mut subject: Vec<_> = outputs.map(|output| sha256(&output.name, &output.sha256)).collect();
     if subject.is_empty() {
         subject.push(log_subject(facts));
     }
@@ -125,17 +123,11 @@ pub fn provenance(facts: &JobFacts) -> Vec<u8> {
 
 /// The manifest of a job's logs, in the form that `sha256sum --check` reads.
 pub fn log_manifest(logs: &[LogFile]) -> String {
-    logs.iter()
-        .map(|log| format!("{}  {}\n", log.sha256, log.name))
-        .collect()
+    logs.iter().map(|log| format!("{}  {}\n", log.sha256, log.name)).collect()
 }
 
 /// A statement about a job that yields no provenance: its logs are the subject, never its outputs.
-pub(super) fn about_logs(
-    predicate_type: &str,
-    facts: &JobFacts,
-    predicate: impl Serialize,
-) -> Vec<u8> {
+pub(super) fn about_logs(predicate_type: &str, facts: &JobFacts, predicate: impl Serialize) -> Vec<u8> {
     serialise(predicate_type, vec![log_subject(facts)], predicate)
 }
 
@@ -145,9 +137,7 @@ pub(super) fn predicate(facts: &JobFacts, unvouched: &[Output]) -> Predicate {
     let repository = without_credentials(&source.repository);
     let config = sha256("config-snapshot", &facts.config.snapshot);
     let logs = facts.logs.iter().map(|log| sha256(&log.name, &log.sha256));
-    let outputs = unvouched
-        .iter()
-        .map(|output| sha256(&format!("artifacts/{}", output.name), &output.sha256));
+    let outputs = unvouched.iter().map(|output| sha256(&format!("artifacts/{}", output.name), &output.sha256));
     Predicate {
         build_definition: BuildDefinition {
             build_type: BUILD_TYPE,
@@ -158,8 +148,8 @@ pub(super) fn predicate(facts: &JobFacts, unvouched: &[Output]) -> Predicate {
                 git_ref: source.git_ref.clone(),
                 commit: source.commit.clone(),
                 script: source.script.clone(),
-                trigger: facts.trigger.clone(),
-                event: facts.event.clone(),
+                trigger: facts.trigger.as_str().to_owned(),
+                event: facts.event.map(|event| event.as_str().to_owned()),
                 params: facts.params.clone(),
             },
             internal_parameters: InternalParameters {
@@ -193,16 +183,8 @@ fn dependencies(facts: &JobFacts, repository: &str) -> Vec<Resource> {
     let config = &facts.config;
     let config_repository = without_credentials(&config.repository);
     let mut all = vec![
-        git(
-            "source",
-            git_uri(repository, facts.source.git_ref.as_deref()),
-            &facts.source.commit,
-        ),
-        git(
-            "config",
-            git_uri(&config_repository, Some(&config.git_ref)),
-            &config.commit,
-        ),
+        git("source", git_uri(repository, facts.source.git_ref.as_deref()), &facts.source.commit),
+        git("config", git_uri(&config_repository, Some(&config.git_ref)), &config.commit),
     ];
     let images: BTreeSet<_> = facts.images.iter().map(image).collect();
     all.extend(images);
@@ -221,53 +203,33 @@ fn git(name: &str, uri: String, commit: &str) -> Resource {
 fn image(image: &Image) -> Resource {
     let name = "image".to_owned();
     match image {
-        Image::Oci { reference, digest } => Resource {
-            uri: format!("docker://{reference}"),
-            ..sha256(&name, digest)
-        },
+        Image::Oci { reference, digest } => Resource { uri: format!("docker://{reference}"), ..sha256(&name, digest) },
         Image::Host => {
             let annotations = BTreeMap::from([("contentIsolated", false)]);
-            Resource {
-                name,
-                uri: "urn:danube:image:host".to_owned(),
-                annotations,
-                ..Resource::default()
-            }
+            Resource { name, uri: "urn:danube:image:host".to_owned(), annotations, ..Resource::default() }
         }
     }
 }
 
 fn sha256(name: &str, digest: &Digest) -> Resource {
-    Resource {
-        name: name.to_owned(),
-        digest: BTreeMap::from([("sha256", digest.to_string())]),
-        ..Resource::default()
-    }
+    Resource { name: name.to_owned(), digest: BTreeMap::from([("sha256", digest.to_string())]), ..Resource::default() }
 }
 
 fn log_subject(facts: &JobFacts) -> Resource {
-    sha256(
-        "logs.sha256",
-        &Digest::of(log_manifest(&facts.logs).as_bytes()),
-    )
+    sha256("logs.sha256", &Digest::of(log_manifest(&facts.logs).as_bytes()))
 }
 
 fn serialise(predicate_type: &str, subject: Vec<Resource>, predicate: impl Serialize) -> Vec<u8> {
-    let statement = Statement {
-        statement_type: STATEMENT_TYPE,
-        subject,
-        predicate_type,
-        predicate,
-    };
+    let statement = Statement { statement_type: STATEMENT_TYPE, subject, predicate_type, predicate };
     // By way of a value, whose maps are sorted: one statement has one spelling.
-    let value =
-        serde_json::to_value(&statement).expect("maps with text keys always have a JSON form");
+    let value = serde_json::to_value(&statement).expect("maps with text keys always have a JSON form");
     value.to_string().into_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::trigger::Trigger;
     use crate::provenance::facts::example;
     use serde_json::Value;
 
@@ -278,20 +240,7 @@ mod tests {
     #[test]
     fn the_statement_is_the_golden_one() {
         let text = serde_json::to_string_pretty(&value(&example())).unwrap() + "\n";
-        let golden = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/src/provenance/golden/statement.json"
-        );
-        if std::env::var_os("DANUBE_BLESS").is_some() {
-            std::fs::write(golden, &text).unwrap();
-        }
-        let expected = std::fs::read_to_string(golden).unwrap();
-        let expected: Value = serde_json::from_str(&expected).unwrap();
-        assert_eq!(
-            value(&example()),
-            expected,
-            "after a wanted change: DANUBE_BLESS=1 cargo test --lib provenance::"
-        );
+        crate::golden::check("src/provenance/statement.golden.json", &text);
     }
 
     #[test]
@@ -305,12 +254,7 @@ mod tests {
     #[test]
     fn keys_are_sorted_so_that_a_statement_has_one_spelling() {
         let text = String::from_utf8(provenance(&example())).unwrap();
-        let keys = [
-            "\"_type\"",
-            "\"predicate\"",
-            "\"predicateType\"",
-            "\"subject\"",
-        ];
+        let keys = ["\"_type\"", "\"predicate\"", "\"predicateType\"", "\"subject\""];
         let places: Vec<_> = keys.iter().map(|key| text.find(key).unwrap()).collect();
         assert!(places.is_sorted(), "{text}");
         assert!(text.contains(r#"{"commit":"aaaa"#), "{text}");
@@ -323,22 +267,14 @@ mod tests {
             |facts| facts.source.git_ref = Some("refs/heads/other".to_owned()),
             |facts| facts.source.commit = "c".repeat(40),
             |facts| facts.source.script = "other.py".to_owned(),
-            |facts| facts.trigger = "manual".to_owned(),
+            |facts| facts.trigger = Trigger::Manual,
             |facts| facts.event = None,
             |facts| facts.config.commit = "c".repeat(40),
-            |facts| {
-                facts.images[0] = Image::Oci {
-                    reference: "node:22".to_owned(),
-                    digest: Digest::of(b"other"),
-                }
-            },
+            |facts| facts.images[0] = Image::Oci { reference: "node:22".to_owned(), digest: Digest::of(b"other") },
         ];
         let part = |facts: &JobFacts| {
             let definition = value(facts)["predicate"]["buildDefinition"].clone();
-            (
-                definition["externalParameters"].clone(),
-                definition["resolvedDependencies"].clone(),
-            )
+            (definition["externalParameters"].clone(), definition["resolvedDependencies"].clone())
         };
         let before = part(&example());
         for (n, change) in changes.iter().enumerate() {
@@ -353,15 +289,10 @@ mod tests {
         let mut facts = example();
         facts.artifacts.clear();
         let manifest = log_manifest(&facts.logs);
-        assert!(
-            manifest.ends_with("  coordinator.2.log\n") && manifest.contains("  steps/1.1.log\n")
-        );
+        assert!(manifest.ends_with("  coordinator.2.log\n") && manifest.contains("  steps/1.1.log\n"));
         let statement = value(&facts);
         assert_eq!(statement["subject"][0]["name"], "logs.sha256");
-        assert_eq!(
-            statement["subject"][0]["digest"]["sha256"],
-            Digest::of(manifest.as_bytes()).to_string()
-        );
+        assert_eq!(statement["subject"][0]["digest"]["sha256"], Digest::of(manifest.as_bytes()).to_string());
     }
 
     #[test]
@@ -382,19 +313,13 @@ mod tests {
         facts.config.repository = "https://hunter2-token@git.example.com/c.git".to_owned();
         let text = String::from_utf8(provenance(&facts)).unwrap();
         assert!(!text.contains("hunter2"), "{text}");
-        assert!(
-            text.contains(r#""repository":"https://git.example.com/a.git""#),
-            "{text}"
-        );
+        assert!(text.contains(r#""repository":"https://git.example.com/a.git""#), "{text}");
     }
 
     #[test]
     fn the_builder_is_named_by_its_public_url_or_its_instance() {
         use crate::provenance::builder_id;
-        assert_eq!(
-            builder_id(Some("https://danube.example.com"), "1f2e"),
-            "https://danube.example.com/builder/v1"
-        );
+        assert_eq!(builder_id(Some("https://danube.example.com"), "1f2e"), "https://danube.example.com/builder/v1");
         assert_eq!(builder_id(None, "1f2e"), "urn:danube:1f2e");
     }
 }

@@ -12,9 +12,11 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Parser as _;
 use danube::artifacts::Digest;
 use danube::cli::verify::{VerifyArgs, run};
+use danube::model::job::Status;
+use danube::model::trigger::{RepoEvent, Trigger};
 use danube::provenance::{
-    Builder, ConfigRevision, Ending, Image, Isolation, JobFacts, LogFile, Output, PAYLOAD_TYPE,
-    SigningKey, Source, builder_id, job_record, load_or_create, pae, provenance, sign,
+    Builder, ConfigRevision, Ending, Image, Isolation, JobFacts, LogFile, Output, PAYLOAD_TYPE, SigningKey, Source,
+    builder_id, job_record, load_or_create, pae, provenance, sign,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +29,7 @@ fn facts() -> JobFacts {
             id: builder_id(Some("https://danube.example.com"), "1f2e3d4c"),
             version: "0.1.0".to_owned(),
         },
-        job_id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
+        job_id: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
         attempt: 1,
         pipeline: "app".to_owned(),
         source: Source {
@@ -36,8 +38,8 @@ fn facts() -> JobFacts {
             commit: "a".repeat(40),
             script: "danubefile.py".to_owned(),
         },
-        trigger: "webhook".to_owned(),
-        event: Some("push".to_owned()),
+        trigger: Trigger::Webhook,
+        event: Some(RepoEvent::Push),
         params: BTreeMap::from([("level".to_owned(), "full".to_owned())]),
         config: ConfigRevision {
             repository: "git@git.example.com:ops/danube-config.git".to_owned(),
@@ -45,13 +47,7 @@ fn facts() -> JobFacts {
             commit: "b".repeat(40),
             snapshot: Digest::of(b"snapshot"),
         },
-        images: vec![
-            Image::Host,
-            Image::Oci {
-                reference: "node:22".to_owned(),
-                digest: Digest::of(b"node"),
-            },
-        ],
+        images: vec![Image::Host, Image::Oci { reference: "node:22".to_owned(), digest: Digest::of(b"node") }],
         secret_names: vec!["DEPLOY_TOKEN".to_owned()],
         contacted_hosts: vec!["registry.example.com".to_owned()],
         executor: "local".to_owned(),
@@ -61,14 +57,8 @@ fn facts() -> JobFacts {
         },
         started_on: Some("2026-01-02T03:04:05Z".parse().unwrap()),
         finished_on: "2026-01-02T03:14:05.25Z".parse().unwrap(),
-        logs: vec![
-            LogFile::step(1, 1, Digest::of(b"log")),
-            LogFile::coordinator(1, Digest::of(b"coordinator")),
-        ],
-        artifacts: vec![Output {
-            name: "app".to_owned(),
-            sha256: Digest::of(APP),
-        }],
+        logs: vec![LogFile::step(1, 1, Digest::of(b"log")), LogFile::coordinator(1, Digest::of(b"coordinator"))],
+        artifacts: vec![Output { name: "app".to_owned(), sha256: Digest::of(APP) }],
         pushed_images: vec![Output {
             name: "registry.danube-system:5000/app/web".to_owned(),
             sha256: Digest::of(b"manifest"),
@@ -108,49 +98,23 @@ impl Bench {
         fs::write(self.path("a.json"), envelope).unwrap();
         let [file, attestation, key] =
             ["app", "a.json", "signing.key.pub"].map(|name| self.path(name).into_os_string());
-        let words = [
-            "verify".into(),
-            file,
-            "--attestation".into(),
-            attestation,
-            "--key".into(),
-            key,
-        ];
+        let words = ["verify".into(), file, "--attestation".into(), attestation, "--key".into(), key];
         let line = Line::parse_from(words.into_iter().chain(more.iter().map(Into::into)));
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = run(
-            &line.verify,
-            "2026-02-01T00:00:00Z".parse().unwrap(),
-            &mut out,
-            &mut err,
-        );
+        let code = run(&line.verify, "2026-02-01T00:00:00Z".parse().unwrap(), &mut out, &mut err);
         out.extend(err);
         (code, String::from_utf8(out).unwrap())
     }
 
     /// What the other verifiers say about each case, in the same order.
     fn others(&self, cases: &[(String, String)]) -> Vec<String> {
-        let lines: String = cases
-            .iter()
-            .map(|(name, envelope)| format!("{}\n", json!({"name": name, "envelope": envelope})))
-            .collect();
+        let lines: String =
+            cases.iter().map(|(name, envelope)| format!("{}\n", json!({"name": name, "envelope": envelope}))).collect();
         fs::write(self.path("cases.jsonl"), lines).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verifiers/check.py");
-        let output = Command::new(python())
-            .arg(script)
-            .arg(self.dir.path())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let answers: Vec<_> = String::from_utf8(output.stdout)
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect();
+        let output = Command::new(python()).arg(script).arg(self.dir.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let answers: Vec<_> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
         assert_eq!(answers.len(), cases.len());
         answers
     }
@@ -169,15 +133,10 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
     match value {
         Value::Object(members) if !members.is_empty() => {
-            members
-                .iter()
-                .for_each(|(key, inner)| leaves(inner, &format!("{at}/{}", escaped(key)), found));
+            members.iter().for_each(|(key, inner)| leaves(inner, &format!("{at}/{}", escaped(key)), found));
         }
         Value::Array(items) if !items.is_empty() => {
-            items
-                .iter()
-                .enumerate()
-                .for_each(|(n, inner)| leaves(inner, &format!("{at}/{n}"), found));
+            items.iter().enumerate().for_each(|(n, inner)| leaves(inner, &format!("{at}/{n}"), found));
         }
         _ => found.push(at.to_owned()),
     }
@@ -208,10 +167,7 @@ fn mutated(document: &Value) -> Vec<(String, Value)> {
     leaves(document, "", &mut pointers);
     let mut all = Vec::new();
     for pointer in pointers {
-        for (n, other) in mutations(document.pointer(&pointer).unwrap())
-            .into_iter()
-            .enumerate()
-        {
+        for (n, other) in mutations(document.pointer(&pointer).unwrap()).into_iter().enumerate() {
             let mut changed = document.clone();
             *changed.pointer_mut(&pointer).unwrap() = other;
             all.push((format!("{}#{n}", pointer.replace(' ', "_")), changed));
@@ -232,11 +188,7 @@ fn other_verifiers_accept_what_we_sign() {
     bare.images.clear();
     bare.params.clear();
     let sign = |facts| sign(&provenance(facts), &bench.key).unwrap();
-    let cases = [
-        ("whole", sign(&facts())),
-        ("logs", sign(&without_output)),
-        ("bare", sign(&bare)),
-    ];
+    let cases = [("whole", sign(&facts())), ("logs", sign(&without_output)), ("bare", sign(&bare))];
     let answers = bench.others(&cases.map(|(name, envelope)| (name.to_owned(), envelope)));
     assert_eq!(answers, ["accept whole", "accept logs", "accept bare"]);
 }
@@ -245,48 +197,24 @@ fn other_verifiers_accept_what_we_sign() {
 fn openssl_alone_verifies_the_signature() {
     let bench = Bench::new();
     let envelope: Value = serde_json::from_str(&bench.provenance()).unwrap();
-    let decoded = |pointer: &str| {
-        STANDARD
-            .decode(envelope.pointer(pointer).unwrap().as_str().unwrap())
-            .unwrap()
-    };
+    let decoded = |pointer: &str| STANDARD.decode(envelope.pointer(pointer).unwrap().as_str().unwrap()).unwrap();
     fs::write(bench.path("sig.bin"), decoded("/signatures/0/sig")).unwrap();
     let openssl = |message: Vec<u8>| {
         fs::write(bench.path("pae.bin"), message).unwrap();
-        let words =
-            "pkeyutl -verify -pubin -inkey signing.key.pub -rawin -in pae.bin -sigfile sig.bin";
-        Command::new("openssl")
-            .args(words.split(' '))
-            .current_dir(bench.dir.path())
-            .output()
-            .unwrap()
+        let words = "pkeyutl -verify -pubin -inkey signing.key.pub -rawin -in pae.bin -sigfile sig.bin";
+        Command::new("openssl").args(words.split(' ')).current_dir(bench.dir.path()).output().unwrap()
     };
     let output = openssl(pae(PAYLOAD_TYPE, &decoded("/payload")));
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        !openssl(pae("application/json", &decoded("/payload")))
-            .status
-            .success()
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!openssl(pae("application/json", &decoded("/payload"))).status.success());
 }
 
 #[test]
 fn openssl_reads_the_signing_key() {
     let bench = Bench::new();
     let words = ["pkey", "-in", "signing.key", "-pubout"];
-    let output = Command::new("openssl")
-        .args(words)
-        .current_dir(bench.dir.path())
-        .output()
-        .unwrap();
-    assert_eq!(
-        String::from_utf8(output.stdout).unwrap(),
-        bench.key.public().to_pem()
-    );
+    let output = Command::new("openssl").args(words).current_dir(bench.dir.path()).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), bench.key.public().to_pem());
 }
 
 #[test]
@@ -297,22 +225,14 @@ fn a_change_of_any_leaf_is_refused_by_us_and_by_others() {
     let payload: Value = serde_json::from_slice(&provenance(&facts())).unwrap();
 
     let again = STANDARD.encode(payload.to_string());
-    assert_eq!(
-        envelope["payload"], again,
-        "without a change, encoding again changes nothing"
-    );
-    let of_envelope = mutated(&envelope)
-        .into_iter()
-        .map(|(at, changed)| (format!("envelope{at}"), changed));
+    assert_eq!(envelope["payload"], again, "without a change, encoding again changes nothing");
+    let of_envelope = mutated(&envelope).into_iter().map(|(at, changed)| (format!("envelope{at}"), changed));
     let of_payload = mutated(&payload).into_iter().map(|(at, changed)| {
         let mut envelope = envelope.clone();
         envelope["payload"] = STANDARD.encode(changed.to_string()).into();
         (format!("payload{at}"), envelope)
     });
-    let mut cases: Vec<_> = of_envelope
-        .chain(of_payload)
-        .map(|(name, changed)| (name, changed.to_string()))
-        .collect();
+    let mut cases: Vec<_> = of_envelope.chain(of_payload).map(|(name, changed)| (name, changed.to_string())).collect();
     assert!(cases.len() > 200, "only {} mutations", cases.len());
 
     for (name, envelope) in &cases {
@@ -325,50 +245,30 @@ fn a_change_of_any_leaf_is_refused_by_us_and_by_others() {
     assert_eq!(answers.pop().unwrap(), "accept original");
     for ((name, _), answer) in cases.iter().zip(answers) {
         let stages = ["envelope:", "signature:"].map(|stage| format!("refuse {name} {stage}"));
-        assert!(
-            stages.iter().any(|refused| answer.starts_with(refused)),
-            "{answer}"
-        );
+        assert!(stages.iter().any(|refused| answer.starts_with(refused)), "{answer}");
     }
 }
 
 #[test]
 fn a_job_record_is_genuine_but_no_provenance() {
     let bench = Bench::new();
-    let ending = Ending {
-        status: "failure".to_owned(),
-        reason: Some("step 1 exited with 1".to_owned()),
-    };
+    let ending = Ending { status: Status::Failure, reason: Some("step 1 exited with 1".to_owned()) };
     let record = sign(&job_record(&facts(), &ending), &bench.key).unwrap();
     let (code, said) = bench.verify(&record, &[]);
     assert_eq!(code, 2, "{said}");
-    assert!(
-        said.contains("✓ signature") && said.contains("job record (status failure)"),
-        "{said}"
-    );
+    assert!(said.contains("✓ signature") && said.contains("job record (status failure)"), "{said}");
     let answers = bench.others(&[("record".to_owned(), record)]);
-    assert!(
-        answers[0].starts_with("refuse record predicate:"),
-        "{answers:?}"
-    );
+    assert!(answers[0].starts_with("refuse record predicate:"), "{answers:?}");
 }
 
 #[test]
 fn the_verdict_and_every_check_are_printed() {
     let bench = Bench::new();
-    let all = [
-        "--source",
-        SOURCE,
-        "--builder",
-        "https://danube.example.com/builder/v1",
-    ];
+    let all = ["--source", SOURCE, "--builder", "https://danube.example.com/builder/v1"];
     let (code, said) = bench.verify(&bench.provenance(), &all);
     assert_eq!(code, 0, "{said}");
     assert_eq!(said.matches('✓').count(), 10, "{said}");
-    assert!(
-        said.lines().last().unwrap().starts_with("verified: "),
-        "{said}"
-    );
+    assert!(said.lines().last().unwrap().starts_with("verified: "), "{said}");
     let (code, said) = bench.verify(&bench.provenance(), &[]);
     assert_eq!(code, 0, "{said}");
     assert_eq!(said.matches("not checked: it says").count(), 3, "{said}");
@@ -380,10 +280,7 @@ fn another_artifact_source_builder_or_key_is_refused() {
     let envelope = bench.provenance();
     for (flag, value) in [
         ("--source", "https://git.example.com/team/other.git"),
-        (
-            "--source",
-            "https://git.example.com/team/app.git@refs/heads/other",
-        ),
+        ("--source", "https://git.example.com/team/app.git@refs/heads/other"),
         ("--builder", "https://danube.example.com/builder/v2"),
     ] {
         let (code, said) = bench.verify(&envelope, &[flag, value]);

@@ -19,17 +19,9 @@ fn a_committed_artifact_is_stored_under_its_digest() {
     let stored = writer.commit(name("greeting"), Kind::File).unwrap();
     assert_eq!(
         stored,
-        Stored {
-            name: name("greeting"),
-            sha256: Digest::of(b"hello world"),
-            size: 11,
-            kind: Kind::File
-        }
+        Stored { name: name("greeting"), sha256: Digest::of(b"hello world"), size: 11, kind: Kind::File }
     );
-    assert_eq!(
-        fs::read(dir.join(stored.sha256.to_string())).unwrap(),
-        b"hello world"
-    );
+    assert_eq!(fs::read(dir.join(stored.sha256.to_string())).unwrap(), b"hello world");
     assert_eq!(entries(&dir), 1);
 }
 
@@ -38,10 +30,7 @@ fn files_and_directories_are_closed_to_others() {
     use std::os::unix::fs::PermissionsExt as _;
     let data = tempfile::tempdir().unwrap();
     let dir = data.path().join("artifacts/job");
-    let stored = begin(&dir, 1)
-        .unwrap()
-        .commit(name("empty"), Kind::Tar)
-        .unwrap();
+    let stored = begin(&dir, 1).unwrap().commit(name("empty"), Kind::Tar).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
     assert_eq!(mode(&dir.join(stored.sha256.to_string())), 0o600);
@@ -62,15 +51,9 @@ fn one_byte_over_the_limit_stores_nothing() {
     let data = tempfile::tempdir().unwrap();
     let mut writer = begin(data.path(), 4).unwrap();
     writer.write(b"1234").unwrap();
-    assert!(matches!(
-        writer.write(b"5"),
-        Err(Error::TooLarge { limit: 4 })
-    ));
+    assert!(matches!(writer.write(b"5"), Err(Error::TooLarge { limit: 4 })));
     assert!(matches!(writer.write(b""), Err(Error::Incomplete)));
-    assert!(matches!(
-        writer.commit(name("a"), Kind::File),
-        Err(Error::Incomplete)
-    ));
+    assert!(matches!(writer.commit(name("a"), Kind::File), Err(Error::Incomplete)));
     assert_eq!(entries(data.path()), 0);
 }
 
@@ -84,14 +67,8 @@ fn a_sender_that_breaks_off_leaves_no_artifact() {
     }
     let data = tempfile::tempdir().unwrap();
     let mut writer = begin(data.path(), 100).unwrap();
-    assert!(matches!(
-        writer.copy_from(&mut (&b"half"[..]).chain(Broken)),
-        Err(Error::Io { .. })
-    ));
-    assert!(matches!(
-        writer.commit(name("a"), Kind::File),
-        Err(Error::Incomplete)
-    ));
+    assert!(matches!(writer.copy_from(&mut (&b"half"[..]).chain(Broken)), Err(Error::Io { .. })));
+    assert!(matches!(writer.commit(name("a"), Kind::File), Err(Error::Incomplete)));
     assert_eq!(entries(data.path()), 0);
 }
 
@@ -142,13 +119,8 @@ fn a_full_disk_is_named_and_leaves_nothing() {
     };
     let dir = Path::new(&disk).join("job");
     let mut writer = begin(&dir, u64::MAX).unwrap();
-    let error = writer
-        .copy_from(&mut io::repeat(7).take(1 << 20))
-        .unwrap_err();
+    let error = writer.copy_from(&mut io::repeat(7).take(1 << 20)).unwrap_err();
     assert!(matches!(error, Error::NoSpace { .. }), "{error:?}");
-    assert!(matches!(
-        writer.commit(name("a"), Kind::File),
-        Err(Error::Incomplete)
-    ));
+    assert!(matches!(writer.commit(name("a"), Kind::File), Err(Error::Incomplete)));
     assert_eq!(entries(&dir), 0);
 }

@@ -56,14 +56,7 @@ fn forged(pointer: &str, value: Value) -> String {
 
 fn failed_at(report: &Report) -> Check {
     assert!(!report.accepted());
-    assert_eq!(
-        report
-            .answers()
-            .iter()
-            .map(|answer| answer.0)
-            .collect::<Vec<_>>(),
-        Check::ALL
-    );
+    assert_eq!(report.answers().iter().map(|answer| answer.0).collect::<Vec<_>>(), Check::ALL);
     report.refusal().unwrap().0
 }
 
@@ -71,21 +64,8 @@ fn failed_at(report: &Report) -> Check {
 fn a_true_attestation_passes_every_check_in_order() {
     let report = check(&signed(&example()), |_| {});
     assert!(report.accepted(), "{report:?}");
-    assert!(
-        report
-            .answers()
-            .iter()
-            .all(|(_, outcome)| matches!(outcome, Outcome::Passed(_))),
-        "{report:?}"
-    );
-    assert_eq!(
-        report
-            .answers()
-            .iter()
-            .map(|answer| answer.0)
-            .collect::<Vec<_>>(),
-        Check::ALL
-    );
+    assert!(report.answers().iter().all(|(_, outcome)| matches!(outcome, Outcome::Passed(_))), "{report:?}");
+    assert_eq!(report.answers().iter().map(|answer| answer.0).collect::<Vec<_>>(), Check::ALL);
 }
 
 #[test]
@@ -95,38 +75,22 @@ fn expectations_that_nobody_gave_are_listed_as_not_checked_with_what_it_says() {
         wanted.builder = None;
     });
     assert!(report.accepted());
-    for (check, says) in [
-        (Check::Builder, BUILDER),
-        (Check::Source, "frontend.git"),
-        (Check::Ref, "refs/heads/main"),
-    ] {
-        let outcome = &report
-            .answers()
-            .iter()
-            .find(|answer| answer.0 == check)
-            .unwrap()
-            .1;
-        assert!(
-            matches!(outcome, Outcome::NotChecked(text) if text.contains(says)),
-            "{outcome:?}"
-        );
+    for (check, says) in [(Check::Builder, BUILDER), (Check::Source, "frontend.git"), (Check::Ref, "refs/heads/main")] {
+        let outcome = &report.answers().iter().find(|answer| answer.0 == check).unwrap().1;
+        assert!(matches!(outcome, Outcome::NotChecked(text) if text.contains(says)), "{outcome:?}");
     }
 }
+
+type Case = (Check, fn(&mut Wanted));
 
 #[test]
 fn another_file_key_builder_source_or_ref_is_refused_by_its_own_check() {
     let envelope = signed(&example());
-    let cases: [(Check, fn(&mut Wanted)); 5] = [
-        (Check::Signature, |w| {
-            w.key = SigningKey::from_seed(&[8; 32])
-        }),
+    let cases: [Case; 5] = [
+        (Check::Signature, |w| w.key = SigningKey::from_seed(&[8; 32])),
         (Check::SubjectDigest, |w| w.file = Digest::of(b"apq")),
-        (Check::Builder, |w| {
-            w.builder = Some("https://danube.example.com/builder/v2")
-        }),
-        (Check::Source, |w| {
-            w.source = source("https://git.example.com/team/other.git")
-        }),
+        (Check::Builder, |w| w.builder = Some("https://danube.example.com/builder/v2")),
+        (Check::Source, |w| w.source = source("https://git.example.com/team/other.git")),
         (Check::Ref, |w| {
             w.source = source("https://git.example.com/team/frontend.git@refs/heads/release");
         }),
@@ -138,13 +102,11 @@ fn another_file_key_builder_source_or_ref_is_refused_by_its_own_check() {
 
 #[test]
 fn after_a_bad_signature_nothing_is_believed() {
-    let report = check(&signed(&example()), |wanted| {
-        wanted.key = SigningKey::from_seed(&[8; 32])
-    });
+    let report = check(&signed(&example()), |wanted| wanted.key = SigningKey::from_seed(&[8; 32]));
     let rest = &report.answers()[1..];
-    assert!(rest.iter().all(
-        |(_, outcome)| matches!(outcome, Outcome::NotChecked(text) if !text.contains("example.com"))
-    ));
+    assert!(
+        rest.iter().all(|(_, outcome)| matches!(outcome, Outcome::NotChecked(text) if !text.contains("example.com")))
+    );
 }
 
 #[test]
@@ -153,59 +115,24 @@ fn what_is_signed_but_is_not_provenance_is_refused() {
     let payload = provenance(&example());
     let other_type = dsse::seal("application/json", &payload, &[&key]);
     assert_eq!(failed_at(&check(&other_type, |_| {})), Check::PayloadType);
-    let doubled = String::from_utf8(payload).unwrap().replacen(
-        '{',
-        r#"{"_type":"https://in-toto.io/Statement/v1","#,
-        1,
-    );
+    let doubled =
+        String::from_utf8(payload).unwrap().replacen('{', r#"{"_type":"https://in-toto.io/Statement/v1","#, 1);
     let doubled = sign(doubled.as_bytes(), &key).unwrap();
     assert_eq!(failed_at(&check(&doubled, |_| {})), Check::StatementType);
     let cases = [
-        (
-            "/_type",
-            json!("https://in-toto.io/Statement/v0.1"),
-            Check::StatementType,
-        ),
+        ("/_type", json!("https://in-toto.io/Statement/v0.1"), Check::StatementType),
         ("/subject", json!({}), Check::StatementType),
-        (
-            "/predicateType",
-            json!("https://slsa.dev/provenance/v0.2"),
-            Check::PredicateType,
-        ),
+        ("/predicateType", json!("https://slsa.dev/provenance/v0.2"), Check::PredicateType),
         ("/predicate", json!({}), Check::PredicateType),
-        (
-            "/predicate/runDetails/builder",
-            json!({}),
-            Check::PredicateType,
-        ),
+        ("/predicate/runDetails/builder", json!({}), Check::PredicateType),
         ("/subject", json!([]), Check::SubjectDigest),
-        (
-            "/subject/0/digest",
-            json!({"sha512": Digest::of(APP).to_string()}),
-            Check::SubjectDigest,
-        ),
-        (
-            "/predicate/buildDefinition/externalParameters",
-            json!({}),
-            Check::Source,
-        ),
-        (
-            "/predicate/buildDefinition/buildType",
-            json!("https://example.com/other"),
-            Check::BuildType,
-        ),
-        (
-            "/predicate/runDetails/metadata/startedOn",
-            json!("yesterday"),
-            Check::Times,
-        ),
+        ("/subject/0/digest", json!({"sha512": Digest::of(APP).to_string()}), Check::SubjectDigest),
+        ("/predicate/buildDefinition/externalParameters", json!({}), Check::Source),
+        ("/predicate/buildDefinition/buildType", json!("https://example.com/other"), Check::BuildType),
+        ("/predicate/runDetails/metadata/startedOn", json!("yesterday"), Check::Times),
     ];
     for (pointer, value, expected) in cases {
-        assert_eq!(
-            failed_at(&check(&forged(pointer, value), |_| {})),
-            expected,
-            "{pointer}"
-        );
+        assert_eq!(failed_at(&check(&forged(pointer, value), |_| {})), expected, "{pointer}");
     }
 }
 
@@ -223,33 +150,18 @@ fn an_unknown_external_parameter_is_refused() {
 fn a_source_that_contradicts_itself_is_refused_even_when_none_is_expected() {
     let dependencies = "/predicate/buildDefinition/resolvedDependencies";
     for (pointer, value) in [
-        (
-            format!("{dependencies}/0/uri"),
-            json!("git+https://git.example.com/team/other.git@refs/heads/main"),
-        ),
-        (
-            format!("{dependencies}/0/digest/gitCommit"),
-            json!("c".repeat(40)),
-        ),
+        (format!("{dependencies}/0/uri"), json!("git+https://git.example.com/team/other.git@refs/heads/main")),
+        (format!("{dependencies}/0/digest/gitCommit"), json!("c".repeat(40))),
         (dependencies.to_owned(), json!([])),
     ] {
         let report = check(&forged(&pointer, value), |wanted| wanted.source = None);
-        assert!(
-            matches!(
-                report.refusal(),
-                Some((Check::Source, Refusal::InconsistentSource { .. }))
-            ),
-            "{report:?}"
-        );
+        assert!(matches!(report.refusal(), Some((Check::Source, Refusal::InconsistentSource { .. }))), "{report:?}");
     }
 }
 
 #[test]
 fn a_job_record_is_refused_as_provenance_and_named() {
-    let ending = Ending {
-        status: "failure".to_owned(),
-        reason: None,
-    };
+    let ending = Ending { status: crate::model::job::Status::Failure, reason: None };
     let envelope = sign(&job_record(&example(), &ending), &key()).unwrap();
     let report = check(&envelope, |_| {});
     assert!(
@@ -264,10 +176,7 @@ fn times_must_be_in_order_and_not_in_the_future() {
     assert_eq!(failed_at(&check(&signed(&facts), |_| {})), Check::Times);
     let envelope = signed(&example());
     let at = |now: &str| check(&envelope, |wanted| wanted.now = now.parse().unwrap());
-    assert!(
-        at("2026-01-01T03:15:00Z").accepted(),
-        "a clock that is a day behind"
-    );
+    assert!(at("2026-01-01T03:15:00Z").accepted(), "a clock that is a day behind");
     assert_eq!(failed_at(&at("2026-01-01T03:14:00Z")), Check::Times);
 }
 

@@ -6,6 +6,9 @@
 pub mod model;
 pub mod platform;
 
+pub mod artifacts;
+pub mod provenance;
+
 pub mod executor;
 
 pub mod cli;

@@ -3,6 +3,7 @@
 
 mod executor;
 mod privileges;
+pub mod verify;
 
 use std::process::ExitCode;
 

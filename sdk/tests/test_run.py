@@ -136,7 +136,8 @@ class OutcomeTest(RunTest):
             (done.status, done.err),
             (
                 1,
-                'danube: the danubefile has 2 pipelines, but a job runs exactly one: "p" (danubefile.py:2), "q" (danubefile.py:5)\n',
+                "danube: the danubefile has 2 pipelines, but a job runs exactly one: "
+                '"p" (danubefile.py:2), "q" (danubefile.py:5)\n',
             ),
         )
         self.assertEqual(self.master.keys(), ["/register#0"])

@@ -66,7 +66,7 @@ class SecretTest(JobTest):
 
     def test_the_refusal_says_what_to_do(self) -> None:
         with self.assertRaisesRegex(TypeError, r"<danube secret TOKEN> cannot be formatted.*env= or files="):
-            f"{self.secret}"  # noqa: B018
+            f"{self.secret}"
 
     def test_repr_shows_the_name_alone(self) -> None:
         self.assertEqual(repr(self.secret), "<danube secret TOKEN>")

@@ -144,6 +144,8 @@ class BranchTest(JobTest):
             try:
                 step.run("long")
             finally:
+                # The cleaning takes its time; the process would end with the parent.
+                threading.Event().wait(0.2)
                 cleaned.append("cleaned")
 
         def answer(request):

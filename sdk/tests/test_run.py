@@ -212,10 +212,11 @@ class OutcomeTest(RunTest):
 
     def test_print_appears_line_by_line(self) -> None:
         asked, may_end = threading.Event(), threading.Event()
+        answered_in_time: list[bool] = []
 
         def answer(_):
             asked.set()
-            may_end.wait(30)
+            answered_in_time.append(may_end.wait(20))
             return protos.message("RunStepReply")(outcome="success")
 
         self.master.answers["RunStep"] = answer
@@ -224,6 +225,7 @@ class OutcomeTest(RunTest):
             self.assertEqual(process.stdout.readline(), "before\n")
             may_end.set()
             process.communicate(timeout=30)
+        self.assertEqual(answered_in_time, [True])
 
     def test_a_character_that_the_locale_does_not_know_is_printed(self) -> None:
         done = self.run_file(HEAD + BUILD + "    print('ü', '\\udc80')\n", LC_ALL="C", PYTHONCOERCECLOCALE="0")
@@ -232,6 +234,10 @@ class OutcomeTest(RunTest):
     def test_the_credential_is_gone_from_the_environment(self) -> None:
         text = "import os\n" + HEAD + BUILD + "    print(sorted(k for k in os.environ if k.startswith('DANUBE')))\n"
         self.assertEqual(self.run_file(text).out, "['DANUBE_FILE', 'DANUBE_SOCKET_DIR']\n")
+
+    def test_the_sdks_own_future_imports_do_not_reach_the_danubefile(self) -> None:
+        done = self.run_file(HEAD + BUILD + "    def f(x: int): pass\n    print(f.__annotations__)\n")
+        self.assertEqual(done.out, "{'x': <class 'int'>}\n")
 
     def test_modules_of_the_repository_are_found_after_the_standard_ones(self) -> None:
         (self.source / "tasks.py").write_text("from danube import step\ndef lint():\n    step.run('lint')\n")

@@ -25,7 +25,8 @@ class StepTest(JobTest):
         step.run(
             "make", name="build", image="alpine:3.20", env={"CI": "1", "TOKEN": secrets.get("T")},
             files={"/root/.netrc": secrets.get("N")}, workdir="/workspace/web",
-            retry=Retry(3, on=["oom"], backoff="1m"), timeout="1h30m", check=False, capture="secret", once=True, user="1000", root="readonly", cpu=1.5,
+            retry=Retry(3, on=["oom"], backoff="1m"),
+            timeout="1h30m", check=False, capture="secret", once=True, user="1000", root="readonly", cpu=1.5,
             memory="512MiB", network=False,
         )  # fmt: skip
         request = self.master.last()

@@ -58,7 +58,6 @@ class Secret:
         __add__ = __radd__ = __mod__ = __rmod__ = __mul__ = __rmul__ = _refuse
         __bytes__ = __len__ = __iter__ = __contains__ = __getitem__ = _refuse
         __int__ = __float__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
-        __copy__ = __deepcopy__ = __getstate__ = __reduce__ = _refuse
 
         def __bool__(self):
             # Without it `if secret:` would ask for the length.

@@ -140,12 +140,11 @@ class BranchTest(JobTest):
         cleaned: list[str] = []
         together = threading.Barrier(3, timeout=30)
 
-        def branch() -> None:
+        def branch(cleaning_takes: float) -> None:
             try:
                 step.run("long")
             finally:
-                # The cleaning takes its time; the process would end with the parent.
-                threading.Event().wait(0.2)
+                threading.Event().wait(cleaning_takes)
                 cleaned.append("cleaned")
 
         def answer(request):
@@ -154,7 +153,7 @@ class BranchTest(JobTest):
 
         self.master.answers["RunStep"] = answer
         with self.assertRaises(JobCancelled):
-            step.parallel(branch, branch, branch, branch, max_parallel=3)
+            step.parallel(*[lambda t=t: branch(t) for t in (0, 0.2, 0.2, 0)], max_parallel=3)
         self.assertEqual(cleaned, ["cleaned"] * 3)
         self.assertRaises(JobCancelled, step.run, "more")
 

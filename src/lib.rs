@@ -1,1 +1,14 @@
-//! Danube.
+//! Danube: the control plane of a self-hosted CI/CD appliance, one binary.
+//!
+//! The rooms stand in the order of the flow; a room uses only rooms above it (ARCHITECTURE.md has
+//! the map, `tests/it/tidy.rs` keeps it true).
+
+pub mod model;
+pub mod platform;
+
+pub mod executor;
+
+pub mod cli;
+
+#[cfg(test)]
+mod golden;

@@ -4,11 +4,7 @@ use std::path::Path;
 fn generate(out: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = protox::compile(["danube/v1/coordinator.proto"], [root]).expect("the proto compiles");
-    tonic_prost_build::configure()
-        .out_dir(out)
-        .build_transport(false)
-        .compile_fds(files)
-        .expect("code is generated");
+    tonic_prost_build::configure().out_dir(out).build_transport(false).compile_fds(files).expect("code is generated");
 }
 
 /// `DANUBE_BLESS=1 cargo test -p danube-proto` writes the file again after a change of the proto.
@@ -23,5 +19,8 @@ fn generated_code_is_current() {
         return;
     }
     let current = std::fs::read_to_string(&committed).expect("committed code");
-    assert!(current == fresh, "proto/src/generated differs from the .proto file: run DANUBE_BLESS=1 cargo test -p danube-proto");
+    assert!(
+        current == fresh,
+        "proto/src/generated differs from the .proto file: run DANUBE_BLESS=1 cargo test -p danube-proto"
+    );
 }

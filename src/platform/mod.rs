@@ -1,0 +1,12 @@
+//! What the machine gives: time, ids, tasks, durable files.
+//!
+//! Owns: the only wall clock and random source. May use: model. Must not touch: product words.
+
+pub mod atomic;
+mod clock;
+mod ids;
+mod tasks;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use ids::{Ids, SeededIds, SystemIds, random_token};
+pub use tasks::Tasks;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from unittest import mock
 
 import protos
 from fake_master import Failure
@@ -58,10 +59,10 @@ class BranchTest(JobTest):
         )
 
     def test_reserved_characters_of_a_matrix_value_are_escaped(self) -> None:
-        step.matrix(lambda **axes: step.run("x"), {"a": ["1,b=2", "p/q[0]%"], "ü": ["\n "]})
+        step.matrix(lambda **axes: step.run("x"), {"a": ["1,b=2", "p/q[0]%"], "ü": ["\n \x85"]})
         self.assertEqual(
             sorted(self.master.keys()),
-            ["/matrix#0[a=1%2Cb%3D2,ü=%0A ]/run#0", "/matrix#0[a=p%2Fq%5B0%5D%25,ü=%0A ]/run#0"],
+            ["/matrix#0[a=1%2Cb%3D2,ü=%0A %C2%85]/run#0", "/matrix#0[a=p%2Fq%5B0%5D%25,ü=%0A %C2%85]/run#0"],
         )
 
     def test_a_matrix_runs_every_cell_that_is_not_excluded(self) -> None:
@@ -176,6 +177,15 @@ class BranchTest(JobTest):
         step.parallel(ctx.now)
         self.assertEqual(self.master.last().call.file, "test_branches.py")
         self.assertGreater(self.master.last().call.line, 0)
+
+    def test_a_thread_too_many_names_the_limits(self) -> None:
+        with (
+            mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread")),
+            self.assertRaisesRegex(
+                DanubeError, r"/parallel#0\[0\].*256 threads and processes and 256 MB.*max_parallel"
+            ),
+        ):
+            step.parallel(lambda: None)
 
     def test_mistakes_are_named_before_anything_runs(self) -> None:
         mistakes = [

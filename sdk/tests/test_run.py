@@ -265,10 +265,10 @@ class GoldenTest(RunTest):
         self.master.answers["GetContext"] = lambda _: protos.message("GetContextReply")(branch="main")
         self.master.answers["Changed"] = lambda _: protos.message("ChangedReply")(changed=True)
         self.master.answers["RunStep"] = example_step
-        done = self.run_file((TESTS / "examples" / "core.py").read_text())
+        done = self.run_file((TESTS.parents[1] / "tests" / "fixtures" / "example_core.py").read_text())
         self.assertEqual((done.status, done.err), (0, ""))
         lines = sorted(f"{method} {request.call.key}\n" for method, request in self.master.requests)
-        self.assertEqual("".join(lines), (TESTS / "examples" / "core.keys").read_text())
+        self.assertEqual("".join(lines), (TESTS / "example_core.keys").read_text())
         publish = next(r for m, r in self.master.requests if m == "RunStep" and r.name == "publish")
         self.assertEqual((publish.env[0].value.secret, publish.once), ("PUBLISH_TOKEN", True))
 

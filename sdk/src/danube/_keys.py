@@ -2,7 +2,7 @@
 
 A key is `<branch>/<kind>#<n>`. The root branch is the empty string; below it a branch is named
 `<parent>/parallel#<n>[<index>]` or `<parent>/matrix#<n>[axis=value,…]`. In names and values of axes the
-characters `%`, `,`, `=`, `[`, `]`, `/` and control characters are written as `%XX`, so that no two
+characters `%`, `,`, `=`, `[`, `]`, `/` and control characters are written as `%XX` per byte, so that no two
 branches share a key.
 
 The branch is bound to the thread by `threading.local`: a context variable would be copied into threads
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_RESERVED = frozenset("%,=[]/") | {chr(code) for code in (*range(0x20), 0x7F)}
+_RESERVED = frozenset("%,=[]/") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
 _local = threading.local()
 
 
@@ -65,4 +65,8 @@ def matrix_label(values: Mapping[str, str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(f"%{ord(char):02X}" if char in _RESERVED else char for char in text)
+    return "".join(_percent(char) if char in _RESERVED else char for char in text)
+
+
+def _percent(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode())

@@ -6,4 +6,5 @@
 mod executor;
 mod provenance;
 mod support;
+mod takeover;
 mod tidy;

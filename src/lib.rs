@@ -6,6 +6,8 @@
 pub mod model;
 pub mod platform;
 
+pub mod logs;
+
 pub mod executor;
 
 pub mod cli;

@@ -5,12 +5,10 @@
 
 pub mod model;
 pub mod platform;
-
+pub mod logs;
 pub mod artifacts;
 pub mod provenance;
-
 pub mod executor;
-
 pub mod cli;
 
 #[cfg(test)]

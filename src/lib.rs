@@ -3,5 +3,6 @@
 //! The rooms stand in the order of the flow; a room uses only rooms above it (ARCHITECTURE.md has
 //! the map, `tests/it/tidy.rs` keeps it true).
 
+pub mod config_repo;
 pub mod model;
 pub mod platform;

@@ -5,5 +5,6 @@
 
 pub mod model;
 pub mod platform;
+pub mod store;
 
 pub mod executor;

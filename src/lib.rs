@@ -6,3 +6,6 @@
 pub mod config_repo;
 pub mod model;
 pub mod platform;
+pub mod store;
+
+pub mod executor;

@@ -9,3 +9,8 @@ pub mod platform;
 pub mod store;
 
 pub mod executor;
+
+pub mod cli;
+
+#[cfg(test)]
+mod golden;

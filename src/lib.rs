@@ -3,10 +3,12 @@
 //! The rooms stand in the order of the flow; a room uses only rooms above it (ARCHITECTURE.md has
 //! the map, `tests/it/tidy.rs` keeps it true).
 
-pub mod config_repo;
 pub mod model;
 pub mod platform;
+
+pub mod config;
 pub mod store;
+pub mod config_repo;
 
 pub mod executor;
 

@@ -96,6 +96,9 @@ pub fn check(files: Files) -> Result<Settings, Vec<ConfigIssue>> {
         if let Some(broken) = broken {
             world.partial = true;
             issues.add(&source.path, broken.place, broken.message, broken.fix);
+            if budget.is_spent() {
+                break;
+            }
         }
     }
     // Users before teams before pipelines: each refers to what stands before it.
@@ -129,12 +132,14 @@ fn settings(
             }
             Kind::User => {
                 let checked = people::user(&mut at, typed::<UserDocument>(fitting));
+                world.partial |= checked.email.is_empty();
                 at.declare(&mut user_names, &checked.name, "user", way!["metadata", "name"]);
                 at.declare(&mut world.emails, &checked.email, "the user with the address", way!["spec", "email"]);
                 settings.users.push(checked);
             }
             Kind::Team => {
                 let checked = people::team(&mut at, world, typed::<TeamDocument>(fitting));
+                world.partial |= checked.name.is_empty();
                 at.declare(&mut world.teams, &checked.name, "team", way!["metadata", "name"]);
                 settings.teams.push(checked);
             }

@@ -6,6 +6,7 @@
 
 mod check;
 mod error;
+mod fetch;
 mod files;
 mod issue;
 mod node;
@@ -13,10 +14,16 @@ mod raw;
 mod schema;
 mod shape;
 mod suggest;
+mod sync;
 mod yaml;
+
+#[cfg(test)]
+mod tests;
 
 pub use check::check;
 pub use error::ConfigRepoError;
+pub use fetch::Mirror;
 pub use files::{Files, SourceFile, from_commit, from_dir};
 pub use issue::ConfigIssue;
 pub use schema::{Kind, schema};
+pub use sync::{InForce, Looked, Status, Sync};

@@ -121,7 +121,7 @@ impl Shape<'_> {
             Some(near) if words.len() > 1 => format!("did you mean '{near}'? Valid are: {list}"),
             _ => format!("write one of: {list}"),
         };
-        self.add(node.place, format!("'{}' is not a valid {name}", shown(text)), fix);
+        self.add(node.place, format!("'{}' is not a valid value of {name}", shown(text)), fix);
         None
     }
 

@@ -23,6 +23,11 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// Nothing more can be read.
+    pub(super) fn is_spent(&self) -> bool {
+        self.nodes == 0 || self.bytes == 0
+    }
+
     fn spend(&mut self, size: Size) -> bool {
         let enough = self.nodes >= size.nodes && self.bytes >= size.bytes;
         self.nodes = self.nodes.saturating_sub(size.nodes);
@@ -45,8 +50,8 @@ pub(super) fn parse(text: &str, budget: &mut Budget) -> (Vec<Node>, Option<Broke
     let options = granit_parser::options! {
         disallow_directives: true,
         emit_comments: false,
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
+        flow_nesting_limit: 2 * MAX_DEPTH,
+        block_nesting_limit: 2 * MAX_DEPTH,
     };
     for event in Parser::new_from_str_with_options(text, options) {
         let step = match event {
@@ -102,18 +107,18 @@ impl Reader<'_> {
         match event {
             Event::DocumentStart(..) => self.anchors.clear(),
             Event::Scalar(text, style, anchor, tag) => {
-                refuse_tag(tag.is_some(), here)?;
+                refuse_tag(tag.is_some(), &span)?;
                 let size = Size { nodes: 1, bytes: text.len(), height: 0 };
                 self.spend(size, here)?;
                 let value = Value::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
                 self.finish(Node { place: here, value }, size, anchor)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
-                refuse_tag(tag.is_some(), here)?;
+                refuse_tag(tag.is_some(), &span)?;
                 self.begin(here, anchor, Body::List(Vec::new()))?;
             }
             Event::MappingStart(_, anchor, tag) => {
-                refuse_tag(tag.is_some(), here)?;
+                refuse_tag(tag.is_some(), &span)?;
                 self.begin(here, anchor, Body::Map { fields: Vec::new(), names: HashSet::new(), key: None })?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -222,12 +227,13 @@ fn as_key(node: Node, names: &mut HashSet<String>, fields: &[(Key, Node)]) -> Re
     Ok(Key { place, text })
 }
 
-fn refuse_tag(has_tag: bool, place: Place) -> Result<(), Broken> {
+fn refuse_tag(has_tag: bool, span: &Span) -> Result<(), Broken> {
     if !has_tag {
         return Ok(());
     }
+    let start = span.tag_start().unwrap_or(span.start);
     Err(Broken {
-        place,
+        place: place(start.line(), start.col()),
         message: "tags ('!…') are not read".to_owned(),
         fix: "remove the tag; the schema decides the type".to_owned(),
     })

@@ -6,7 +6,7 @@ use crate::config_repo::issue::shown;
 use crate::config_repo::node::way;
 use crate::config_repo::raw::{EventName, Items, PermissionEntry, PipelineDocument, PipelineSpec, SecretEntry, TriggerEntry};
 use crate::model::settings::{Concurrency, Permission, Pipeline, SecretGrant, TriggerRule};
-use crate::platform::git::{check_branch, check_url};
+use crate::platform::git::{BadUrl, check_branch, check_url};
 
 pub(super) fn check(at: &mut Checking<'_>, world: &World, document: PipelineDocument) -> Pipeline {
     let metadata = document.metadata.unwrap_or_default();
@@ -41,7 +41,12 @@ fn repository(at: &mut Checking<'_>, address: Option<&str>) -> String {
     let Some(address) = address else { return String::new() };
     if let Err(reason) = check_url(address) {
         let fix = "write an address such as https://git.example.com/team/app.git";
-        at.wrong(way!["spec", "repository"], format!("repository '{}' {reason}", shown(address)), fix);
+        let message = match reason {
+            // What is told here is stored and shown to everybody who may see the configuration.
+            BadUrl::Password => format!("the address of the repository {reason}"),
+            _ => format!("repository '{}' {reason}", shown(address)),
+        };
+        at.wrong(way!["spec", "repository"], message, fix);
     }
     address.to_owned()
 }

@@ -13,11 +13,6 @@ pub enum Access {
     /// Not at all.
     #[default]
     Open,
-    /// A repository on this machine that belongs to another user, trusted by the administrator.
-    Local {
-        /// The repository.
-        path: PathBuf,
-    },
     /// An SSH key.
     SshKey {
         /// Its file, mode 0600.
@@ -40,7 +35,6 @@ impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Open => "Open",
-            Self::Local { .. } => "Local",
             Self::SshKey { .. } => "SshKey",
             Self::Token { .. } => "Token",
         })
@@ -57,7 +51,7 @@ impl Access {
                 let known = quote(&format!("UserKnownHostsFile=\"{}\"", known_hosts.display()));
                 format!("{common}accept-new -o {known} -i {}", quote_path(file))
             }
-            Self::Open | Self::Local { .. } | Self::Token { .. } => format!("{common}yes"),
+            Self::Open | Self::Token { .. } => format!("{common}yes"),
         }
     }
 
@@ -65,7 +59,6 @@ impl Access {
     pub(super) fn settings(&self) -> Vec<(String, String)> {
         match self {
             Self::Open | Self::SshKey { .. } => Vec::new(),
-            Self::Local { path } => vec![("safe.directory".into(), path.display().to_string())],
             Self::Token { url, username, token } => {
                 let pair = STANDARD.encode(format!("{username}:{}", token.expose()));
                 vec![(format!("http.{url}.extraHeader"), format!("Authorization: Basic {pair}"))]

@@ -7,8 +7,8 @@ pub mod model;
 pub mod platform;
 
 pub mod config;
-pub mod store;
 pub mod config_repo;
+pub mod store;
 
 pub mod executor;
 

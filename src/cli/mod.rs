@@ -1,8 +1,12 @@
 //! The command line: one file per subcommand, no logic of its own.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
 
+mod config;
 mod executor;
+mod init;
+mod lint;
 mod privileges;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -18,7 +22,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Cmd {
+    Config(config::ConfigArgs),
     Executor(executor::ExecutorArgs),
+    Init(init::InitArgs),
+    Lint(lint::LintArgs),
+    Schema(schema::SchemaArgs),
 }
 
 /// Wrong usage (sysexits `EX_USAGE`).
@@ -36,7 +44,11 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
+        Cmd::Config(args) => config::run(&args),
         Cmd::Executor(args) => executor::run(args),
+        Cmd::Init(args) => init::run(&args),
+        Cmd::Lint(args) => lint::run(&args),
+        Cmd::Schema(args) => schema::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("danube: {error:#}");

@@ -70,7 +70,8 @@ impl Layers {
                 Some((_, key)) => self.set(key, text.clone(), format!("environment {name}")),
                 None => {
                     let near = nearest(name, variables.iter().map(|(variable, _)| variable.as_str()));
-                    let expected = near.map_or("no key has this name".to_owned(), |near| format!("did you mean {near}?"));
+                    let expected =
+                        near.map_or("no key has this name".to_owned(), |near| format!("did you mean {near}?"));
                     self.problem("environment".to_owned(), name, "unknown variable".to_owned(), expected);
                 }
             }
@@ -104,7 +105,8 @@ impl Layers {
 
     fn table(&mut self, file: &Source<'_>, prefix: &str, table: &DeTable<'_>) {
         for (name, value) in table {
-            let full = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
+            let full =
+                if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
             let below = format!("{full}.");
             match (keys::find(&full), value.get_ref()) {
                 (Some(key), _) => self.value(file, key, value),
@@ -159,7 +161,12 @@ impl Layers {
     }
 
     /// The value of a key that may be absent. Outer none: it is wrong, and that was noted.
-    pub(super) fn optional<T>(&mut self, name: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<Option<T>> {
         let Some(Found { text, origin }) = self.found.get(name) else {
             // A value of the wrong type was noted and removed.
             return if self.problems.iter().any(|problem| problem.key == name) { None } else { Some(None) };

@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn an_address_is_inside_or_outside() {
-        let inside = |network: &str, address: &str| network.parse::<Network>().unwrap().contains(address.parse().unwrap());
+        let inside =
+            |network: &str, address: &str| network.parse::<Network>().unwrap().contains(address.parse().unwrap());
         assert!(inside("10.0.0.0/8", "10.1.2.3") && !inside("10.0.0.0/8", "11.0.0.1"));
         assert!(inside("10.0.0.1", "10.0.0.1") && !inside("10.0.0.1", "10.0.0.2"));
         assert!(inside("10.0.0.0/8", "::ffff:10.1.2.3"));

@@ -74,7 +74,8 @@ pub(super) fn check(layers: &mut Layers) -> Option<Server> {
     };
     if in_the_open(&server) {
         let message = "plain HTTP would be open to other machines";
-        let expected = "expected tls_cert and tls_key, or trusted_proxies, or a loopback address, or insecure_http = true";
+        let expected =
+            "expected tls_cert and tls_key, or trusted_proxies, or a loopback address, or insecure_http = true";
         layers.conflict("server.bind_address", message, expected);
         return None;
     }
@@ -89,7 +90,8 @@ fn in_the_open(server: &Server) -> bool {
 
 fn public_url(text: &str) -> Option<String> {
     let url = url::Url::parse(text).ok()?;
-    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    let plain =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
     let good = matches!(url.scheme(), "http" | "https") && url.has_host() && plain;
     good.then(|| text.trim_end_matches('/').to_owned())
 }

@@ -27,14 +27,17 @@ fn only_the_config_repo_is_required() {
     assert_eq!(config.executor.limits.max_log_bytes, 1 << 30);
     assert_eq!(
         told(&Sources::default()),
-        ["danube.toml: config_repo.url: it is required; expected a repository address such as git@git.example.com:ops/danube-config.git, https://…, file:///… or an absolute path, in danube.toml or as DANUBE_CONFIG_REPO__URL"]
+        [
+            "danube.toml: config_repo.url: it is required; expected a repository address such as git@git.example.com:ops/danube-config.git, https://…, file:///… or an absolute path, in danube.toml or as DANUBE_CONFIG_REPO__URL"
+        ]
     );
     assert!(load_executor(&Sources::default()).is_ok());
 }
 
 #[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file_and_that_over_the_config_repo() {
-    let mut sources = sources(&format!("{URL}[server]\noperator_address = \"127.0.0.1:1\"\nbind_address = \"127.0.0.1:1\"\n"));
+    let mut sources =
+        sources(&format!("{URL}[server]\noperator_address = \"127.0.0.1:1\"\nbind_address = \"127.0.0.1:1\"\n"));
     sources.config_repo.insert("data_dir".into(), "/repo".into());
     sources.config_repo.insert("bind_address".into(), "127.0.0.1:9".into());
     sources.env.insert("DANUBE_SERVER__OPERATOR_ADDRESS".into(), "127.0.0.1:2".into());
@@ -96,7 +99,10 @@ fn a_mistyped_variable_is_told_and_other_variables_are_left_alone() {
 fn plain_http_to_other_machines_must_be_asked_for() {
     let open = format!("{URL}[server]\nbind_address = \"0.0.0.0:8080\"\n");
     let said = told(&sources(&open));
-    assert!(said[0].starts_with("danube.toml:4: server.bind_address: plain HTTP would be open to other machines"), "{said:?}");
+    assert!(
+        said[0].starts_with("danube.toml:4: server.bind_address: plain HTTP would be open to other machines"),
+        "{said:?}"
+    );
     for allowed in [
         "insecure_http = true",
         "trusted_proxies = [\"10.0.0.0/8\"]",

@@ -186,5 +186,6 @@ fn document(file: usize, path: &str, node: Node, issues: &mut Issues, suggest: &
 
 /// What fits the schema fits the type it was made from.
 fn typed<T: DeserializeOwned>(fitting: Json) -> T {
-    serde_json::from_value(fitting).expect("the schema was generated from this type, and only what fits it is passed on")
+    serde_json::from_value(fitting)
+        .expect("the schema was generated from this type, and only what fits it is passed on")
 }

@@ -16,7 +16,9 @@ pub enum ConfigRepoError {
         source: BadUrl,
     },
     /// The other side does not answer, or does not let us in.
-    #[error("the config repo {url} cannot be reached: {reason}. Check the address, the network and the deploy key; the configuration in force stays")]
+    #[error(
+        "the config repo {url} cannot be reached: {reason}. Check the address, the network and the deploy key; the configuration in force stays"
+    )]
     Unreachable {
         /// The address.
         url: String,

@@ -95,11 +95,17 @@ impl Mirror {
         let args = std::iter::once("--git-dir=.").chain(args).map(OsString::from);
         git::run(args, &self.dir, &self.access, TIMEOUT, stop).await.map_err(|error| match error {
             GitError::Failed { stderr, .. } => {
-                ConfigRepoError::Unreachable { url: self.remote.url.clone(), reason: stderr }
+                ConfigRepoError::Unreachable { url: self.remote.url.clone(), reason: reason(&stderr) }
             }
             other => ConfigRepoError::Git(other),
         })
     }
+}
+
+/// What git said, without the advice that it gives on every failure.
+fn reason(stderr: &str) -> String {
+    let said = stderr.split(" / fatal: Could not read from remote repository").next().unwrap_or(stderr);
+    said.trim_start_matches("fatal: ").trim_end_matches('.').to_owned()
 }
 
 /// Opens the local copy; makes it anew where it is missing or damaged.
@@ -132,4 +138,4 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::config_repo) mod tests;

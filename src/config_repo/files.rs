@@ -109,11 +109,7 @@ pub fn from_dir(root: &Path) -> Result<Files, ConfigRepoError> {
     })
 }
 
-fn dir_entries(
-    dir: &Path,
-    folder: &str,
-    entries: &mut Vec<Entry<std::path::PathBuf>>,
-) -> Result<(), ConfigRepoError> {
+fn dir_entries(dir: &Path, folder: &str, entries: &mut Vec<Entry<std::path::PathBuf>>) -> Result<(), ConfigRepoError> {
     let unreadable = |source| ConfigRepoError::Folder { path: dir.to_owned(), source };
     for entry in fs::read_dir(dir).map_err(unreadable)?.take(MAX_NAMES) {
         let entry = entry.map_err(unreadable)?;
@@ -167,7 +163,10 @@ fn collect<H>(
             refuse(format!("'{path}' is not read"), "files of pipelines are pipelines/NAME.yaml, in no deeper folder");
         } else if !wanted(path) {
         } else if entry.kind != Kind::File {
-            refuse(format!("'{path}' is not a plain file"), "put the file itself here: links and submodules are not followed");
+            refuse(
+                format!("'{path}' is not a plain file"),
+                "put the file itself here: links and submodules are not followed",
+            );
         } else if entry.size > MAX_FILE {
             let message = format!("the file has {} bytes; at most {MAX_FILE} are read", entry.size);
             refuse(message, "split it: documents may stand in several files of pipelines/");

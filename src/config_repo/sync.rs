@@ -43,7 +43,7 @@ pub struct Status {
 /// What one look found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Looked {
-    /// Nothing new.
+    /// Nothing new since the last look.
     Same(Oid),
     /// A new commit came into force.
     Applied(Oid, apply::Changes),
@@ -116,7 +116,10 @@ impl Sync {
         if newest_is_in_force && last.is_some_and(|row| row.sha == sha && row.errors.is_none()) {
             return Ok(Looked::Same(commit));
         }
-        // A refused commit is checked again: a new release may read what the old one could not.
+        // Refused by an older process, it is checked again: a new release may read more.
+        if self.refused_before(&sha) {
+            return Ok(Looked::Same(commit));
+        }
         let files = self.mirror.read(commit).await?;
         let checked = tokio::task::spawn_blocking(move || check(files)).await;
         match checked.map_err(|ended| ConfigRepoError::Store(Box::new(ended)))? {
@@ -148,7 +151,9 @@ impl Sync {
             };
             match result {
                 Ok(Looked::Same(_)) => {}
-                Ok(Looked::Applied(commit, _)) => tracing::info!(config.commit = %commit, "the configuration is in force"),
+                Ok(Looked::Applied(commit, _)) => {
+                    tracing::info!(config.commit = %commit, "the configuration is in force")
+                }
                 Ok(Looked::Refused(commit, issues)) => {
                     let first = issues.first().map(ToString::to_string).unwrap_or_default();
                     tracing::warn!(config.commit = %commit, issues = issues.len(), "the configuration has mistakes, the last good one stays: {first}");
@@ -161,6 +166,12 @@ impl Sync {
                 () = tokio::time::sleep(self.interval) => {}
             }
         }
+    }
+
+    /// Whether this process has refused the commit already.
+    fn refused_before(&self, sha: &str) -> bool {
+        let status = self.status();
+        status.last_success.is_some() && !status.issues.is_empty() && status.last_seen.as_deref() == Some(sha)
     }
 
     fn note(&self, change: impl FnOnce(&mut Status)) {
@@ -188,9 +199,7 @@ impl Status {
     }
 }
 
-async fn known(
-    store: &Store,
-) -> Result<(Option<InForce>, Option<config_commits::ConfigCommitRow>), ConfigRepoError> {
+async fn known(store: &Store) -> Result<(Option<InForce>, Option<config_commits::ConfigCommitRow>), ConfigRepoError> {
     let read = store.read(|view| Ok((config_commits::in_force(view)?, config_commits::find_last(view)?)));
     let (in_force, last) = read.await.map_err(not_stored)?;
     let in_force = in_force.and_then(|row| {

@@ -10,8 +10,7 @@ use crate::model::settings::{GitAuthMethod, Settings, TriggerRule};
 mod limits;
 
 const CONFIG: &str = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: global}\nspec: {}\n";
-const USERS: &str =
-    "apiVersion: danube.dev/v1\nkind: User\nmetadata: {name: ana}\nspec: {email: ana@example.com}\n";
+const USERS: &str = "apiVersion: danube.dev/v1\nkind: User\nmetadata: {name: ana}\nspec: {email: ana@example.com}\n";
 const TEAMS: &str = "apiVersion: danube.dev/v1\nkind: Team\nmetadata: {name: platform}\nspec: {members: [ana@example.com], global_admin: true}\n";
 
 fn files(list: &[(&str, &str)]) -> Files {
@@ -99,7 +98,9 @@ spec:
   repository: https://git.example.com/api.git
   script:
 "#;
-    let readers = format!("{TEAMS}---\napiVersion: danube.dev/v1\nkind: Team\nmetadata: {{name: readers}}\nspec: {{admins: [Ana@example.com]}}\n");
+    let readers = format!(
+        "{TEAMS}---\napiVersion: danube.dev/v1\nkind: Team\nmetadata: {{name: readers}}\nspec: {{admins: [Ana@example.com]}}\n"
+    );
     let given = [("config.yaml", config), ("pipelines/all.yaml", pipeline), ("teams.yaml", readers.as_str())];
     let settings = with_usual(&given).map_err(|issues| told(&issues)).unwrap();
     let global = &settings.global;
@@ -108,7 +109,9 @@ spec:
     assert_eq!(global.egress_allowlist, ["*.example.com", "example.com"]);
     assert_eq!(global.max_running_jobs, 8);
     assert_eq!((global.webhooks[0].name.as_str(), global.webhooks[1].name.as_str()), ("default", "team-b"));
-    assert!(matches!(&global.git_authentication[0].method, GitAuthMethod::SshKey { private_key_secret: Some(key), .. } if key == "KEY"));
+    assert!(
+        matches!(&global.git_authentication[0].method, GitAuthMethod::SshKey { private_key_secret: Some(key), .. } if key == "KEY")
+    );
     let names: Vec<_> = settings.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
     assert_eq!(names, ["api", "web"]);
     let api = &settings.pipelines[0];

@@ -54,7 +54,17 @@ mod tests {
         for good in ["0 3 * * *", "*/15 * * * *", "0 9 * * MON-FRI", "0 0 29 2 *", "0 0 31 1,2 *", "0 0 30 2 MON"] {
             assert_eq!(bad_schedule(good), None, "{good}");
         }
-        for bad in ["", "@daily", "* * * *", "0 0 * * * *", "61 * * * *", "x * * * *", "0 0 30 2 *", "0 0 31 4,6 *", "0 24 * * *"] {
+        for bad in [
+            "",
+            "@daily",
+            "* * * *",
+            "0 0 * * * *",
+            "61 * * * *",
+            "x * * * *",
+            "0 0 30 2 *",
+            "0 0 31 4,6 *",
+            "0 24 * * *",
+        ] {
             assert!(bad_schedule(bad).is_some(), "{bad}");
         }
     }

@@ -103,7 +103,23 @@ mod tests {
         for good in ["example.com", "*.example.com", "registry", "x-1.example.com", "_x.example.com"] {
             assert_eq!(bad_name(good), None, "{good}");
         }
-        for bad in ["", "*", "*.", "*.*.com", "a.*.com", "10.0.0.1", "::1", "https://x.com", "x.com:443", "x.com/y", "x..com", "-x.com", "x.com.", "0x7f.1\u{e9}", "2130706433"] {
+        for bad in [
+            "",
+            "*",
+            "*.",
+            "*.*.com",
+            "a.*.com",
+            "10.0.0.1",
+            "::1",
+            "https://x.com",
+            "x.com:443",
+            "x.com/y",
+            "x..com",
+            "-x.com",
+            "x.com.",
+            "0x7f.1\u{e9}",
+            "2130706433",
+        ] {
             assert!(bad_name(bad).is_some(), "{bad}");
         }
     }

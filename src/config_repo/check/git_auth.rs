@@ -18,7 +18,11 @@ pub(super) fn check(at: &mut Checking<'_>, entries: &Items<GitAuthEntry>) -> Vec
         let name_at = way![LIST[0], LIST[1], index, "name"];
         let name = at.name(name_at, entry.name.as_ref());
         if !name.is_empty() && !names.insert(name.clone()) {
-            at.wrong(name_at, format!("'{name}' stands twice in git_authentication"), "give each entry a name of its own");
+            at.wrong(
+                name_at,
+                format!("'{name}' stands twice in git_authentication"),
+                "give each entry a name of its own",
+            );
         }
         let patterns_at = |glob: usize| way![LIST[0], LIST[1], index, "match_patterns", glob].to_vec();
         let match_patterns = at.globs_at(entry.match_patterns.as_ref(), patterns_at);
@@ -61,7 +65,12 @@ fn foreign_fields(at: &mut Checking<'_>, index: usize, entry: &GitAuthEntry, met
     }
 }
 
-fn read_method(at: &mut Checking<'_>, index: usize, entry: &GitAuthEntry, method: GitAuthType) -> Option<GitAuthMethod> {
+fn read_method(
+    at: &mut Checking<'_>,
+    index: usize,
+    entry: &GitAuthEntry,
+    method: GitAuthType,
+) -> Option<GitAuthMethod> {
     Some(match method {
         GitAuthType::GithubApp => {
             let app_id = given(at, index, "app_id", entry.app_id);

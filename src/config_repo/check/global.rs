@@ -77,7 +77,11 @@ fn observability(at: &mut Checking<'_>, spec: &ConfigSpec) -> Observability {
         && !is_http(endpoint)
     {
         let message = format!("'{}' is not the address of a collector", shown(endpoint));
-        at.wrong(way!["spec", "observability", "otel_endpoint"], message, "write one such as http://otel.example.com:4317");
+        at.wrong(
+            way!["spec", "observability", "otel_endpoint"],
+            message,
+            "write one such as http://otel.example.com:4317",
+        );
     }
     Observability {
         otel_endpoint: entry.otel_endpoint,
@@ -108,7 +112,11 @@ fn webhooks(at: &mut Checking<'_>, entries: &Items<WebhookEntry>) -> Vec<Webhook
         let previous_at = way!["spec", "webhooks", index, "previous_secret"];
         let previous_secret = entry.previous_secret.as_deref().map(|secret| at.secret(previous_at, secret));
         if previous_secret.as_ref() == Some(&secret) {
-            at.wrong(previous_at, "previous_secret is the same as secret", "remove it, or name the secret before this one");
+            at.wrong(
+                previous_at,
+                "previous_secret is the same as secret",
+                "remove it, or name the secret before this one",
+            );
         }
         let Some(forge) = entry.forge else { continue };
         let forge = forge.as_str().to_owned();

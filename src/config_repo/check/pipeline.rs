@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use super::{Checking, World, cron, egress};
 use crate::config_repo::issue::shown;
 use crate::config_repo::node::way;
-use crate::config_repo::raw::{EventName, Items, PermissionEntry, PipelineDocument, PipelineSpec, SecretEntry, TriggerEntry};
+use crate::config_repo::raw::{
+    EventName, Items, PermissionEntry, PipelineDocument, PipelineSpec, SecretEntry, TriggerEntry,
+};
 use crate::model::settings::{Concurrency, Permission, Pipeline, SecretGrant, TriggerRule};
 use crate::platform::git::{BadUrl, check_branch, check_url};
 
@@ -56,7 +58,11 @@ fn script(at: &mut Checking<'_>, script: Option<&str>) -> String {
     let part = |part: &str| !part.is_empty() && part != "." && part != ".." && part != ".git";
     if script.len() > 255 || script.contains(['\\', '\n']) || script.starts_with('-') || !script.split('/').all(part) {
         let fix = "write a path inside the repository, such as ci/danubefile.py";
-        at.wrong(way!["spec", "script"], format!("script '{}' is not a path inside the repository", shown(script)), fix);
+        at.wrong(
+            way!["spec", "script"],
+            format!("script '{}' is not a path inside the repository", shown(script)),
+            fix,
+        );
     }
     script.to_owned()
 }
@@ -98,7 +104,11 @@ fn only_for_cron(at: &mut Checking<'_>, index: usize, entry: &TriggerEntry) {
 
 fn schedule(at: &mut Checking<'_>, index: usize, entry: &TriggerEntry) -> TriggerRule {
     match &entry.schedule {
-        None => at.wrong(way!["spec", "triggers", index], "'on: cron' needs the field 'schedule'", "add 'schedule: \"0 3 * * *\"'"),
+        None => at.wrong(
+            way!["spec", "triggers", index],
+            "'on: cron' needs the field 'schedule'",
+            "add 'schedule: \"0 3 * * *\"'",
+        ),
         Some(schedule) => {
             if let Some(reason) = cron::bad_schedule(schedule) {
                 let message = format!("'{}' is not a schedule: {reason}", shown(schedule));

@@ -61,7 +61,8 @@ impl Checking<'_> {
         let mut checked = Vec::new();
         for (index, glob) in globs.into_iter().flat_map(Items::iter) {
             if let Err(reason) = check_glob(glob) {
-                let fix = "use '*' within a part, '**' across parts, '?' for one character, [ab] and {a,b} for a choice";
+                let fix =
+                    "use '*' within a part, '**' across parts, '?' for one character, [ab] and {a,b} for a choice";
                 self.wrong(&at(index), format!("'{}' is not a valid glob: {reason}", shown(glob)), fix);
             }
             if index == MAX_LIST {
@@ -172,7 +173,17 @@ mod tests {
         for good in ["ana@example.com", "ana.maria+ci@mail.example.com", "admin@localhost"] {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["", "ana", "@example.com", "ana@", "a b@example.com", "ana@-x.com", "ana@@example.com", "a@x..y", "ana@exämple.com\n"] {
+        for bad in [
+            "",
+            "ana",
+            "@example.com",
+            "ana@",
+            "a b@example.com",
+            "ana@-x.com",
+            "ana@@example.com",
+            "a@x..y",
+            "ana@exämple.com\n",
+        ] {
             assert!(!is_email(bad), "{bad}");
         }
     }

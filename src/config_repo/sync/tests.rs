@@ -11,7 +11,9 @@ const CONFIG: &str = "apiVersion: danube.dev/v1\nkind: Config\nmetadata: {name: 
 const TEAM: &str = "apiVersion: danube.dev/v1\nkind: Team\nmetadata: {name: platform}\nspec: {}\n";
 
 fn pipeline(name: &str, team: &str) -> String {
-    format!("apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {{name: {name}, team: {team}}}\nspec: {{repository: /srv/git/x}}\n")
+    format!(
+        "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {{name: {name}, team: {team}}}\nspec: {{repository: /srv/git/x}}\n"
+    )
 }
 
 struct World {
@@ -42,7 +44,8 @@ impl World {
     }
 
     async fn pipelines(&self) -> Vec<String> {
-        let names = |view: &crate::store::View<'_>| Ok(pipelines::active(view)?.into_iter().map(|row| row.name).collect());
+        let names =
+            |view: &crate::store::View<'_>| Ok(pipelines::active(view)?.into_iter().map(|row| row.name).collect());
         self.store.read(names).await.unwrap()
     }
 }
@@ -68,6 +71,7 @@ async fn a_commit_with_a_mistake_leaves_the_last_good_one_in_force_until_it_is_m
     let bad = world.push(&format!("{}---\n{}", pipeline("new", "platform"), pipeline("other", "nobody")));
     let Looked::Refused(_, issues) = world.look().await.unwrap() else { panic!("not refused") };
     assert_eq!(issues[0].to_string(), "pipelines/a.yaml:8:31: error: unknown team 'nobody'");
+    assert!(matches!(world.look().await.unwrap(), Looked::Same(_)));
     assert_eq!(world.pipelines().await, ["web"]);
     let status = world.sync.status();
     assert_eq!((status.in_force.unwrap().commit, status.last_seen), (good.clone(), Some(bad.clone())));

@@ -128,7 +128,10 @@ fn a_folder_is_read_by_the_same_rules() {
     write("teams.yaml", TEAMS);
     assert!(check(from_dir(dir.path()).unwrap()).is_ok());
     std::os::unix::fs::symlink("/etc/hostname", dir.path().join("pipelines/x.yaml")).unwrap();
-    assert!(refused(from_dir(dir.path()).unwrap()).starts_with("pipelines/x.yaml:1:1: error: 'pipelines/x.yaml' is not a plain file"));
+    assert!(
+        refused(from_dir(dir.path()).unwrap())
+            .starts_with("pipelines/x.yaml:1:1: error: 'pipelines/x.yaml' is not a plain file")
+    );
     let missing = from_dir(Path::new("/nonexistent/config")).unwrap_err();
     assert_eq!(missing.to_string(), "/nonexistent/config cannot be read");
 }

@@ -5,9 +5,12 @@
 
 pub mod model;
 pub mod platform;
+pub mod config;
+pub mod store;
 pub mod logs;
 pub mod artifacts;
 pub mod provenance;
+pub mod config_repo;
 pub mod executor;
 pub mod cli;
 

@@ -5,3 +5,5 @@
 
 pub mod model;
 pub mod platform;
+pub mod mirror;
+pub mod trigger;

@@ -61,7 +61,8 @@ impl Mirror {
     /// Makes it an empty bare repository if it is none.
     pub(super) fn ensure(&self) -> Result<(), MirrorError> {
         let path = self.objects.path();
-        if git2::Repository::open_bare(path).is_ok() {
+        // A power cut may leave an empty HEAD, which git takes for no repository at all.
+        if git2::Repository::open_bare(path).is_ok_and(|repo| repo.find_reference("HEAD").is_ok()) {
             return Ok(());
         }
         let failed = || format!("making the mirror {}", path.display());

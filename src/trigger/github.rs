@@ -63,6 +63,9 @@ fn push(body: &[u8]) -> Result<Push, Unparsable> {
     if body.starts_with(b"payload=") {
         return Err(Unparsable::new("the webhook sends a form: set its content type to application/json"));
     }
+    if body.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Unparsable::new("the push event is not a JSON object"));
+    }
     let raw: RawPush = serde_json::from_slice(body).map_err(|e| Unparsable::new(format!("the push event: {e}")))?;
     let addresses: Vec<String> =
         [raw.repository.clone_url, raw.repository.ssh_url, raw.repository.html_url].into_iter().flatten().collect();

@@ -115,7 +115,9 @@ fn what_cannot_be_read_says_why() {
     let long = text.replace("web/shop\",\"clone_url", &format!("{}\",\"clone_url", "x".repeat(2000)));
     for (body, part) in [
         ("{", "EOF"),
-        ("[]", "invalid type"),
+        ("[]", "not a JSON object"),
+        ("", "not a JSON object"),
+        ("{\"ref\":1}", "invalid type"),
         ("{}", "missing field"),
         ("payload=%7B%7D", "application/json"),
         (&text.replace("refs/heads/main", "--upload-pack=x"), "refs/"),

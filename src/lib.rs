@@ -5,5 +5,10 @@
 
 pub mod model;
 pub mod platform;
+pub mod store;
+
 pub mod mirror;
+
 pub mod trigger;
+
+pub mod executor;

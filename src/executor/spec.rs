@@ -1,0 +1,177 @@
+//! What the master asks an executor for: plain values, the same on the wire and for every executor.
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::JobId;
+
+/// One attempt of one step. Step 0 is the coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StepAt {
+    /// The job.
+    pub job: JobId,
+    /// The step's number within the job.
+    pub step: u32,
+    /// The attempt at the step, from 1.
+    pub attempt: u32,
+}
+
+impl std::fmt::Display for StepAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}.{}", self.job, self.step, self.attempt)
+    }
+}
+
+/// A job's workspace and bounds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The job.
+    pub job: JobId,
+    /// The size of its workspace, in bytes.
+    pub workspace_bytes: u64,
+}
+
+/// Where the master finds what the executor made for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobPlace {
+    /// A directory of the master's own; the job's gRPC socket goes into it as `rpc.sock`.
+    pub socket_dir: PathBuf,
+}
+
+/// What kind of container a step attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// The danubefile: sees its checkout, the SDK and the job's socket, not the workspace.
+    Coordinator,
+    /// A command: sees the workspace, never the socket.
+    Step,
+}
+
+/// Bounds of one container.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Cores; 0: no bound of its own.
+    pub cpu: f64,
+    /// Bytes.
+    pub memory_bytes: u64,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+/// The root file system of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Root {
+    /// Private and writable, thrown away after the attempt.
+    Writable,
+    /// Private and read-only but for /tmp.
+    Readonly,
+}
+
+/// A value that must not show in output. No `Debug`: it is the secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Mask {
+    /// Shown in place of the value.
+    pub name: String,
+    /// base64 of the value.
+    pub value: String,
+}
+
+/// A file made for one step attempt, on a tmpfs. No `Debug`: it may hold a secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct FileSpec {
+    /// Where the step sees it.
+    pub path: String,
+    /// base64 of its content.
+    pub content: String,
+}
+
+/// One container. No `Debug`: environment and files may hold secrets.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// Coordinator or step.
+    pub kind: StepKind,
+    /// `host`, or an OCI reference.
+    pub image: String,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// The whole environment; nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// Files on the attempt's tmpfs.
+    pub files: Vec<FileSpec>,
+    /// Where it starts.
+    pub workdir: String,
+    /// A numeric uid, or `uid:gid`; none: the image's user.
+    pub user: Option<String>,
+    /// Its bounds.
+    pub limits: Limits,
+    /// Its root.
+    pub root: Root,
+    /// It asks for the network.
+    pub network: bool,
+    /// What must not show in its output.
+    pub masks: Vec<Mask>,
+    /// Bytes of output that are kept; beyond, the step is ended.
+    pub log_limit: u64,
+    /// stdout is kept for `captured` and not logged.
+    pub capture_secret: bool,
+    /// Lines of danube's own at the head of the log.
+    pub notes: Vec<String>,
+}
+
+/// How a step attempt is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signal {
+    /// Politely: SIGTERM to every process.
+    Term,
+    /// Surely.
+    Kill,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepEnd {
+    /// The exit code; 128 + signal where one ended it.
+    pub exit_code: i32,
+    /// Processes that the memory limit killed.
+    pub oom_kills: u64,
+    /// It wrote more than `log_limit`.
+    pub log_overflow: bool,
+    /// Bytes of its log could not be stored (disk full).
+    pub log_truncated: bool,
+    /// Bytes in its log.
+    pub log_bytes: u64,
+    /// Nanoseconds since 1970.
+    pub started_ns: i64,
+    /// Nanoseconds since 1970.
+    pub ended_ns: i64,
+    /// Why it could not be started, where it could not.
+    pub error: Option<String>,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum StepState {
+    /// Nothing was started: it may be.
+    NotStarted,
+    /// It ended.
+    Ended(StepEnd),
+    /// It was started and nothing knows its end (the machine went down, or its shim was killed).
+    Lost,
+}
+
+/// What an executor can do here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// `local`, `kubernetes`.
+    pub kind: String,
+    /// Its version.
+    pub version: String,
+    /// One line for each protection that can't be had here, with the reason.
+    pub not_enforced: Vec<String>,
+    /// The pseudo-image `host` is offered.
+    pub host_image: bool,
+}

@@ -29,12 +29,20 @@ pub fn choose<'a>(entries: &'a [GitAuth], url: &str) -> Option<&'a GitAuth> {
     entries.iter().find(|entry| entry.match_patterns.iter().any(matches))
 }
 
-/// Makes the credential for an address ready. `secret` looks up a Danube secret by name; `scratch` holds key files
-/// while git runs and the host keys that were seen.
+/// Where SSH keeps its files.
+#[derive(Debug, Clone, Copy)]
+pub struct SshPlaces<'a> {
+    /// A private folder for key files while git runs.
+    pub scratch: &'a Path,
+    /// The file of host keys that were seen; losing it loses the trust in them.
+    pub known_hosts: &'a Path,
+}
+
+/// Makes the credential for an address ready. `secret` looks up a Danube secret by name.
 pub fn open(
     entry: Option<&GitAuth>,
     url: &str,
-    scratch: &Path,
+    places: SshPlaces<'_>,
     secret: impl Fn(&str) -> Result<Secret<Vec<u8>>, String>,
 ) -> Result<Opened, MirrorError> {
     let Some(entry) = entry else { return Ok(Opened::default()) };
@@ -48,7 +56,7 @@ pub fn open(
             token(url, "oauth2", &secret(token_secret).map_err(refuse)?).map_err(refuse)
         }
         (GitAuthMethod::SshKey { private_key_path, private_key_secret }, Transport::Ssh) => {
-            let known_hosts = scratch.join("known_hosts");
+            let known_hosts = places.known_hosts.to_owned();
             if let Some(path) = private_key_path {
                 let access = Access::SshKey { file: PathBuf::from(path), known_hosts };
                 return Ok(Opened { access, _key: None });
@@ -56,8 +64,8 @@ pub fn open(
             let name = private_key_secret.as_ref();
             let name = name.ok_or_else(|| refuse("it names neither private_key_path nor private_key_secret".into()))?;
             let value = secret(name).map_err(refuse)?;
-            let key = Named::write(scratch, &with_line_end(value).expose()[..])
-                .map_err(MirrorError::local(format!("writing a key file in {}", scratch.display())))?;
+            let key = Named::write(places.scratch, &with_line_end(value).expose()[..])
+                .map_err(MirrorError::local(format!("writing a key file in {}", places.scratch.display())))?;
             let access = Access::SshKey { file: key.path().to_owned(), known_hosts };
             Ok(Opened { access, _key: Some(key) })
         }
@@ -120,6 +128,10 @@ mod tests {
         GitAuthMethod::SshKey { private_key_path: None, private_key_secret: Some("GIT_KEY".into()) }
     }
 
+    fn places(dir: &Path) -> SshPlaces<'_> {
+        SshPlaces { scratch: dir, known_hosts: dir }
+    }
+
     fn secret(name: &str) -> Result<Secret<Vec<u8>>, String> {
         match name {
             "GIT_TOKEN" => Ok(Secret::new(b"hunter22\n".to_vec())),
@@ -140,10 +152,11 @@ mod tests {
     fn a_token_goes_to_the_origin_of_its_address_alone() {
         let dir = tempfile::tempdir().unwrap();
         let entry = entry("web", "*", https());
-        let opened = open(Some(&entry), "https://git.example.com:8443/web/shop.git", dir.path(), secret).unwrap();
+        let opened =
+            open(Some(&entry), "https://git.example.com:8443/web/shop.git", places(dir.path()), secret).unwrap();
         let Access::Token { url, token, .. } = opened.access() else { panic!("no token") };
         assert_eq!((url.as_str(), token.expose().as_str()), ("https://git.example.com:8443/", "hunter22"));
-        let in_the_open = open(Some(&entry), "http://git.example.com/web/shop.git", dir.path(), secret);
+        let in_the_open = open(Some(&entry), "http://git.example.com/web/shop.git", places(dir.path()), secret);
         assert!(in_the_open.unwrap_err().to_string().contains("https only"));
     }
 
@@ -151,7 +164,7 @@ mod tests {
     fn a_key_is_in_a_private_file_only_while_it_is_needed() {
         let dir = tempfile::tempdir().unwrap();
         let entry = entry("all", "*", ssh());
-        let opened = open(Some(&entry), "git@git.example.com:web/shop.git", dir.path(), secret).unwrap();
+        let opened = open(Some(&entry), "git@git.example.com:web/shop.git", places(dir.path()), secret).unwrap();
         let Access::SshKey { file, .. } = opened.access() else { panic!("no key") };
         assert_eq!(std::fs::read(file).unwrap(), b"KEY\n");
         drop(opened);
@@ -161,11 +174,11 @@ mod tests {
     #[test]
     fn a_credential_of_the_wrong_kind_or_without_its_secret_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        let wrong_kind = open(Some(&entry("w", "*", https())), "git@git.example.com:a", dir.path(), secret);
+        let wrong_kind = open(Some(&entry("w", "*", https())), "git@git.example.com:a", places(dir.path()), secret);
         assert!(wrong_kind.unwrap_err().to_string().contains("'w'"));
         let method = GitAuthMethod::HttpsToken { username: "b".into(), token_secret: "NONE".into() };
-        let missing = open(Some(&entry("w", "*", method)), "https://git.example.com/a", dir.path(), secret);
+        let missing = open(Some(&entry("w", "*", method)), "https://git.example.com/a", places(dir.path()), secret);
         assert!(missing.unwrap_err().to_string().contains("NONE does not exist"));
-        assert!(matches!(open(None, "/srv/a", dir.path(), secret).unwrap().access(), Access::Open));
+        assert!(matches!(open(None, "/srv/a", places(dir.path()), secret).unwrap().access(), Access::Open));
     }
 }

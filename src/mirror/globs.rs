@@ -7,10 +7,8 @@ use super::MirrorError;
 const MAX_GLOBS: usize = 256;
 
 pub(super) fn compile(patterns: &[String]) -> Result<GlobSet, MirrorError> {
-    let bad = |pattern: &str, reason: String| MirrorError::BadGlob {
-        pattern: pattern.chars().take(200).collect(),
-        reason,
-    };
+    let bad =
+        |pattern: &str, reason: String| MirrorError::BadGlob { pattern: pattern.chars().take(200).collect(), reason };
     if patterns.len() > MAX_GLOBS {
         return Err(bad("…", format!("more than {MAX_GLOBS} patterns at once")));
     }

@@ -171,8 +171,8 @@ impl Objects {
         found.map_err(|_| none())
     }
 
-    /// Runs a read on a blocking thread.
-    pub(super) async fn read<T, F>(&self, read: F) -> Result<T, MirrorError>
+    /// Runs a read of several things on a blocking thread, with the repository opened once.
+    pub async fn read<T, F>(&self, read: F) -> Result<T, MirrorError>
     where
         T: Send + 'static,
         F: FnOnce(&Self, &Repository) -> Result<T, MirrorError> + Send + 'static,

@@ -25,7 +25,7 @@ impl Repos {
         Ok(Self { dir, open: Mutex::default() })
     }
 
-    /// Where key files and known hosts lie.
+    /// The folder.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::settings::TriggerRule;
 use crate::model::trigger::Trigger;
-use crate::model::{JobId, PipelineId};
+use crate::model::{JobId, PipelineId, Principal};
 use crate::store::{Durability, StoreError, cron_ticks, pipelines};
 
 use super::enqueue::{Cause, enqueue};
@@ -158,7 +158,7 @@ pub async fn start(ctx: &Ctx, due: &Due, stop: &CancellationToken) -> Result<Opt
             trigger: Trigger::Cron,
             event: None,
             origin: Some(due.tick.to_string()),
-            actor: "schedule".to_owned(),
+            actor: Principal::System,
             params: BTreeMap::new(),
             dedupe_key: Some(dedupe_key(due.pipeline, due.rule, due.tick)),
         };

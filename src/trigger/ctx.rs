@@ -1,9 +1,10 @@
 //! What every trigger needs: the store, the mirrors, and the secrets that open repositories.
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::mirror::{Mirror, MirrorError, Opened, Repos, choose, open};
+use crate::mirror::{Mirror, MirrorError, Opened, Repos, SshPlaces, choose, open};
 use crate::model::Secret;
 use crate::store::{Store, View, config_commits};
 
@@ -19,6 +20,8 @@ pub struct Ctx {
     pub store: Store,
     /// The mirrors.
     pub repos: Arc<Repos>,
+    /// Where SSH host keys are remembered: `<data>/keys/known_hosts`.
+    pub known_hosts: PathBuf,
     /// The secrets that `webhooks` and `git_authentication` name.
     pub secret: GlobalSecret,
 }
@@ -26,11 +29,12 @@ pub struct Ctx {
 impl Ctx {
     /// The access that `git_authentication` in force gives to an address.
     pub async fn access(&self, url: &str) -> Result<Opened, TriggerError> {
-        let (url, scratch, secret) = (url.to_owned(), self.repos.dir().to_owned(), Arc::clone(&self.secret));
+        let (url, this) = (url.to_owned(), self.clone());
         let opened = self.store.read(move |view| {
             let global = config_commits::global_in_force(view)?;
             let entry = choose(&global.git_authentication, &url);
-            Ok(open(entry, &url, &scratch, |name| secret(view, name)))
+            let places = SshPlaces { scratch: this.repos.dir(), known_hosts: &this.known_hosts };
+            Ok(open(entry, &url, places, |name| (this.secret)(view, name)))
         });
         Ok(opened.await??)
     }
@@ -43,8 +47,24 @@ impl Ctx {
         Ok(mirror)
     }
 
+    /// The mirror of an address with a commit in it: fetched only where the commit is missing.
+    pub async fn holding(
+        &self,
+        url: &str,
+        commit: &str,
+        stop: &CancellationToken,
+    ) -> Result<Arc<Mirror>, TriggerError> {
+        let mirror = self.mirror(url).await?;
+        if mirror.objects().revision(commit, "").await.is_ok() {
+            return Ok(mirror);
+        }
+        let mirror = self.fetched(url, stop).await?;
+        mirror.objects().revision(commit, "").await?;
+        Ok(mirror)
+    }
+
     /// The mirror of an address as it was fetched last.
-    pub async fn mirror(&self, url: &str) -> Result<Arc<Mirror>, TriggerError> {
+    async fn mirror(&self, url: &str) -> Result<Arc<Mirror>, TriggerError> {
         let (repos, url) = (Arc::clone(&self.repos), url.to_owned());
         let opened = tokio::task::spawn_blocking(move || repos.mirror(&url)).await;
         let what = || "opening a mirror".to_owned();

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::trigger::{RepoEvent, Revision, Trigger};
-use crate::model::{JobId, PipelineId};
+use crate::model::{JobId, PipelineId, Principal};
 use crate::queue::{self, NewJob};
 use crate::store::{StoreError, Tx, config_commits, pipelines};
 
@@ -13,7 +13,7 @@ pub(super) struct Cause {
     pub(super) event: Option<RepoEvent>,
     /// A delivery id, a tick.
     pub(super) origin: Option<String>,
-    pub(super) actor: String,
+    pub(super) actor: Principal,
     pub(super) params: BTreeMap<String, String>,
     pub(super) dedupe_key: Option<String>,
 }
@@ -44,5 +44,5 @@ pub(super) fn enqueue(
         reuse: false,
         dedupe_key: cause.dedupe_key,
     };
-    queue::enqueue(tx, new).map(Some)
+    Ok(Some(queue::enqueue_in(tx, &new)?.id))
 }

@@ -1,6 +1,5 @@
 //! Why a trigger made no job.
 use crate::mirror::MirrorError;
-use crate::queue::QueueError;
 use crate::store::StoreError;
 
 /// Why a trigger made no job.
@@ -33,16 +32,13 @@ pub enum TriggerError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The queue refused.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
 }
 
 impl TriggerError {
     /// Trying again later may help, without anybody changing anything.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Draining | Self::Queue(_) => true,
+            Self::Draining => true,
             Self::Mirror(e) => e.is_retryable(),
             Self::Store(e) => !matches!(e, StoreError::NotFound { .. } | StoreError::Corrupt { .. }),
             Self::Inactive { .. } | Self::OnNoBranch { .. } | Self::NoDefaultBranch { .. } => false,

@@ -29,7 +29,8 @@ mod tests {
 
     #[test]
     fn a_doubled_or_binary_header_has_no_value() {
-        let headers: Headers = [("X-One", "1"), ("X-Two", "a"), ("x-two", "a"), ("X-Bin", "\u{e9}")].into_iter().collect();
+        let headers: Headers =
+            [("X-One", "1"), ("X-Two", "a"), ("x-two", "a"), ("X-Bin", "\u{e9}")].into_iter().collect();
         assert_eq!(headers.only("x-one"), Some("1"));
         assert_eq!(headers.only("x-two"), None);
         assert_eq!(headers.only("x-bin"), None);

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::mirror::Mirror;
 use crate::model::trigger::{Revision, Trigger};
-use crate::model::{JobId, PipelineId};
+use crate::model::{JobId, PipelineId, Principal};
 use crate::store::{Durability, pipelines};
 
 use super::enqueue::{Cause, enqueue};
@@ -20,8 +20,8 @@ pub struct Ask {
     pub target: Target,
     /// `Manual` or `Api`.
     pub trigger: Trigger,
-    /// Who asks, for people.
-    pub actor: String,
+    /// Who asks.
+    pub actor: Principal,
     /// Parameters of the job.
     pub params: BTreeMap<String, String>,
 }

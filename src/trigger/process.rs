@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mirror::Mirror;
 use crate::model::settings::Pipeline;
 use crate::model::trigger::{RepoEvent, Revision, Trigger};
-use crate::model::{DeliveryId, PipelineId};
+use crate::model::{DeliveryId, PipelineId, Principal};
 use crate::store::deliveries::{self, DeliveryRow, DeliveryState};
 use crate::store::{Durability, StoreError, pipelines};
 
@@ -128,7 +128,7 @@ async fn write(
     event: RepoEvent,
     findings: Findings,
 ) -> Result<(), TriggerError> {
-    let (id, actor, reference) = (row.id, format!("{} webhook {}", row.forge, row.name), reference.to_owned());
+    let (id, reference) = (row.id, reference.to_owned());
     let written = ctx.store.write(Durability::Acknowledged, move |tx| {
         if drain::is_on(tx)? {
             return Ok(false);
@@ -140,7 +140,7 @@ async fn write(
                 trigger: Trigger::Webhook,
                 event: Some(event),
                 origin: Some(id.to_string()),
-                actor: actor.clone(),
+                actor: Principal::System,
                 params: BTreeMap::new(),
                 dedupe_key: Some(dedupe_key(pipeline, &reference, &revision.commit)),
             };

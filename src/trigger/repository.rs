@@ -68,7 +68,9 @@ mod tests {
         ] {
             assert_eq!(key(spelling), "git.example.com/web/shop", "{spelling}");
         }
-        for spelling in ["/srv/git/shop.git", "file:///srv/git/shop", "file://localhost/srv/git/shop.git", "/srv/git/shop/"] {
+        for spelling in
+            ["/srv/git/shop.git", "file:///srv/git/shop", "file://localhost/srv/git/shop.git", "/srv/git/shop/"]
+        {
             assert_eq!(key(spelling), "/srv/git/shop", "{spelling}");
         }
     }

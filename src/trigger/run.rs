@@ -126,3 +126,50 @@ impl Desk {
         until.filter(|pause| !pause.is_zero()).unwrap_or(POLL).min(POLL)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mirror::MirrorError;
+    use crate::store::deliveries::DeliveryState;
+    use crate::trigger::testing::{Bench, push_body};
+
+    fn away() -> TriggerError {
+        MirrorError::Fetch { url: "https://git.example.com/a".into(), reason: "no route".into() }.into()
+    }
+
+    async fn waiting(bench: &Bench) -> DeliveryId {
+        let body = push_body("https://git.example.com/a", "refs/heads/main", &"0".repeat(40));
+        bench.deliver("d1", "push", &body).await.unwrap();
+        bench.deliveries().await[0].id
+    }
+
+    #[tokio::test]
+    async fn a_failed_delivery_is_tried_again_after_a_pause_and_given_up_in_the_end() {
+        let bench = Bench::new(vec![]).await;
+        let id = waiting(&bench).await;
+        let mut desk = Desk::default();
+        for _ in 0..MAX_TRIES {
+            assert_eq!(desk.take(&bench.ctx, 8).await.unwrap().len(), 1);
+            assert!(desk.take(&bench.ctx, 8).await.unwrap().is_empty());
+            desk.ended(&bench.ctx, id, Err(away())).await;
+            assert!(desk.take(&bench.ctx, 8).await.unwrap().is_empty());
+            bench.clock.advance(LONGEST_PAUSE);
+        }
+        let (state, outcome) = bench.outcome(id).await;
+        assert!(state == DeliveryState::Failed && outcome.contains("no route"), "{outcome}");
+    }
+
+    #[tokio::test]
+    async fn a_drain_gives_no_delivery_up() {
+        let bench = Bench::new(vec![]).await;
+        let id = waiting(&bench).await;
+        let mut desk = Desk::default();
+        for _ in 0..MAX_TRIES * 2 {
+            assert_eq!(desk.take(&bench.ctx, 8).await.unwrap().len(), 1);
+            desk.ended(&bench.ctx, id, Err(TriggerError::Draining)).await;
+            bench.clock.advance(LONGEST_PAUSE);
+        }
+        assert_eq!(bench.outcome(id).await.0, DeliveryState::Received);
+    }
+}

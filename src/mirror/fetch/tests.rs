@@ -127,7 +127,9 @@ async fn a_damaged_or_deleted_mirror_is_made_anew() {
 async fn hostile_addresses_and_branches_never_reach_git() {
     let dir = tempfile::tempdir().unwrap();
     let repos = Repos::open(dir.path()).unwrap();
-    for url in ["--upload-pack=touch x", "-oProxyCommand=x", "ext::sh -c id", "ssh://-oProxyCommand=x/a", "file:///a/../b", ""] {
+    for url in
+        ["--upload-pack=touch x", "-oProxyCommand=x", "ext::sh -c id", "ssh://-oProxyCommand=x/a", "file:///a/../b", ""]
+    {
         assert!(matches!(repos.mirror(url), Err(MirrorError::BadUrl { .. })), "{url}");
     }
     assert_eq!(crate::mirror::testing::count(dir.path()), 0);

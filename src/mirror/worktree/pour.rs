@@ -12,8 +12,7 @@ use crate::mirror::scratch::{nameless, seal};
 use crate::mirror::tar::{Member, body, finish, header};
 use crate::mirror::{MirrorError, Skipped, TarLimits, TreeTar};
 
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 pub(super) fn pour(root: &Path, listed: Listed, scratch: &Path, limits: TarLimits) -> Result<TreeTar, MirrorError> {
     let opening = MirrorError::local(format!("opening {}", root.display()));

@@ -6,5 +6,7 @@
 pub mod model;
 pub mod platform;
 pub mod store;
+pub mod secrets;
+pub mod queue;
 
 pub mod executor;

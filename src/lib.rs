@@ -6,6 +6,8 @@
 pub mod model;
 pub mod platform;
 pub mod store;
+pub mod secrets;
+pub mod queue;
 
 pub mod mirror;
 

@@ -7,10 +7,8 @@ pub mod model;
 pub mod platform;
 pub mod store;
 pub mod secrets;
-pub mod queue;
-
 pub mod mirror;
-
+pub mod queue;
 pub mod trigger;
 
 pub mod executor;

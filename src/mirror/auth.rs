@@ -38,47 +38,61 @@ pub struct SshPlaces<'a> {
     pub known_hosts: &'a Path,
 }
 
-/// Makes the credential for an address ready. `secret` looks up a Danube secret by name.
+/// The Danube secret that an entry needs.
+pub fn secret_of(entry: &GitAuth) -> Option<&str> {
+    match &entry.method {
+        GitAuthMethod::HttpsToken { token_secret, .. } | GitAuthMethod::GitlabToken { token_secret, .. } => {
+            Some(token_secret)
+        }
+        GitAuthMethod::SshKey { private_key_path: None, private_key_secret } => private_key_secret.as_deref(),
+        GitAuthMethod::SshKey { .. } | GitAuthMethod::GithubApp { .. } => None,
+    }
+}
+
+/// Makes an entry ready for an address; `secret` is the value of `secret_of`. Writes a key file: not for async
+/// threads.
 pub fn open(
-    entry: Option<&GitAuth>,
+    entry: &GitAuth,
     url: &str,
     places: SshPlaces<'_>,
-    secret: impl Fn(&str) -> Result<Secret<Vec<u8>>, String>,
+    secret: Option<Secret<Vec<u8>>>,
 ) -> Result<Opened, MirrorError> {
-    let Some(entry) = entry else { return Ok(Opened::default()) };
     let transport = check_url(url).map_err(|source| MirrorError::BadUrl { url: short(url), source })?;
-    let refuse = |reason: String| MirrorError::Credential { name: entry.name.clone(), url: short(url), reason };
-    match (&entry.method, transport) {
-        (GitAuthMethod::HttpsToken { username, token_secret }, Transport::Http) => {
-            token(url, username, &secret(token_secret).map_err(refuse)?).map_err(refuse)
+    let refuse = |reason: &str| credential(entry, url, reason);
+    let known_hosts = places.known_hosts.to_owned();
+    match (&entry.method, transport, secret) {
+        (GitAuthMethod::HttpsToken { username, .. }, Transport::Http, Some(secret)) => {
+            token(url, username, &secret).map_err(|reason| refuse(&reason))
         }
-        (GitAuthMethod::GitlabToken { token_secret, .. }, Transport::Http) => {
-            token(url, "oauth2", &secret(token_secret).map_err(refuse)?).map_err(refuse)
+        (GitAuthMethod::GitlabToken { .. }, Transport::Http, Some(secret)) => {
+            token(url, "oauth2", &secret).map_err(|reason| refuse(&reason))
         }
-        (GitAuthMethod::SshKey { private_key_path, private_key_secret }, Transport::Ssh) => {
-            let known_hosts = places.known_hosts.to_owned();
-            if let Some(path) = private_key_path {
-                let access = Access::SshKey { file: PathBuf::from(path), known_hosts };
-                return Ok(Opened { access, _key: None });
-            }
-            let name = private_key_secret.as_ref();
-            let name = name.ok_or_else(|| refuse("it names neither private_key_path nor private_key_secret".into()))?;
-            let value = secret(name).map_err(refuse)?;
-            let key = Named::write(places.scratch, &with_line_end(value).expose()[..])
+        (GitAuthMethod::SshKey { private_key_path: Some(path), .. }, Transport::Ssh, _) => {
+            Ok(Opened { access: Access::SshKey { file: PathBuf::from(path), known_hosts }, _key: None })
+        }
+        (GitAuthMethod::SshKey { .. }, Transport::Ssh, Some(secret)) => {
+            let key = Named::write(places.scratch, &with_line_end(secret).expose()[..])
                 .map_err(MirrorError::local(format!("writing a key file in {}", places.scratch.display())))?;
-            let access = Access::SshKey { file: key.path().to_owned(), known_hosts };
-            Ok(Opened { access, _key: Some(key) })
+            Ok(Opened { access: Access::SshKey { file: key.path().to_owned(), known_hosts }, _key: Some(key) })
         }
-        (GitAuthMethod::GithubApp { .. }, _) => {
-            Err(refuse("this release does not sign in as a GitHub App; use https_token or ssh_key".into()))
+        (GitAuthMethod::GithubApp { .. }, _, _) => {
+            Err(refuse("this release does not sign in as a GitHub App; use https_token or ssh_key"))
         }
-        (GitAuthMethod::HttpsToken { .. } | GitAuthMethod::GitlabToken { .. }, _) => {
-            Err(refuse("a token opens https addresses only; use an ssh_key entry or an https address".into()))
+        (
+            GitAuthMethod::HttpsToken { .. } | GitAuthMethod::GitlabToken { .. },
+            Transport::Ssh | Transport::Local,
+            _,
+        ) => Err(refuse("a token opens https addresses only; use an ssh_key entry or an https address")),
+        (GitAuthMethod::SshKey { .. }, Transport::Http | Transport::Local, _) => {
+            Err(refuse("an SSH key opens ssh addresses only; use an https_token entry or an ssh address"))
         }
-        (GitAuthMethod::SshKey { .. }, _) => {
-            Err(refuse("an SSH key opens ssh addresses only; use an https_token entry or an ssh address".into()))
-        }
+        (_, _, None) => Err(refuse("it names no secret and no file")),
     }
+}
+
+/// The error for an entry that cannot open an address.
+pub fn credential(entry: &GitAuth, url: &str, reason: &str) -> MirrorError {
+    MirrorError::Credential { name: entry.name.clone(), url: short(url), reason: reason.to_owned() }
 }
 
 fn token(url: &str, username: &str, value: &Secret<Vec<u8>>) -> Result<Opened, String> {
@@ -128,16 +142,9 @@ mod tests {
         GitAuthMethod::SshKey { private_key_path: None, private_key_secret: Some("GIT_KEY".into()) }
     }
 
-    fn places(dir: &Path) -> SshPlaces<'_> {
-        SshPlaces { scratch: dir, known_hosts: dir }
-    }
-
-    fn secret(name: &str) -> Result<Secret<Vec<u8>>, String> {
-        match name {
-            "GIT_TOKEN" => Ok(Secret::new(b"hunter22\n".to_vec())),
-            "GIT_KEY" => Ok(Secret::new(b"KEY".to_vec())),
-            other => Err(format!("the secret {other} does not exist")),
-        }
+    fn opened(entry: &GitAuth, url: &str, dir: &Path, secret: Option<&[u8]>) -> Result<Opened, MirrorError> {
+        let places = SshPlaces { scratch: dir, known_hosts: dir };
+        open(entry, url, places, secret.map(|value| Secret::new(value.to_vec())))
     }
 
     #[test]
@@ -152,33 +159,37 @@ mod tests {
     fn a_token_goes_to_the_origin_of_its_address_alone() {
         let dir = tempfile::tempdir().unwrap();
         let entry = entry("web", "*", https());
-        let opened =
-            open(Some(&entry), "https://git.example.com:8443/web/shop.git", places(dir.path()), secret).unwrap();
-        let Access::Token { url, token, .. } = opened.access() else { panic!("no token") };
+        assert_eq!(secret_of(&entry), Some("GIT_TOKEN"));
+        let value = Some(&b"hunter22\n"[..]);
+        let ready = opened(&entry, "https://git.example.com:8443/web/shop.git", dir.path(), value).unwrap();
+        let Access::Token { url, token, .. } = ready.access() else { panic!("no token") };
         assert_eq!((url.as_str(), token.expose().as_str()), ("https://git.example.com:8443/", "hunter22"));
-        let in_the_open = open(Some(&entry), "http://git.example.com/web/shop.git", places(dir.path()), secret);
+        let in_the_open = opened(&entry, "http://git.example.com/web/shop.git", dir.path(), value);
         assert!(in_the_open.unwrap_err().to_string().contains("https only"));
+        let split = opened(&entry, "https://git.example.com/a", dir.path(), Some(b"a\nHost: evil"));
+        assert!(!split.unwrap_err().to_string().contains("evil"));
     }
 
     #[test]
     fn a_key_is_in_a_private_file_only_while_it_is_needed() {
         let dir = tempfile::tempdir().unwrap();
         let entry = entry("all", "*", ssh());
-        let opened = open(Some(&entry), "git@git.example.com:web/shop.git", places(dir.path()), secret).unwrap();
-        let Access::SshKey { file, .. } = opened.access() else { panic!("no key") };
+        assert_eq!(secret_of(&entry), Some("GIT_KEY"));
+        let ready = opened(&entry, "git@git.example.com:web/shop.git", dir.path(), Some(b"KEY")).unwrap();
+        let Access::SshKey { file, .. } = ready.access() else { panic!("no key") };
         assert_eq!(std::fs::read(file).unwrap(), b"KEY\n");
-        drop(opened);
+        drop(ready);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_credential_of_the_wrong_kind_or_without_its_secret_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        let wrong_kind = open(Some(&entry("w", "*", https())), "git@git.example.com:a", places(dir.path()), secret);
+        let wrong_kind = opened(&entry("w", "*", https()), "git@git.example.com:a", dir.path(), Some(b"t"));
         assert!(wrong_kind.unwrap_err().to_string().contains("'w'"));
-        let method = GitAuthMethod::HttpsToken { username: "b".into(), token_secret: "NONE".into() };
-        let missing = open(Some(&entry("w", "*", method)), "https://git.example.com/a", places(dir.path()), secret);
-        assert!(missing.unwrap_err().to_string().contains("NONE does not exist"));
-        assert!(matches!(open(None, "/srv/a", places(dir.path()), secret).unwrap().access(), Access::Open));
+        let wrong_kind = opened(&entry("w", "*", ssh()), "https://git.example.com/a", dir.path(), Some(b"t"));
+        assert!(wrong_kind.unwrap_err().to_string().contains("ssh addresses only"));
+        let nothing = opened(&entry("w", "*", ssh()), "git@git.example.com:a", dir.path(), None);
+        assert!(nothing.unwrap_err().to_string().contains("no secret"));
     }
 }

@@ -19,7 +19,7 @@ mod worktree;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use auth::{Opened, SshPlaces, choose, open};
+pub use auth::{Opened, SshPlaces, choose, credential, open, secret_of};
 pub use error::MirrorError;
 pub use fetch::Mirror;
 pub use objects::Objects;

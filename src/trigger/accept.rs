@@ -1,7 +1,8 @@
 //! A delivery at the door: checked before it is read, stored before it is answered.
 use crate::model::{DeliveryId, Secret};
+use crate::secrets::{self, SecretError};
 use crate::store::deliveries::{self, DeliveryState, NewDelivery};
-use crate::store::{Durability, StoreError, View, config_commits};
+use crate::store::{Durability, StoreError, config_commits};
 
 use super::delivery::{DeliveryKind, Unparsable};
 use super::signature::BadSignature;
@@ -116,21 +117,20 @@ struct Door {
 }
 
 async fn look(ctx: &Ctx, forge: Forge, name: &str) -> Result<Door, Rejected> {
-    let (name, secret) = (name.to_owned(), ctx.secret.clone());
-    let door = ctx.store.read(move |view: &View<'_>| {
-        let global = config_commits::global_in_force(view)?;
-        let webhook = global.webhooks.iter().find(|w| w.forge == forge.as_str() && w.name == name);
-        let Some(webhook) = webhook else { return Ok(None) };
-        let named = [Some(&webhook.secret), webhook.previous_secret.as_ref()];
-        let found = named.into_iter().flatten().filter_map(|key| {
+    let read = ctx.store.read(|view| Ok((config_commits::global_in_force(view)?, super::drain::is_on(view)?)));
+    let (global, draining) = read.await?;
+    let webhook = global.webhooks.into_iter().find(|w| w.forge == forge.as_str() && w.name == name);
+    let webhook = webhook.ok_or(Rejected::NoWebhook)?;
+    let mut found = Vec::new();
+    for key in [Some(webhook.secret), webhook.previous_secret].into_iter().flatten() {
+        match secrets::of_danube(&ctx.store, &ctx.vault, &key).await {
+            Ok(secret) => found.push(secret),
+            Err(SecretError::Store(e)) => return Err(e.into()),
             // A missing secret verifies nothing: the answer is the same as to a wrong signature.
-            secret(view, key)
-                .inspect_err(|reason| tracing::warn!(webhook = name, key, reason, "a webhook's secret cannot be read"))
-                .ok()
-        });
-        Ok(Some(Door { secrets: found.collect(), draining: super::drain::is_on(view)? }))
-    });
-    door.await?.ok_or(Rejected::NoWebhook)
+            Err(e) => tracing::warn!(webhook = name, key, error = %e, "a webhook's secret cannot be read"),
+        }
+    }
+    Ok(Door { secrets: found, draining })
 }
 
 #[cfg(test)]

@@ -4,14 +4,11 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::mirror::{Mirror, MirrorError, Opened, Repos, SshPlaces, choose, open};
-use crate::model::Secret;
-use crate::store::{Store, View, config_commits};
+use crate::mirror::{Mirror, MirrorError, Opened, Repos, SshPlaces, choose, credential, open, secret_of};
+use crate::secrets::{self, Vault};
+use crate::store::{Store, config_commits};
 
 use super::TriggerError;
-
-/// Looks up a global secret by name; the error is a sentence.
-pub type GlobalSecret = Arc<dyn Fn(&View<'_>, &str) -> Result<Secret<Vec<u8>>, String> + Send + Sync>;
 
 /// What every trigger needs. Cheap to clone.
 #[derive(Clone)]
@@ -22,21 +19,27 @@ pub struct Ctx {
     pub repos: Arc<Repos>,
     /// Where SSH host keys are remembered: `<data>/keys/known_hosts`.
     pub known_hosts: PathBuf,
-    /// The secrets that `webhooks` and `git_authentication` name.
-    pub secret: GlobalSecret,
+    /// Opens the secrets that `webhooks` and `git_authentication` name.
+    pub vault: Vault,
 }
 
 impl Ctx {
     /// The access that `git_authentication` in force gives to an address.
     pub async fn access(&self, url: &str) -> Result<Opened, TriggerError> {
-        let (url, this) = (url.to_owned(), self.clone());
-        let opened = self.store.read(move |view| {
-            let global = config_commits::global_in_force(view)?;
-            let entry = choose(&global.git_authentication, &url);
-            let places = SshPlaces { scratch: this.repos.dir(), known_hosts: &this.known_hosts };
-            Ok(open(entry, &url, places, |name| (this.secret)(view, name)))
+        let global = self.store.read(config_commits::global_in_force).await?;
+        let Some(entry) = choose(&global.git_authentication, url).cloned() else { return Ok(Opened::default()) };
+        let secret = match secret_of(&entry) {
+            Some(key) => {
+                let found = secrets::of_danube(&self.store, &self.vault, key).await;
+                Some(found.map_err(|e| credential(&entry, url, &e.to_string()))?)
+            }
+            None => None,
+        };
+        let (this, url) = (self.clone(), url.to_owned());
+        let opened = tokio::task::spawn_blocking(move || {
+            open(&entry, &url, SshPlaces { scratch: this.repos.dir(), known_hosts: &this.known_hosts }, secret)
         });
-        Ok(opened.await??)
+        Ok(opened.await.map_err(|e| broken("opening a credential", &e))??)
     }
 
     /// The mirror of an address, fetched just now.
@@ -67,7 +70,10 @@ impl Ctx {
     async fn mirror(&self, url: &str) -> Result<Arc<Mirror>, TriggerError> {
         let (repos, url) = (Arc::clone(&self.repos), url.to_owned());
         let opened = tokio::task::spawn_blocking(move || repos.mirror(&url)).await;
-        let what = || "opening a mirror".to_owned();
-        Ok(opened.map_err(|e| MirrorError::Local { what: what(), reason: e.to_string() })??)
+        Ok(opened.map_err(|e| broken("opening a mirror", &e))??)
     }
+}
+
+fn broken(what: &str, error: &tokio::task::JoinError) -> MirrorError {
+    MirrorError::Local { what: what.to_owned(), reason: error.to_string() }
 }

@@ -25,7 +25,7 @@ mod signature;
 mod testing;
 
 pub use accept::{Accepted, MAX_BODY, Rejected, accept};
-pub use ctx::{Ctx, GlobalSecret};
+pub use ctx::Ctx;
 pub use delivery::{Delivery, DeliveryKind, Push, Unparsable};
 pub use error::TriggerError;
 pub use forge::Forge;

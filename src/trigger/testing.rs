@@ -10,7 +10,9 @@ use crate::mirror::testing::Source;
 use crate::model::settings::{Concurrency, Global, Pipeline, Settings, Team, TriggerRule, Webhook};
 use crate::model::{DeliveryId, PipelineId, Secret};
 use crate::platform::{ManualClock, SeededIds};
+use crate::secrets;
 use crate::store::deliveries::DeliveryRow;
+use crate::store::secrets::Scope;
 use crate::store::{Durability, JobRow, Store, apply, deliveries, jobs, pipelines};
 
 pub(super) const SECRET: &[u8] = b"webhook-secret";
@@ -46,15 +48,20 @@ impl Bench {
     pub(super) async fn new(pipelines: Vec<Pipeline>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new("2026-05-04T10:00:00Z".parse().unwrap()));
-        let ctx = open(dir.path(), Arc::clone(&clock), 1);
+        let ctx = open(dir.path(), Arc::clone(&clock), 1).await;
+        for (key, value) in [("HOOK", SECRET), ("NEW", b"the-new-one")] {
+            secrets::set(&ctx.store, &ctx.vault, Scope::Global, key, Secret::new(value.to_vec()), "test")
+                .await
+                .unwrap();
+        }
         let bench = Self { dir, ctx, clock, stop: CancellationToken::new() };
         bench.apply(pipelines).await;
         bench
     }
 
     /// As after a `kill -9`: all that is left is on disk.
-    pub(super) fn restart(&mut self) {
-        self.ctx = open(self.dir.path(), Arc::clone(&self.clock), 1_000_000);
+    pub(super) async fn restart(&mut self) {
+        self.ctx = open(self.dir.path(), Arc::clone(&self.clock), 1_000_000).await;
     }
 
     pub(super) async fn apply(&self, pipelines: Vec<Pipeline>) {
@@ -69,7 +76,6 @@ impl Bench {
                 webhooks: vec![
                     webhook("default", "HOOK", None),
                     webhook("rotating", "NEW", Some("HOOK")),
-                    webhook("empty", "EMPTY", None),
                     webhook("missing", "NONE", None),
                 ],
                 ..Global::default()
@@ -136,14 +142,10 @@ pub(super) fn signed(secret: &[u8], id: &str, event: &str, body: &str) -> Header
     [("X-GitHub-Delivery", id), ("X-GitHub-Event", event), ("X-Hub-Signature-256", &signature)].into_iter().collect()
 }
 
-fn open(dir: &std::path::Path, clock: Arc<ManualClock>, seed: u64) -> Ctx {
-    let store = Store::open(dir, clock, Arc::new(SeededIds::new(seed))).unwrap();
-    let secret = |_: &crate::store::View<'_>, name: &str| match name {
-        "HOOK" => Ok(Secret::new(SECRET.to_vec())),
-        "NEW" => Ok(Secret::new(b"the-new-one".to_vec())),
-        "EMPTY" => Ok(Secret::new(Vec::new())),
-        other => Err(format!("the secret {other} does not exist")),
-    };
+async fn open(dir: &std::path::Path, clock: Arc<ManualClock>, seed: u64) -> Ctx {
+    let ids = Arc::new(SeededIds::new(seed));
+    let store = Store::open(dir, clock, ids.clone()).unwrap();
+    let vault = secrets::open(&store, &dir.join("keys"), ids).await.unwrap();
     let repos = Arc::new(Repos::open(&dir.join("repos")).unwrap());
-    Ctx { store, repos, known_hosts: dir.join("known_hosts"), secret: Arc::new(secret) }
+    Ctx { store, repos, known_hosts: dir.join("keys/known_hosts"), vault }
 }

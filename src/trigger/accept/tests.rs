@@ -13,7 +13,7 @@ async fn a_signed_delivery_is_stored_and_a_replay_adds_nothing_also_after_a_rest
     let mut bench = Bench::new(vec![]).await;
     assert!(matches!(bench.deliver("d1", "push", &body()).await, Ok(Accepted::New(_))));
     assert_eq!(bench.deliver("d1", "push", &body()).await.unwrap(), Accepted::SeenBefore);
-    bench.restart();
+    bench.restart().await;
     assert_eq!(bench.deliver("d1", "push", &body()).await.unwrap(), Accepted::SeenBefore);
     assert_eq!(bench.deliveries().await.len(), 1);
     assert!(matches!(bench.deliver("d2", "push", &body()).await, Ok(Accepted::New(_))));
@@ -45,7 +45,6 @@ async fn the_address_alone_chooses_forge_and_secret() {
         ("gitlab", "default", 404),
         ("GitHub", "default", 404),
         ("", "", 404),
-        ("github", "empty", 401),
         ("github", "missing", 401),
     ] {
         let rejected = accept(&bench.ctx, forge, name, &headers, text.as_bytes()).await.unwrap_err();

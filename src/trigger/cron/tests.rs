@@ -39,9 +39,9 @@ async fn ticks_missed_while_down_make_one_job_after_the_restart() {
     let mut bench = Bench::new(vec![hourly(&source.url(), "main")]).await;
     tick(&bench).await;
     bench.clock.advance(HOUR * 72);
-    bench.restart();
+    bench.restart().await;
     assert_eq!(tick(&bench).await, 1);
-    bench.restart();
+    bench.restart().await;
     assert_eq!(tick(&bench).await, 0);
     assert_eq!(bench.jobs().await.len(), 1);
 }

@@ -119,7 +119,7 @@ async fn a_delivery_interrupted_in_the_middle_is_processed_once_after_the_restar
         _ = run_once(&bench.ctx, &bench.stop) => panic!("it was to be interrupted"),
     }
     assert_eq!(bench.outcome(id).await.0, DeliveryState::Received);
-    bench.restart();
+    bench.restart().await;
     for (_, result) in run_once(&bench.ctx, &bench.stop).await {
         result.unwrap();
     }

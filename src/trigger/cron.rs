@@ -162,7 +162,7 @@ pub async fn start(ctx: &Ctx, due: &Due, stop: &CancellationToken) -> Result<Opt
             params: BTreeMap::new(),
             dedupe_key: Some(dedupe_key(due.pipeline, due.rule, due.tick)),
         };
-        enqueue(tx, due.pipeline, revision, cause).map(Some)
+        Ok(Some(enqueue(tx, due.pipeline, revision, cause)?.filter(|job| job.new).map(|job| job.id)))
     });
     written.await?.ok_or(TriggerError::Draining)
 }

@@ -2,8 +2,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::trigger::{RepoEvent, Revision, Trigger};
-use crate::model::{JobId, PipelineId, Principal};
-use crate::queue::{self, NewJob};
+use crate::model::{PipelineId, Principal};
+use crate::queue::{self, Enqueued, NewJob};
 use crate::store::{StoreError, Tx, config_commits, pipelines};
 
 /// Why a job is made.
@@ -25,7 +25,7 @@ pub(super) fn enqueue(
     id: PipelineId,
     revision: Revision,
     cause: Cause,
-) -> Result<Option<JobId>, StoreError> {
+) -> Result<Option<Enqueued>, StoreError> {
     let row = pipelines::get(tx, id)?;
     let Some(config) = config_commits::in_force(tx)?.filter(|_| row.active) else { return Ok(None) };
     let new = NewJob {
@@ -44,5 +44,5 @@ pub(super) fn enqueue(
         reuse: false,
         dedupe_key: cause.dedupe_key,
     };
-    Ok(Some(queue::enqueue_in(tx, &new)?.id))
+    queue::enqueue_in(tx, &new).map(Some)
 }

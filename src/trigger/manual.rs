@@ -58,7 +58,7 @@ pub async fn manual(ctx: &Ctx, ask: Ask, stop: &CancellationToken) -> Result<Job
         dedupe_key: None,
     };
     let made = ctx.store.write(Durability::Acknowledged, move |tx| enqueue(tx, id, revision, cause)).await?;
-    made.ok_or(TriggerError::Inactive { name: row.name })
+    made.map(|job| job.id).ok_or(TriggerError::Inactive { name: row.name })
 }
 
 async fn find(ctx: &Ctx, mirror: &Mirror, target: &Target, stop: &CancellationToken) -> Result<Revision, TriggerError> {

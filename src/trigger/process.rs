@@ -133,6 +133,9 @@ async fn write(
         if drain::is_on(tx)? {
             return Ok(false);
         }
+        if deliveries::get(tx, id)?.state != DeliveryState::Received {
+            return Ok(true);
+        }
         let Findings { starts, mut notes } = findings;
         let state = if starts.is_empty() { DeliveryState::Ignored } else { DeliveryState::Processed };
         for Start { pipeline, name, revision } in starts {
@@ -146,7 +149,8 @@ async fn write(
             };
             let short = revision.commit[..8.min(revision.commit.len())].to_owned();
             notes.push(match enqueue(tx, pipeline, revision, cause)? {
-                Some(_) => format!("{name}: a job for {short}"),
+                Some(job) if job.new => format!("{name}: a job for {short}"),
+                Some(_) => format!("{name}: {short} has its job already"),
                 None => format!("{name}: not in the configuration any more"),
             });
         }

@@ -28,6 +28,21 @@ async fn a_push_makes_one_job_at_the_commit_that_the_repository_has_now() {
     assert!(jobs[0].origin.as_deref().is_some_and(|o| o == first.to_string() || o == second.to_string()));
     assert_eq!(bench.outcome(first).await.0, DeliveryState::Processed);
     assert_eq!(bench.outcome(second).await.0, DeliveryState::Processed);
+    let outcomes = [bench.outcome(first).await.1, bench.outcome(second).await.1];
+    assert!(outcomes.iter().any(|o| o.contains("has its job already")), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_delivery_that_was_settled_meanwhile_makes_no_job() {
+    let source = Source::new();
+    source.commit("main", "One", &[("a", "1")]);
+    let bench = Bench::new(vec![pipeline("web", &source.url(), &[TriggerRule::Push])]).await;
+    let id = bench.push("d1", &source, MAIN, ZEROS).await;
+    let row = bench.deliveries().await.remove(0);
+    fail(&bench.ctx, id, "given up").await.unwrap();
+    process(&bench.ctx, &row, &bench.stop).await.unwrap();
+    assert_eq!(bench.outcome(id).await, (DeliveryState::Failed, "given up".to_owned()));
+    assert!(bench.jobs().await.is_empty());
 }
 
 #[tokio::test]

@@ -11,4 +11,12 @@ pub mod mirror;
 pub mod queue;
 pub mod trigger;
 
+pub mod artifacts;
+pub mod provenance;
+
 pub mod executor;
+
+pub mod cli;
+
+#[cfg(test)]
+mod golden;

@@ -13,6 +13,7 @@ use crate::store::testing::{TestStore, empty, pipeline, settings};
 use crate::store::{JobRow, jobs};
 
 const SEEDS: u64 = 200;
+const THREADS: u64 = 8;
 const EVENTS: usize = 40;
 const LIMITS: Limits = Limits { max_running: 3 };
 
@@ -225,10 +226,18 @@ impl Drop for Seed {
     }
 }
 
-#[tokio::test]
-async fn no_life_of_the_queue_breaks_its_invariants() {
-    for seed in 0..SEEDS {
-        let _printed_on_failure = Seed(seed);
-        live(seed).await;
-    }
+#[test]
+fn no_life_of_the_queue_breaks_its_invariants() {
+    // Lives wait for the disk most of the time, so a few are lived side by side.
+    std::thread::scope(|scope| {
+        for first in 0..THREADS {
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                for seed in (first..SEEDS).step_by(THREADS as usize) {
+                    let _printed_on_failure = Seed(seed);
+                    runtime.block_on(live(seed));
+                }
+            });
+        }
+    });
 }

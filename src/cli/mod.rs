@@ -8,10 +8,13 @@ mod lint;
 mod privileges;
 mod say;
 mod schema;
+pub mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::platform::{Clock as _, SystemClock};
 
 /// A self-hosted CI/CD appliance
 #[derive(Debug, Parser)]
@@ -28,6 +31,7 @@ enum Cmd {
     Init(init::InitArgs),
     Lint(lint::LintArgs),
     Schema(schema::SchemaArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// Wrong usage (sysexits `EX_USAGE`).
@@ -50,6 +54,10 @@ pub fn main() -> ExitCode {
         Cmd::Init(args) => init::run(&args),
         Cmd::Lint(args) => lint::run(&args),
         Cmd::Schema(args) => schema::run(&args),
+        Cmd::Verify(args) => {
+            let now = SystemClock.now();
+            Ok(ExitCode::from(verify::run(&args, now, &mut std::io::stdout(), &mut std::io::stderr())))
+        }
     };
     result.unwrap_or_else(|error| {
         eprintln!("danube: {error:#}");

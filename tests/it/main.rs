@@ -4,5 +4,7 @@
 //! builds; a missing part fails the test that needs it with what to do.
 
 mod executor;
+mod provenance;
 mod support;
+mod takeover;
 mod tidy;

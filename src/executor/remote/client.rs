@@ -129,6 +129,13 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Tells an executor that was started by hand to end once no step lives and nobody is connected.
+    pub async fn leave(&self) -> Result<(), ExecutorError> {
+        self.done(Verb::Leave, Vec::new()).await
+    }
+}
+
 fn read_replies(link: &Link) {
     while let Ok(Some((body, _))) = wire::recv(&link.stream) {
         let Ok(reply) = serde_json::from_slice::<Reply>(&body) else { break };

@@ -60,6 +60,8 @@ pub(super) enum Verb {
     Teardown {
         job: JobId,
     },
+    /// The one who started this executor needs it no longer: end once no step lives and nobody is connected.
+    Leave,
 }
 
 /// An answer.

@@ -2,7 +2,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,23 +32,30 @@ struct Shared {
     local: Arc<Local>,
     requests: AtomicUsize,
     connections: AtomicUsize,
+    leaving: AtomicBool,
 }
 
 /// Serves until nobody needs it any more (see `ServeOptions::linger`).
 pub fn serve(listener: &UnixListener, local: Arc<Local>, options: &ServeOptions) -> io::Result<()> {
-    let shared = Arc::new(Shared { local, requests: AtomicUsize::new(0), connections: AtomicUsize::new(0) });
+    let shared = Arc::new(Shared {
+        local,
+        requests: AtomicUsize::new(0),
+        connections: AtomicUsize::new(0),
+        leaving: AtomicBool::new(false),
+    });
     listener.set_nonblocking(true)?;
     let mut idle_since: Option<Instant> = None;
     loop {
         let mut fds = [rustix::event::PollFd::new(listener, rustix::event::PollFlags::IN)];
-        let tick = rustix::event::Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+        let tick = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         let _woken = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&tick)))?;
         match listener.accept() {
             Ok((stream, _)) => accept(stream, &shared, options)?,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
         }
-        let Some(linger) = options.linger else { continue };
+        let asked = shared.leaving.load(Ordering::Acquire).then_some(Duration::ZERO);
+        let Some(linger) = asked.or(options.linger) else { continue };
         if shared.connections.load(Ordering::Acquire) > 0 || shared.local.any_step_lives() {
             idle_since = None;
         } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= linger {
@@ -108,6 +115,9 @@ fn converse(stream: &Arc<UnixStream>, shared: &Arc<Shared>) -> io::Result<()> {
         }
         let (stream, write, mine) = (Arc::clone(stream), Arc::clone(&write), Arc::clone(shared));
         let spawned = std::thread::Builder::new().name("request".to_owned()).stack_size(512 << 10).spawn(move || {
+            if matches!(request.verb, Verb::Leave) {
+                mine.leaving.store(true, Ordering::Release);
+            }
             let result = perform(&mine.local, request.verb, fds);
             reply(&stream, &write, request.id, result);
             mine.requests.fetch_sub(1, Ordering::AcqRel);
@@ -156,6 +166,7 @@ fn perform(local: &Local, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, Execu
         Verb::Import { job, dest } => local.import(job, &dest, next()?).map(|()| Answer::Done),
         Verb::List => Ok(Answer::Jobs { jobs: local.list()? }),
         Verb::Teardown { job } => local.teardown(job).map(|()| Answer::Done),
+        Verb::Leave => Ok(Answer::Done),
     }
 }
 

@@ -142,7 +142,6 @@ CREATE TABLE jobs (
     CHECK (parked_since IS NULL OR status = 'running')
 );
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe_key) WHERE dedupe_key IS NOT NULL;
-CREATE INDEX jobs_pending ON jobs (run_after) WHERE status = 'pending';
 CREATE INDEX jobs_running ON jobs (team, pipeline_id) WHERE status = 'running';
 CREATE INDEX jobs_group ON jobs (group_key, status) WHERE group_key IS NOT NULL;
 CREATE INDEX jobs_by_pipeline ON jobs (pipeline_id, id);

@@ -1,4 +1,5 @@
 //! What the whole-program tests share.
+pub(crate) mod executor;
 pub(crate) mod machine;
 pub(crate) mod repo;
 

@@ -6,6 +6,7 @@ mod executor;
 mod init;
 mod lint;
 mod privileges;
+mod say;
 mod schema;
 pub mod verify;
 

@@ -6,4 +6,6 @@
 pub mod model;
 pub mod platform;
 
+pub mod auth;
+
 pub mod executor;

@@ -5,6 +5,7 @@
 
 pub mod model;
 pub mod platform;
+pub mod store;
 
 pub mod auth;
 

@@ -24,6 +24,11 @@ impl WebError {
         Self { status, title, detail: detail.into(), retry_after: None }
     }
 
+    /// The same request may succeed after some seconds.
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds.max(1)), ..self }
+    }
+
     /// Nothing there, or nothing that this caller may see: the two look the same.
     pub(super) fn not_found() -> Self {
         Self::new(
@@ -59,10 +64,7 @@ impl WebError {
 
     /// Too often; try again after some seconds.
     pub(super) fn too_many(seconds: u64, detail: impl Into<String>) -> Self {
-        Self {
-            retry_after: Some(seconds.max(1)),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", detail)
-        }
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", detail).retry_after(seconds)
     }
 
     /// Something of ours broke. The cause goes to the log, not to the answer.
@@ -140,10 +142,10 @@ impl From<StoreError> for WebError {
             StoreError::Conflict { .. } => {
                 Self::new(StatusCode::CONFLICT, "That contradicts what is there", error.to_string())
             }
-            StoreError::Busy { .. } => Self {
-                retry_after: Some(1),
-                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "Busy", "The server is busy; try again in a moment.")
-            },
+            StoreError::Busy { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "Busy", "The server is busy; try again in a moment.")
+                    .retry_after(1)
+            }
             StoreError::Full { .. } => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "The disk is full",

@@ -16,6 +16,17 @@ pub(super) enum Wanted {
     Outside,
 }
 
+impl Wanted {
+    /// The bytes to send of a thing of this length.
+    pub(super) fn bytes(&self, length: u64) -> Range<u64> {
+        match self {
+            Self::Whole => 0..length,
+            Self::Part(part) => part.clone(),
+            Self::Outside => 0..0,
+        }
+    }
+}
+
 /// Reads `Range: bytes=…` against a length. What is malformed is refused too: a client that asked for
 /// a part must not take the whole for it.
 pub(super) fn wanted(headers: &HeaderMap, length: u64) -> Wanted {
@@ -52,18 +63,19 @@ fn number(text: &str) -> Option<u64> {
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// The answer for a range: status and headers; `body` makes the bytes.
-pub(super) fn respond(wanted: Wanted, length: u64, kind: &str, body: impl FnOnce(Range<u64>) -> Body) -> Response {
+/// The answer for a range: `body` has its bytes.
+pub(super) fn respond(wanted: Wanted, length: u64, kind: &str, body: Body) -> Response {
     let kind = HeaderValue::try_from(kind).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let (status, range) = match wanted {
+    let range = wanted.bytes(length);
+    let status = match wanted {
         Wanted::Outside => {
             let about = [(header::CONTENT_RANGE, format!("bytes */{length}"))];
             return (StatusCode::RANGE_NOT_SATISFIABLE, about).into_response();
         }
-        Wanted::Whole => (StatusCode::OK, 0..length),
-        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Whole => StatusCode::OK,
+        Wanted::Part(_) => StatusCode::PARTIAL_CONTENT,
     };
-    let mut response = (status, body(range.clone())).into_response();
+    let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));

@@ -37,7 +37,7 @@ pub(in crate::web) fn job_line(job: &JobRow, why: Option<String>, now: Timestamp
     };
     let at = job.finished_at.or(job.started_at).unwrap_or(job.created_at);
     JobLine {
-        href: job_href(job),
+        href: format!("/jobs/{}", job.id),
         pipeline: job.pipeline_name.clone(),
         number: job.number,
         status: job.status.as_str(),
@@ -48,15 +48,15 @@ pub(in crate::web) fn job_line(job: &JobRow, why: Option<String>, now: Timestamp
     }
 }
 
-/// The address of a job's page.
-pub(in crate::web) fn job_href(job: &JobRow) -> String {
-    format!("/jobs/{}", job.id)
-}
-
 /// The address of a pipeline's page.
 pub(in crate::web) fn pipeline_href(name: &str) -> String {
-    let encoded: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
-    format!("/pipelines/{}", encoded.replace('+', "%20"))
+    format!("/pipelines/{}", path_segment(name))
+}
+
+/// A text as one segment of a path.
+pub(in crate::web) fn path_segment(text: &str) -> String {
+    let encoded: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    encoded.replace('+', "%20")
 }
 
 fn starter(job: &JobRow) -> String {

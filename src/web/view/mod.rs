@@ -10,10 +10,10 @@ mod waterfall;
 mod why;
 
 pub(super) use chart::{Chart, chart, usual};
-pub(super) use job_line::{JobLine, first_line, job_href, job_line, pipeline_href};
+pub(super) use job_line::{JobLine, first_line, job_line, path_segment, pipeline_href};
 pub(super) use log_part::{Line, Part, Want, part};
-pub(super) use log_text::clean;
+use log_text::clean;
 pub(super) use size::size;
 pub(super) use time::{When, took, when};
-pub(super) use waterfall::{Axis, StepLine, axis, step_lines};
-pub(super) use why::{Why, failing_lines};
+pub(super) use waterfall::{StepLine, axis, step_lines};
+pub(super) use why::{Why, failing_lines, looks_wrong};

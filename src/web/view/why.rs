@@ -1,6 +1,4 @@
 //! Why a job failed, before anything else.
-use super::Line;
-
 /// Lines shown of the failing step.
 const SHOWN: usize = 6;
 
@@ -22,17 +20,19 @@ pub(in crate::web) struct Why {
 }
 
 /// The lines of a failed step's log that tell most: from the first that looks like an error, else the last.
-pub(in crate::web) fn failing_lines(lines: &[Line]) -> &[Line] {
-    let start = lines.iter().position(|line| looks_wrong(&line.text)).unwrap_or_else(|| {
-        let end = lines.iter().rposition(|line| !line.text.trim().is_empty()).map_or(0, |last| last + 1);
+pub(in crate::web) fn failing_lines<L>(lines: &[L], text: impl Fn(&L) -> &str) -> &[L] {
+    let told = |line: &L| !text(line).trim().is_empty();
+    let start = lines.iter().position(|line| looks_wrong(text(line))).unwrap_or_else(|| {
+        let end = lines.iter().rposition(told).map_or(0, |last| last + 1);
         end.saturating_sub(SHOWN)
     });
     let shown = &lines[start..lines.len().min(start + SHOWN)];
-    let end = shown.iter().rposition(|line| !line.text.trim().is_empty()).map_or(0, |last| last + 1);
+    let end = shown.iter().rposition(told).map_or(0, |last| last + 1);
     &shown[..end]
 }
 
-fn looks_wrong(text: &str) -> bool {
+/// Does a line look like the word of an error? For showing it first, never for deciding anything.
+pub(in crate::web) fn looks_wrong(text: &str) -> bool {
     let text = text.trim_start();
     const BEGINS: [&str; 12] = [
         "error", "Error", "ERROR", "FAIL", "fatal", "FATAL", "panic", "Traceback (most recent", "E   ", "--- FAIL",
@@ -47,18 +47,15 @@ fn looks_wrong(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn lines(texts: &[&str]) -> Vec<Line> {
-        (1..).zip(texts).map(|(number, text)| Line { number, text: (*text).to_owned() }).collect()
+    fn shown(log: &[&str]) -> Vec<String> {
+        failing_lines(log, |line| line).iter().map(|line| (*line).to_owned()).collect()
     }
 
     #[test]
     fn the_first_error_is_shown_and_else_the_end() {
-        let log = lines(&["ok", "FAIL: test_bare_cr", "AssertionError: x", "ok", "", ""]);
-        let shown: Vec<_> = failing_lines(&log).iter().map(|line| line.number).collect();
-        assert_eq!(shown, [2, 3, 4]);
-        let log = lines(&["1", "2", "3", "4", "5", "6", "7", ""]);
-        let shown: Vec<_> = failing_lines(&log).iter().map(|line| line.number).collect();
-        assert_eq!(shown, [2, 3, 4, 5, 6, 7]);
-        assert!(failing_lines(&[]).is_empty());
+        let log = ["ok", "FAIL: test_bare_cr", "AssertionError: x", "ok", "", ""];
+        assert_eq!(shown(&log), ["FAIL: test_bare_cr", "AssertionError: x", "ok"]);
+        assert_eq!(shown(&["1", "2", "3", "4", "5", "6", "7", ""]), ["2", "3", "4", "5", "6", "7"]);
+        assert!(shown(&[]).is_empty());
     }
 }

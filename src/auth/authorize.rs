@@ -86,8 +86,7 @@ fn allowed(principal: &Principal, grants: &Grants, action: Action) -> bool {
     let everything = machine || grants.global_admin;
     match need(action) {
         Need::On(pipeline, level) => {
-            let level_held =
-                if everything { Some(Level::Admin) } else { grants.levels.get(&pipeline).copied() };
+            let level_held = if everything { Some(Level::Admin) } else { grants.levels.get(&pipeline).copied() };
             level_held.is_some_and(|held| held >= level) && grants.scope.covers(pipeline, level)
         }
         Need::GlobalAdmin { reads } => everything && grants.scope.covers_global(reads),
@@ -102,7 +101,16 @@ mod tests {
     use crate::platform::{Ids, SeededIds};
 
     const WORDS: [&str; 11] = [
-        "read", "trigger", "cancel", "secrets", "global secrets", "config status", "sync", "audit", "health", "tokens",
+        "read",
+        "trigger",
+        "cancel",
+        "secrets",
+        "global secrets",
+        "config status",
+        "sync",
+        "audit",
+        "health",
+        "tokens",
         "login link",
     ];
 
@@ -138,7 +146,8 @@ mod tests {
         let ids = SeededIds::new(1);
         let here = PipelineId::from_uuid(ids.uuid());
         let there = PipelineId::from_uuid(ids.uuid());
-        let user = || Principal::User { id: crate::model::UserId::from_uuid(ids.uuid()), email: "a@example.com".into() };
+        let user =
+            || Principal::User { id: crate::model::UserId::from_uuid(ids.uuid()), email: "a@example.com".into() };
         let token = || Principal::Token {
             id: crate::model::TokenId::from_uuid(ids.uuid()),
             name: "ci".into(),

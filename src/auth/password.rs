@@ -42,9 +42,9 @@ mod tests {
     #[tokio::test]
     async fn only_the_right_password_of_a_known_account_passes() {
         let hash = bcrypt::hash("correct horse", 4).unwrap();
-        let check = |password: &str, hash: Option<&String>| {
-            Passwords::default().check(Secret::new(password.to_owned()), hash.cloned())
-        };
+        let passwords = Passwords::default();
+        let check =
+            |password: &str, hash: Option<&String>| passwords.check(Secret::new(password.to_owned()), hash.cloned());
         assert!(check("correct horse", Some(&hash)).await);
         assert!(!check("wrong horse", Some(&hash)).await);
         assert!(!check("correct horse", None).await);

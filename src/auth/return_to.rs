@@ -21,8 +21,18 @@ mod tests {
         }
         let long = format!("/{}", "a".repeat(2000));
         for foreign in [
-            "", "jobs", "//evil.example.com", "/\\evil.example.com", "https:evil.example.com", "\\\\evil", "/\t/evil",
-            "javascript:alert(1)", "/a\r\nSet-Cookie: x", long.as_str(), "https://evil.example.com/", "/ü",
+            "",
+            "jobs",
+            "//evil.example.com",
+            "/\\evil.example.com",
+            "https:evil.example.com",
+            "\\\\evil",
+            "/\t/evil",
+            "javascript:alert(1)",
+            "/a\r\nSet-Cookie: x",
+            long.as_str(),
+            "https://evil.example.com/",
+            "/ü",
         ] {
             assert_eq!(local_path(foreign), "/", "{foreign:?}");
         }

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 /// Why a request has no other answer. What a stranger must not learn is not in it.
 #[derive(Debug, Clone)]
-pub struct WebError {
+pub(super) struct WebError {
     status: StatusCode,
     title: &'static str,
     detail: String,
@@ -121,9 +121,10 @@ struct ErrorPage<'a> {
 pub(super) fn wants_page(path: &str, headers: &HeaderMap) -> bool {
     let machine = ["/api/", "/webhooks/", "/health", "/.well-known/"].iter().any(|prefix| path.starts_with(prefix));
     !machine
-        && headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_none_or(|accept| {
-            accept.contains("text/html") || accept.contains("*/*")
-        })
+        && headers
+            .get(header::ACCEPT)
+            .and_then(|accept| accept.to_str().ok())
+            .is_none_or(|accept| accept.contains("text/html") || accept.contains("*/*"))
 }
 
 /// Carried by a response until the outermost layer knows which form the client wants.

@@ -30,11 +30,7 @@ pub(super) enum Access {
 pub(super) const FORM: usize = 64 * 1024;
 
 /// Lets a request through to its handler, or answers for it.
-pub(super) async fn guard(
-    State((app, access)): State<(AppState, Access)>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn guard(State((app, access)): State<(AppState, Access)>, request: Request, next: Next) -> Response {
     match admit(&app, access, request).await {
         Ok(request) => next.run(request).await,
         Err(refusal) => refusal,
@@ -118,7 +114,8 @@ async fn from_own_page(app: &AppState, cookie: &str, request: Request) -> Answer
     }
     let (parts, body) = request.into_parts();
     let bytes = read(body).await?;
-    let right = url::form_urlencoded::parse(&bytes).any(|(name, value)| name == "csrf" && csrf::matches(cookie, &value));
+    let right =
+        url::form_urlencoded::parse(&bytes).any(|(name, value)| name == "csrf" && csrf::matches(cookie, &value));
     if right { Ok(Request::from_parts(parts, Body::from(bytes))) } else { Err(WebError::forged()) }
 }
 

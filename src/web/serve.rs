@@ -1,11 +1,15 @@
 //! The two listeners: the network, and the machine's own socket.
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -14,7 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::{Service as _, ServiceExt as _};
+use tower::ServiceExt as _;
 
 use super::peer::Peer;
 use super::routes::router;
@@ -114,15 +118,10 @@ where
     let _ended = connection.await;
 }
 
-async fn answer(mut router: Router, request: Request<Incoming>) -> Result<axum::response::Response, std::convert::Infallible> {
-    use axum::response::IntoResponse as _;
-    let ready = match router.as_service().ready().await {
-        Ok(ready) => ready,
-        Err(never) => match never {},
-    };
-    let answer = ready.call(request.map(axum::body::Body::new));
+async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+    let answer = router.oneshot(request.map(Body::new));
     match tokio::time::timeout(ANSWER, answer).await {
         Ok(answer) => answer,
-        Err(_) => Ok(axum::http::StatusCode::REQUEST_TIMEOUT.into_response()),
+        Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
     }
 }

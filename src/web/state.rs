@@ -30,8 +30,6 @@ pub struct PublicKey {
 
 /// What the console is made of.
 pub struct Setup {
-    /// The store.
-    pub store: Store,
     /// Makes cookies, tokens, links.
     pub ids: Arc<dyn Ids>,
     /// `<data>/logs`.
@@ -46,9 +44,7 @@ pub struct Setup {
     pub tls: bool,
     /// Addresses whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Opens and seals secrets.
-    pub vault: Vault,
-    /// Takes deliveries and starts jobs.
+    /// Takes deliveries and starts jobs; its store and vault are the console's too.
     pub trigger: trigger::Ctx,
     /// The server stops: followers are let go.
     pub stop: CancellationToken,
@@ -60,7 +56,8 @@ pub struct Setup {
 #[derive(Clone)]
 pub struct AppState(Arc<App>);
 
-pub(super) struct App {
+/// What the clones of an `AppState` share.
+pub struct App {
     pub(super) store: Store,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) keys: Vec<PublicKey>,
@@ -81,19 +78,19 @@ impl AppState {
     /// Puts the parts together.
     pub fn new(setup: Setup) -> Self {
         let door = Door {
-            store: setup.store.clone(),
+            store: setup.trigger.store.clone(),
             ids: Arc::clone(&setup.ids),
             attempts: Arc::new(Attempts::default()),
             passwords: Passwords::default(),
         };
         Self(Arc::new(App {
-            store: setup.store,
+            store: setup.trigger.store.clone(),
             ids: setup.ids,
             keys: setup.keys,
             public_url: setup.public_url.map(|url| url.trim_end_matches('/').to_owned()),
             tls: setup.tls,
             trusted_proxies: setup.trusted_proxies,
-            vault: setup.vault,
+            vault: setup.trigger.vault.clone(),
             trigger: setup.trigger,
             stop: setup.stop,
             hooks: setup.hooks,

@@ -17,11 +17,7 @@ use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
 /// What a job keeps.
-pub(in crate::web) async fn list(
-    State(app): State<AppState>,
-    visitor: Visitor,
-    Path(name): Path<String>,
-) -> Answer {
+pub(in crate::web) async fn list(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
     let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
     let rows = app.store.read(move |view| artifacts::of_job(view, job.id)).await?;
     let list: Vec<_> = rows.iter().map(job_json::artifact).collect();
@@ -43,7 +39,8 @@ pub(in crate::web) async fn download(
         let text = format!("The file of '{}' was deleted on {} by retention.", row.name, at.strftime("%Y-%m-%d"));
         return Err(WebError::new(StatusCode::GONE, "The artifact has expired", text));
     }
-    let digest: files::Digest = row.sha256.parse().map_err(|_| WebError::internal(&"an artifact's digest is damaged"))?;
+    let digest: files::Digest =
+        row.sha256.parse().map_err(|_| WebError::internal(&"an artifact's digest is damaged"))?;
     let wanted = range::wanted(&headers, row.size);
     let bytes = wanted.bytes(row.size);
     let dir = app.artifacts_of(id);
@@ -65,7 +62,13 @@ fn attachment(name: &str, dir: bool) -> HeaderValue {
         .collect();
     let exact: String = name
         .bytes()
-        .map(|b| if b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_') { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_') {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
         .collect();
     HeaderValue::try_from(format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}"))
         .unwrap_or(HeaderValue::from_static("attachment"))

@@ -11,11 +11,7 @@ use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
 /// The signed statement, as it was signed: one DSSE envelope.
-pub(in crate::web) async fn show(
-    State(app): State<AppState>,
-    visitor: Visitor,
-    Path(name): Path<String>,
-) -> Answer {
+pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
     let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
     let id = job.id;
     let row = app.store.read(move |view| attestations::find(view, id)).await?;
@@ -23,7 +19,8 @@ pub(in crate::web) async fn show(
         let when = if job.status.is_terminal() { "is being signed" } else { "is signed when the job ends" };
         WebError::new(StatusCode::NOT_FOUND, "Not signed yet", format!("The record of {} {when}.", job.label()))
     })?;
-    let name: String = job.pipeline_name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    let name: String =
+        job.pipeline_name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
     let file = format!("attachment; filename=\"{name}-{}.intoto.json\"", job.number);
     let about = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),

@@ -15,11 +15,7 @@ use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
 /// Asks for the end of a job. Asking twice, or for one that has ended, is no error.
-pub(in crate::web) async fn cancel(
-    State(app): State<AppState>,
-    visitor: Visitor,
-    Path(name): Path<String>,
-) -> Answer {
+pub(in crate::web) async fn cancel(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
     let (authorized, job) = access::job(&app, &visitor, &name, Action::Cancel).await?;
     let id = job.id;
     let (status, outcome) = match cancel_job(&app, authorized, job).await? {

@@ -43,9 +43,7 @@ pub(in crate::web) async fn ask(app: &AppState, visitor: &Visitor) -> Answer<()>
 }
 
 /// The commit in force and the one seen last.
-pub(in crate::web) fn both(
-    view: &View<'_>,
-) -> Result<(Option<ConfigCommitRow>, Option<ConfigCommitRow>), StoreError> {
+pub(in crate::web) fn both(view: &View<'_>) -> Result<(Option<ConfigCommitRow>, Option<ConfigCommitRow>), StoreError> {
     Ok((config_commits::in_force(view)?, config_commits::find_last(view)?))
 }
 

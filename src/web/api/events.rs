@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::{Stream, stream};
@@ -153,7 +153,8 @@ impl Follower {
     /// Makes the events that are due.
     async fn look(&mut self) -> Answer<()> {
         let id = self.job;
-        let (job, steps) = self.app.store.read(move |view| Ok((jobs::get(view, id)?, steps::of_job(view, id)?))).await?;
+        let (job, steps) =
+            self.app.store.read(move |view| Ok((jobs::get(view, id)?, steps::of_job(view, id)?))).await?;
         self.state(&job, &steps);
         let mut whole = true;
         if job.logs_expired_at.is_none() {

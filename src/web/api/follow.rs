@@ -83,9 +83,11 @@ impl fmt::Display for Cursor {
         let done: Vec<String> = self
             .runs()
             .into_iter()
-            .map(|(first, last, attempt)| {
-                if first == last { format!("{first}.{attempt}") } else { format!("{first}-{last}.{attempt}") }
-            })
+            .map(
+                |(first, last, attempt)| {
+                    if first == last { format!("{first}.{attempt}") } else { format!("{first}-{last}.{attempt}") }
+                },
+            )
             .collect();
         let sent: Vec<String> =
             self.sent.iter().map(|((step, attempt), offset)| format!("{step}.{attempt}={offset}")).collect();

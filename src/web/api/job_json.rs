@@ -107,9 +107,10 @@ pub(in crate::web) fn job(row: &JobRow) -> Job<'_> {
 
 /// The forms of a job's steps, without the coordinator; retries are one step.
 pub(in crate::web) fn steps(rows: &[StepRow]) -> Vec<Step<'_>> {
-    let newest = rows.iter().enumerate().filter(|(i, row)| {
-        row.seq > 0 && rows.get(i + 1).is_none_or(|after| after.seq != row.seq)
-    });
+    let newest = rows
+        .iter()
+        .enumerate()
+        .filter(|(i, row)| row.seq > 0 && rows.get(i + 1).is_none_or(|after| after.seq != row.seq));
     newest.map(|(_, row)| step(row)).collect()
 }
 

@@ -61,11 +61,7 @@ pub(in crate::web) async fn list(
 }
 
 /// A job with its steps; `waiting` says why a pending one does not run yet.
-pub(in crate::web) async fn show(
-    State(app): State<AppState>,
-    visitor: Visitor,
-    Path(name): Path<String>,
-) -> Answer {
+pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
     let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
     let id = job.id;
     let rows = app.store.read(move |view| steps::of_job(view, id)).await?;

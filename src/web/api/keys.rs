@@ -9,10 +9,7 @@ use crate::web::state::AppState;
 
 /// Every key that ever signed, the one in use first.
 pub(in crate::web) async fn list(State(app): State<AppState>) -> Answer {
-    let keys: Vec<Value> = app
-        .keys
-        .iter()
-        .map(|key| json!({ "keyid": key.id, "algorithm": "ed25519", "public_key": key.pem }))
-        .collect();
+    let keys: Vec<Value> =
+        app.keys.iter().map(|key| json!({ "keyid": key.id, "algorithm": "ed25519", "public_key": key.pem })).collect();
     Ok(Json(json!({ "keys": keys })).into_response())
 }

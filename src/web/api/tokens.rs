@@ -61,11 +61,7 @@ pub(in crate::web) async fn create(State(app): State<AppState>, visitor: Visitor
 }
 
 /// Revokes one of the visitor's tokens.
-pub(in crate::web) async fn revoke(
-    State(app): State<AppState>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-) -> Answer {
+pub(in crate::web) async fn revoke(State(app): State<AppState>, visitor: Visitor, Path(id): Path<String>) -> Answer {
     let authorized = access::allow(&visitor, Action::ManageOwnTokens)?;
     let id: TokenId = id.parse().map_err(|_| WebError::not_found())?;
     match tokens::revoke(&app.store, authorized, id).await? {

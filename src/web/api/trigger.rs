@@ -102,7 +102,7 @@ fn check(request: &Request) -> Answer<()> {
 
 fn refusal(error: TriggerError) -> WebError {
     let status = match &error {
-        TriggerError::Store(_) | TriggerError::Queue(_) => return WebError::internal(&error),
+        TriggerError::Store(_) => return WebError::internal(&error),
         TriggerError::Draining => StatusCode::SERVICE_UNAVAILABLE,
         TriggerError::Inactive { .. } => StatusCode::CONFLICT,
         TriggerError::OnNoBranch { .. } | TriggerError::NoDefaultBranch { .. } | TriggerError::Mirror(_) => {

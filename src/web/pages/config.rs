@@ -47,7 +47,8 @@ struct Page {
 pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor) -> Answer {
     access::allow(&visitor, Action::ReadConfigStatus)?;
     let now = app.now();
-    let read = app.store.read(|view| Ok((status::both(view)?, config_commits::recent(view, 20)?, pipelines::active(view)?)));
+    let read =
+        app.store.read(|view| Ok((status::both(view)?, config_commits::recent(view, 20)?, pipelines::active(view)?)));
     let ((in_force, last), recent, active) = read.await?;
     let errors = last.as_ref().map(status::errors).unwrap_or_default();
     let sha = last.map(|row| row.sha).unwrap_or_default();
@@ -59,7 +60,11 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor) 
         problem: count > 0,
         headline: format!("Commit {} has {count} {mistakes}.", sha.chars().take(10).collect::<String>()),
         issues: errors.iter().take(LISTED).map(issue).collect(),
-        in_force: in_force.map(|row| Commit { at: when(row.applied_at.unwrap_or(row.seen_at), now), sha: row.sha, applied: true }),
+        in_force: in_force.map(|row| Commit {
+            at: when(row.applied_at.unwrap_or(row.seen_at), now),
+            sha: row.sha,
+            applied: true,
+        }),
         pipelines: active.len(),
         history: recent
             .into_iter()

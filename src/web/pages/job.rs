@@ -94,11 +94,7 @@ pub(in crate::web) async fn numbered(
 }
 
 /// Cancels, and shows the job.
-pub(in crate::web) async fn cancel(
-    State(app): State<AppState>,
-    visitor: Visitor,
-    Path(name): Path<String>,
-) -> Answer {
+pub(in crate::web) async fn cancel(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
     let (authorized, job) = access::job(&app, &visitor, &name, Action::Cancel).await?;
     let id = job.id;
     api::cancel::cancel_job(&app, authorized, job).await?;
@@ -108,9 +104,9 @@ pub(in crate::web) async fn cancel(
 async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Answer {
     let now = app.now();
     let id = job.id;
-    let read = app.store.read(move |view| {
-        Ok((steps::of_job(view, id)?, artifacts::of_job(view, id)?, attestations::find(view, id)?))
-    });
+    let read = app
+        .store
+        .read(move |view| Ok((steps::of_job(view, id)?, artifacts::of_job(view, id)?, attestations::find(view, id)?)));
     let (rows, files, attestation) = read.await?;
     let newest = newest(&rows, &job);
     let failed = newest.iter().find(|step| failing(step)).cloned();
@@ -185,7 +181,8 @@ async fn why(app: &AppState, job: &JobRow, failed: Option<&StepRow>, logs: &[Log
         }
         Status::Running => {
             let parked = job.parked_reason.as_ref().map(|reason| format!("It waits for: {reason}"));
-            let stopping = job.cancel_requested_by.as_ref().map(|who| format!("It is being stopped: {who} asked for it."));
+            let stopping =
+                job.cancel_requested_by.as_ref().map(|who| format!("It is being stopped: {who} asked for it."));
             stopping.or(parked).map(|sentence| plain("run", "What it waits for", sentence))
         }
         Status::Cancelled => {

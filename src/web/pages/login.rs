@@ -35,11 +35,7 @@ pub(in crate::web) struct Where {
 }
 
 /// The form.
-pub(in crate::web) async fn show(
-    State(app): State<AppState>,
-    Query(to): Query<Where>,
-    headers: HeaderMap,
-) -> Answer {
+pub(in crate::web) async fn show(State(app): State<AppState>, Query(to): Query<Where>, headers: HeaderMap) -> Answer {
     form(&app, &headers, StatusCode::OK, None, local_path(&to.return_to), "")
 }
 

@@ -1,9 +1,9 @@
 //! A pipeline in a list.
 use jiff::Timestamp;
 
+use crate::store::JobRow;
 use crate::store::job_list::{self, Filter};
 use crate::store::pipelines::PipelineRow;
-use crate::store::JobRow;
 use crate::web::error::Answer;
 use crate::web::state::AppState;
 use crate::web::view::{Chart, JobLine, chart, job_line, pipeline_href, usual};

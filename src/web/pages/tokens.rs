@@ -50,11 +50,7 @@ pub(in crate::web) struct Fields {
 }
 
 /// Makes a token and shows it, this once.
-pub(in crate::web) async fn make(
-    State(app): State<AppState>,
-    visitor: Visitor,
-    Form(fields): Form<Fields>,
-) -> Answer {
+pub(in crate::web) async fn make(State(app): State<AppState>, visitor: Visitor, Form(fields): Form<Fields>) -> Answer {
     let request = api::Request {
         name: fields.name,
         days: fields.days,
@@ -66,11 +62,7 @@ pub(in crate::web) async fn make(
 }
 
 /// Revokes a token.
-pub(in crate::web) async fn revoke(
-    State(app): State<AppState>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-) -> Answer {
+pub(in crate::web) async fn revoke(State(app): State<AppState>, visitor: Visitor, Path(id): Path<String>) -> Answer {
     let authorized = access::allow(&visitor, Action::ManageOwnTokens)?;
     let id: TokenId = id.parse().map_err(|_| WebError::not_found())?;
     match tokens::revoke(&app.store, authorized, id).await? {

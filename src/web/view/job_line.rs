@@ -62,9 +62,7 @@ pub(in crate::web) fn path_segment(text: &str) -> String {
 fn starter(job: &JobRow) -> String {
     match job.trigger {
         Trigger::Cron => "cron".to_owned(),
-        Trigger::Webhook if !job.author.is_empty() => {
-            job.author.split(" <").next().unwrap_or_default().to_owned()
-        }
+        Trigger::Webhook if !job.author.is_empty() => job.author.split(" <").next().unwrap_or_default().to_owned(),
         _ => job.actor.clone(),
     }
 }

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn times_read_as_people_say_them() {
-        let at = |second| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         assert_eq!(when(at(0), at(2)).ago, "now");
         assert_eq!(when(at(0), at(59)).ago, "59 s ago");
         assert_eq!(when(at(0), at(7200)).ago, "2 h ago");

@@ -54,9 +54,10 @@ pub(in crate::web) fn axis(job: &JobRow, steps: &[StepRow], now: Timestamp) -> A
 
 /// The newest attempt of every step, in order, without the coordinator.
 pub(in crate::web) fn step_lines(steps: &[StepRow], axis: Axis, now: Timestamp) -> Vec<StepLine> {
-    let newest = steps.iter().enumerate().filter(|(i, step)| {
-        step.seq > 0 && steps.get(i + 1).is_none_or(|after| after.seq != step.seq)
-    });
+    let newest = steps
+        .iter()
+        .enumerate()
+        .filter(|(i, step)| step.seq > 0 && steps.get(i + 1).is_none_or(|after| after.seq != step.seq));
     newest.map(|(_, step)| line(step, axis, now)).collect()
 }
 
@@ -75,8 +76,18 @@ fn line(step: &StepRow, axis: Axis, now: Timestamp) -> StepLine {
         StepStatus::Running => "run",
         StepStatus::Pending | StepStatus::Cancelled | StepStatus::Skipped => "wait",
     };
-    let retried = if step.attempt > 1 { format!("{} (attempt {})", step.name, step.attempt) } else { step.name.clone() };
-    StepLine { seq: step.seq, name: retried, status: step.status.as_str(), child: !step.branch.is_empty(), took, class, x, width }
+    let retried =
+        if step.attempt > 1 { format!("{} (attempt {})", step.name, step.attempt) } else { step.name.clone() };
+    StepLine {
+        seq: step.seq,
+        name: retried,
+        status: step.status.as_str(),
+        child: !step.branch.is_empty(),
+        took,
+        class,
+        x,
+        width,
+    }
 }
 
 fn place(at: Timestamp, axis: Axis) -> i64 {

@@ -35,8 +35,18 @@ pub(in crate::web) fn failing_lines<L>(lines: &[L], text: impl Fn(&L) -> &str) -
 pub(in crate::web) fn looks_wrong(text: &str) -> bool {
     let text = text.trim_start();
     const BEGINS: [&str; 12] = [
-        "error", "Error", "ERROR", "FAIL", "fatal", "FATAL", "panic", "Traceback (most recent", "E   ", "--- FAIL",
-        "npm ERR!", "✗",
+        "error",
+        "Error",
+        "ERROR",
+        "FAIL",
+        "fatal",
+        "FATAL",
+        "panic",
+        "Traceback (most recent",
+        "E   ",
+        "--- FAIL",
+        "npm ERR!",
+        "✗",
     ];
     const HAS: [&str; 7] =
         [": error: ", ": error[", "Error: ", "Exception: ", " panicked at ", ": not found", ": No such file"];

@@ -39,8 +39,8 @@ pub(super) async fn new_job(test: &TestStore, pipeline: &Pipeline) -> NewJob {
     }
 }
 
-async fn setup(pipelines: &[Pipeline]) -> TestStore {
-    with(settings(pipelines.to_vec())).await
+async fn setup<const N: usize>(pipelines: [&Pipeline; N]) -> TestStore {
+    with(settings(pipelines.map(Pipeline::clone).to_vec())).await
 }
 
 async fn add(test: &TestStore, pipeline: &Pipeline) -> JobId {
@@ -58,7 +58,7 @@ async fn job(test: &TestStore, id: JobId) -> JobRow {
 #[tokio::test]
 async fn a_job_goes_from_its_trigger_to_its_end() {
     let site = pipeline("site", "web");
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     let id = add(&test, &site).await;
     let row = job(&test, id).await;
     assert_eq!((row.status, row.number, row.label().as_str()), (Status::Pending, 1, "site#1"));
@@ -78,7 +78,7 @@ async fn a_job_goes_from_its_trigger_to_its_end() {
 #[tokio::test]
 async fn the_same_dedupe_key_makes_one_job() {
     let site = pipeline("site", "web");
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     let mut new = new_job(&test, &site).await;
     new.dedupe_key = Some("push:1".into());
     let first = enqueue(&test.store, new.clone()).await.unwrap();
@@ -91,7 +91,7 @@ async fn the_same_dedupe_key_makes_one_job() {
 #[tokio::test]
 async fn the_team_with_the_fewest_running_jobs_comes_first() {
     let (site, infra) = (pipeline("site", "web"), pipeline("infra", "ops"));
-    let test = setup(&[site.clone(), infra.clone()]).await;
+    let test = setup([&site, &infra]).await;
     let first = add(&test, &site).await;
     let second = add(&test, &site).await;
     let third = add(&test, &infra).await;
@@ -107,7 +107,7 @@ async fn limits_hold_and_a_parked_job_frees_its_slot() {
     let mut site = pipeline("site", "web");
     site.concurrency.max_running = Some(1);
     let infra = pipeline("infra", "ops");
-    let test = setup(&[site.clone(), infra.clone()]).await;
+    let test = setup([&site, &infra]).await;
     let limits = Limits { max_running: 2 };
     add(&test, &site).await;
     let waiting = add(&test, &site).await;
@@ -132,7 +132,7 @@ async fn limits_hold_and_a_parked_job_frees_its_slot() {
 async fn one_job_of_a_group_runs_at_a_time_even_when_it_is_parked() {
     let mut site = pipeline("site", "web");
     site.concurrency = Concurrency { group: Some("deploy".into()), ..Concurrency::default() };
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     add(&test, &site).await;
     let waiting = add(&test, &site).await;
     let first = take(&test).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_newer_job_supersedes_those_of_its_group_and_branch_only() {
     let mut site = pipeline("site", "web");
     site.concurrency.group = Some("ci-{branch}".into());
     site.concurrency.cancel_superseded = true;
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     let running = add(&test, &site).await;
     take(&test).await.unwrap();
     let waiting = add(&test, &site).await;
@@ -168,7 +168,7 @@ async fn a_newer_job_supersedes_those_of_its_group_and_branch_only() {
 #[tokio::test]
 async fn a_cancel_has_a_defined_result_in_every_state() {
     let site = pipeline("site", "web");
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     let id = add(&test, &site).await;
     let stop = |id| cancel(&test.store, id, Principal::LocalAdmin);
     assert_eq!(stop(id).await.unwrap(), Cancelled::AtOnce);
@@ -186,7 +186,7 @@ async fn a_cancel_has_a_defined_result_in_every_state() {
 #[tokio::test]
 async fn a_lost_job_waits_longer_each_time_and_fails_at_last() {
     let site = pipeline("site", "web");
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     let id = add(&test, &site).await;
     for (attempt, minutes) in [(1, 2), (2, 4)] {
         let claimed = take(&test).await.unwrap();
@@ -209,7 +209,7 @@ async fn a_lost_job_waits_longer_each_time_and_fails_at_last() {
 #[tokio::test]
 async fn a_lost_job_that_was_to_be_cancelled_is_not_tried_again() {
     let site = pipeline("site", "web");
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     let id = add(&test, &site).await;
     let claimed = take(&test).await.unwrap();
     cancel(&test.store, id, Principal::LocalAdmin).await.unwrap();
@@ -220,7 +220,7 @@ async fn a_lost_job_that_was_to_be_cancelled_is_not_tried_again() {
 #[tokio::test]
 async fn a_lost_lease_stops_every_write_of_the_old_driver() {
     let site = pipeline("site", "web");
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     let id = add(&test, &site).await;
     let old = take(&test).await.unwrap();
     let adopted = adopt(&test.store, "m2").await.unwrap();
@@ -271,7 +271,7 @@ fn new_call(job: JobId) -> journal::NewCall {
 #[tokio::test]
 async fn steps_and_calls_of_a_lost_attempt_end_and_the_next_starts_from_nothing() {
     let site = pipeline("site", "web");
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     let id = add(&test, &site).await;
     let first = take(&test).await.unwrap();
     let lease = first.lease.id;
@@ -306,7 +306,7 @@ async fn steps_and_calls_of_a_lost_attempt_end_and_the_next_starts_from_nothing(
 #[tokio::test]
 async fn a_finished_job_waits_for_its_record_once() {
     let site = pipeline("site", "web");
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     let id = add(&test, &site).await;
     let insert = move |tx: &crate::store::Tx<'_>| attestations::insert(tx, id, "record", "key", "{}");
     assert!(test.store.write(Durability::Acknowledged, insert).await.is_err());
@@ -321,7 +321,7 @@ async fn a_finished_job_waits_for_its_record_once() {
 #[tokio::test]
 async fn a_declared_timeout_only_brings_the_deadline_nearer() {
     let site = pipeline("site", "web");
-    let test = setup(&[site.clone()]).await;
+    let test = setup([&site]).await;
     add(&test, &site).await;
     let claimed = take(&test).await.unwrap();
     let deadline = claimed.job.deadline;

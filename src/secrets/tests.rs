@@ -169,7 +169,7 @@ async fn nothing_on_disk_shows_a_value() {
     let (id, lease) = (claimed.job.id, claimed.lease.id);
     keep_value(&s.test.store, &s.vault, id, lease, "/mask#0", mask).await.unwrap();
     let kept = kept_values(&s.test.store, &s.vault, id).await.unwrap();
-    assert_eq!((kept[0].0.as_str(), text(&kept[0].1).as_str()), ("/mask#0", "needle-at-run-time"));
+    assert_eq!((kept[0].key.as_str(), text(&kept[0].value).as_str()), ("/mask#0", "needle-at-run-time"));
     for file in fs::read_dir(s.test.dir.path()).unwrap().map(Result::unwrap).filter(|f| f.path().is_file()) {
         let bytes = fs::read(file.path()).unwrap();
         assert!(!bytes.windows(6).any(|w| w == b"needle"), "{:?}", file.path());

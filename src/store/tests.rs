@@ -342,3 +342,42 @@ fn hot_queries_use_their_indexes() {
     let claim = plan(job_moves::CLAIM);
     assert!(!claim.contains("SCAN"), "{claim}");
 }
+
+/// The other half of the test below, in a process of its own: writes until it is killed.
+#[test]
+fn killed_writer() {
+    use std::io::Write;
+    let Some(dir) = std::env::var_os("DANUBE_TEST_KILLED_WRITER") else { return };
+    let store = Store::open(dir.as_ref(), Arc::new(SystemClock), Arc::new(SeededIds::new(1))).unwrap();
+    for n in 0.. {
+        let durability = if n % 2 == 0 { Durability::Acknowledged } else { Durability::Progress };
+        store.write_blocking(durability, move |tx| super::settings::set(tx, "n", &n.to_string())).unwrap();
+        println!("\nwritten {n}");
+        std::io::stdout().flush().unwrap();
+    }
+}
+
+#[test]
+fn what_was_answered_survives_a_kill() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let dir = tempfile::tempdir().unwrap();
+    for round in 1..=5 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::tests::killed_writer", "--nocapture"])
+            .env("DANUBE_TEST_KILLED_WRITER", dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut answered = lines.filter_map(|line| line.strip_prefix("written ")?.parse::<u64>().ok());
+        answered.by_ref().find(|n| *n == round * 13).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let last = answered.last().unwrap_or(round * 13);
+        let store = Store::open(dir.path(), Arc::new(SystemClock), Arc::new(SeededIds::new(1))).unwrap();
+        assert!(store.read_blocking(super::settings::integrity_errors).unwrap().is_empty());
+        let kept: u64 = store.read_blocking(|v| super::settings::find(v, "n")).unwrap().unwrap().parse().unwrap();
+        assert!(kept == last || kept == last + 1, "answered {last}, kept {kept}");
+    }
+}

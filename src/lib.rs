@@ -5,8 +5,18 @@
 
 pub mod model;
 pub mod platform;
+pub mod config;
 pub mod store;
 pub mod secrets;
+pub mod mirror;
+pub mod logs;
+pub mod artifacts;
+pub mod provenance;
+pub mod config_repo;
 pub mod queue;
-
+pub mod trigger;
 pub mod executor;
+pub mod cli;
+
+#[cfg(test)]
+mod golden;

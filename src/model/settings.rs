@@ -26,6 +26,12 @@ pub struct Global {
     pub server: BTreeMap<String, String>,
     /// How long things are kept.
     pub retention: Retention,
+    /// Jobs in a cluster.
+    #[serde(default)]
+    pub kubernetes: Kubernetes,
+    /// Traces and metrics that are sent elsewhere.
+    #[serde(default)]
+    pub observability: Observability,
     /// DNS names that jobs may reach: ceiling and default.
     pub egress_allowlist: Vec<String>,
     /// Which credential opens which repository; the first match wins.
@@ -41,6 +47,8 @@ impl Default for Global {
         Self {
             server: BTreeMap::new(),
             retention: Retention::default(),
+            kubernetes: Kubernetes::default(),
+            observability: Observability::default(),
             egress_allowlist: Vec::new(),
             git_authentication: Vec::new(),
             webhooks: Vec::new(),
@@ -65,6 +73,40 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self { logs_days: 30, artifacts_days: 14, registry_images_days: 30, jobs_days: None }
+    }
+}
+
+/// Where jobs run if the executor is a Kubernetes cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kubernetes {
+    /// The namespace of the pods.
+    pub namespace: String,
+    /// The image in which danubefiles run; none: the one of this release.
+    pub coordinator_image: Option<String>,
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self { namespace: "danube-jobs".to_owned(), coordinator_image: None }
+    }
+}
+
+/// Traces and metrics that are sent elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observability {
+    /// An OpenTelemetry collector; none: nothing is sent.
+    pub otel_endpoint: Option<String>,
+    /// Metrics are sent.
+    pub metrics_enabled: bool,
+    /// Traces are sent.
+    pub traces_enabled: bool,
+    /// The part of traces that is sent, 0 to 1.
+    pub trace_sample_ratio: f64,
+}
+
+impl Default for Observability {
+    fn default() -> Self {
+        Self { otel_endpoint: None, metrics_enabled: true, traces_enabled: true, trace_sample_ratio: 1.0 }
     }
 }
 

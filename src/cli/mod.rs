@@ -1,0 +1,66 @@
+//! The command line: one file per subcommand, no logic of its own.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
+
+mod config;
+mod executor;
+mod init;
+mod lint;
+mod privileges;
+mod say;
+mod schema;
+pub mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::platform::{Clock as _, SystemClock};
+
+/// A self-hosted CI/CD appliance
+#[derive(Debug, Parser)]
+#[command(name = "danube", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Cmd,
+}
+
+#[derive(Debug, Subcommand)]
+enum Cmd {
+    Config(config::ConfigArgs),
+    Executor(executor::ExecutorArgs),
+    Init(init::InitArgs),
+    Lint(lint::LintArgs),
+    Schema(schema::SchemaArgs),
+    Verify(verify::VerifyArgs),
+}
+
+/// Wrong usage (sysexits `EX_USAGE`).
+const USAGE: u8 = 64;
+
+/// Parses, runs, prints the error: the whole of `main`.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            // Nobody to tell where the terminal is gone.
+            let _gone = error.print();
+            return code;
+        }
+    };
+    let result = match cli.command {
+        Cmd::Config(args) => config::run(&args),
+        Cmd::Executor(args) => executor::run(args),
+        Cmd::Init(args) => init::run(&args),
+        Cmd::Lint(args) => lint::run(&args),
+        Cmd::Schema(args) => schema::run(&args),
+        Cmd::Verify(args) => {
+            let now = SystemClock.now();
+            Ok(ExitCode::from(verify::run(&args, now, &mut std::io::stdout(), &mut std::io::stderr())))
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("danube: {error:#}");
+        ExitCode::FAILURE
+    })
+}

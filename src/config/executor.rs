@@ -1,0 +1,78 @@
+//! `[executor]`
+use super::layers::Layers;
+use super::units::parse_size;
+
+/// What runs containers, and what they may use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Executor {
+    /// Which one.
+    pub kind: ExecutorKind,
+    /// Steps may use the tools of the machine (`image="host"`).
+    pub host_image: bool,
+    /// Capabilities beyond the usual that pipelines may ask for, such as `SETFCAP`.
+    pub allow: Vec<String>,
+    /// The ceiling of every job.
+    pub limits: Limits,
+}
+
+/// What runs containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutorKind {
+    /// The embedded one.
+    Local,
+    /// A cluster.
+    Kubernetes,
+}
+
+/// The ceiling of every job.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Of one step's log, bytes.
+    pub max_log_bytes: u64,
+    /// Of one artifact, bytes.
+    pub max_artifact_bytes: u64,
+    /// Processors, parts allowed.
+    pub cpu: f64,
+    /// Bytes.
+    pub memory: u64,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+pub(super) fn check(layers: &mut Layers) -> Option<Executor> {
+    let kind = layers.required("executor.kind", "\"local\" or \"kubernetes\"", |text| match text {
+        "local" => Some(ExecutorKind::Local),
+        "kubernetes" => Some(ExecutorKind::Kubernetes),
+        _ => None,
+    });
+    let host_image = layers.required("executor.host_image", "true or false", |text| text.parse::<bool>().ok());
+    let allow = layers.list("executor.allow", "names of capabilities such as \"SETFCAP\"", capability);
+    let limits = limits(layers);
+    Some(Executor { kind: kind?, host_image: host_image?, allow: allow?, limits: limits? })
+}
+
+fn capability(text: &str) -> Option<String> {
+    let name = text.strip_prefix("CAP_").unwrap_or(text);
+    let good = (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    good.then(|| name.to_owned())
+}
+
+fn limits(layers: &mut Layers) -> Option<Limits> {
+    let size = "a size such as \"1GiB\", at least 1MiB";
+    let bytes = |text: &str| parse_size(text).filter(|bytes| *bytes >= 1 << 20);
+    let max_log_bytes = layers.required("executor.limits.max_log_bytes", size, bytes);
+    let max_artifact_bytes = layers.required("executor.limits.max_artifact_bytes", size, bytes);
+    let cpus = |text: &str| text.parse::<f64>().ok().filter(|cpus| (0.1..=1024.0).contains(cpus));
+    let cpu = layers.required("executor.limits.cpu", "a number of processors from 0.1 to 1024", cpus);
+    let enough = |text: &str| parse_size(text).filter(|bytes| *bytes >= 16 << 20);
+    let memory = layers.required("executor.limits.memory", "a size such as \"2GiB\", at least 16MiB", enough);
+    let some = |text: &str| text.parse::<u32>().ok().filter(|pids| (16..=4_194_304).contains(pids));
+    let pids = layers.required("executor.limits.pids", "a number of processes from 16 to 4194304", some);
+    Some(Limits {
+        max_log_bytes: max_log_bytes?,
+        max_artifact_bytes: max_artifact_bytes?,
+        cpu: cpu?,
+        memory: memory?,
+        pids: pids?,
+    })
+}

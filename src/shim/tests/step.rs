@@ -104,7 +104,8 @@ fn a_step_is_told_to_end_and_may_clean_up() {
     step.crun(&["kill", "TERM"]);
     shim.wait().unwrap();
     assert_eq!(step.exit().exit_code, 5);
-    assert!(step.log().ends_with("bye\n"));
+    // Where the shell's own message about its child stands is up to chance: it is another pipe.
+    assert!(step.log().contains("bye\n"), "{}", step.log());
 }
 
 #[test]
@@ -187,7 +188,7 @@ fn files_and_environment_reach_the_step_and_no_file_of_the_runtime() {
 fn another_process_of_the_step_cannot_look_into_the_first_one() {
     let Some(step) = Step::new("cat /proc/1/environ || readlink /proc/1/fd/0 || echo closed") else { return };
     step.run();
-    assert!(step.log().ends_with("closed\n"), "{}", step.log());
+    assert!(step.log().contains("closed\n"), "{}", step.log());
 }
 
 #[test]

@@ -180,7 +180,11 @@ impl Pump {
 
     fn mask(&mut self, more: Vec<Pattern>, output: &mut Output) -> Result<(), String> {
         let mut all = self.secrets.clone();
-        all.extend(more);
+        // A value registered in a loop must not use up the room for patterns.
+        all.extend(more.into_iter().filter(|new| {
+            let known = |old: &Pattern| old.name == new.name && old.value == new.value;
+            !self.secrets.iter().any(known)
+        }));
         let patterns = Patterns::new(&all).map_err(|error| error.to_string())?;
         self.secrets = all;
         for outlet in &mut self.outlets {

@@ -218,6 +218,7 @@ mod tests {
     use std::rc::Rc;
 
     /// The only test of this program that has a child: the loop collects every child there is.
+    #[expect(clippy::zombie_processes, reason = "the loop under test waits for the child")]
     #[test]
     fn output_that_is_kept_open_by_a_stranger_ends_soon_after_the_container() {
         let dir = tempfile::tempdir().unwrap();

@@ -6,4 +6,12 @@
 pub mod model;
 pub mod platform;
 
+pub mod artifacts;
+pub mod provenance;
+
 pub mod executor;
+
+pub mod cli;
+
+#[cfg(test)]
+mod golden;

@@ -203,7 +203,7 @@ mod tests {
                 table.push_str(&format!("{from} + {event:?} = {to}\n"));
             }
         }
-        assert_eq!(table, include_str!("job_transitions.golden"));
+        crate::golden::check("src/model/job_transitions.golden", &table);
     }
 
     #[test]

@@ -1,1 +1,9 @@
-//! Whole-program tests: the real binary on loopback.
+//! Whole-program tests: the real binary on loopback, with real containers, git and files.
+//!
+//! All are modules of this one binary. They need root (containers) and the shim that `make test`
+//! builds; a missing part fails the test that needs it with what to do.
+
+mod executor;
+mod provenance;
+mod support;
+mod tidy;

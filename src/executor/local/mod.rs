@@ -1,1 +1,67 @@
+//! The embedded executor: OCI containers by crun, one per step attempt, on this machine.
+//!
+//! Everything it knows lies in its directories, so it may be killed at any time: `jobs/<id>/` holds
+//! the workspace, the coordinator's checkout and `steps/<n>.<attempt>/` with the shim's records.
+//! A plan (`plan`) is a plain value made by pure code; `crun` and the shim carry it out.
 
+mod cgroup;
+mod crun;
+mod job;
+mod layout;
+mod plan;
+mod policy;
+mod rootfs;
+mod seccomp;
+mod start;
+mod step;
+#[expect(unsafe_code, reason = "the one file of the executor that needs a hook between fork and exec")]
+mod sys;
+mod transfer;
+mod uids;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use layout::Layout;
+pub use policy::Policy;
+pub use start::{InstallOptions, StartError, install};
+
+use super::spec::Probe;
+use crate::model::JobId;
+
+/// The embedded executor. Its methods block; each request has a thread.
+pub struct Local {
+    layout: Layout,
+    policy: Policy,
+    cgroups: cgroup::Cgroups,
+    seccomp: String,
+    /// Who may put sockets into a job's socket directory.
+    master_uid: u32,
+    /// One verb that makes or removes a job at a time, per job.
+    locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
+}
+
+impl Local {
+    /// What can be had on this machine.
+    pub fn probe(&self) -> Probe {
+        Probe {
+            kind: "local".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            not_enforced: self.not_enforced(),
+            host_image: self.policy.host_image,
+        }
+    }
+
+    fn not_enforced(&self) -> Vec<String> {
+        let mut lines = self.cgroups.not_enforced();
+        lines.push("workspace size: not limited by this release".to_owned());
+        lines.push("egress allowlist: steps have no network at all".to_owned());
+        lines
+    }
+
+    fn lock_of(&self, job: JobId) -> Arc<Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(job).or_default())
+    }
+}

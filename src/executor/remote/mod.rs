@@ -1,1 +1,13 @@
+//! The border of privileges: the executor's verbs over a Unix socket.
+//!
+//! Frames are a 32-bit little-endian length and JSON, at most 1 MiB; up to 16 descriptors ride on a
+//! frame's first byte. The peer's uid is checked at accept; `hello` comes first.
 
+mod client;
+mod protocol;
+mod server;
+mod wire;
+
+pub use client::Client;
+pub use protocol::VERSION;
+pub use server::{ServeOptions, serve};

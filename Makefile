@@ -1,0 +1,83 @@
+# Danube: `make demo` shows it at work, `make test` tests it. Both set up what they need.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+ARCH := $(shell uname -m)
+VENV := $(TARGET)/venv
+SHIM := $(TARGET)/static/danube-shim
+DANUBE := $(TARGET)/debug/danube
+
+# What the distribution gives: the runtime of containers, a C toolchain, and what the demo's program
+# is built with (the pseudo-image `host` shows the machine's own /usr).
+PACKAGES := crun git gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates
+
+.PHONY: help setup build shim venv demo test test-rust test-sdk lint fresh clean-demo
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
+
+setup:
+	@missing=""
+	for package in $(PACKAGES); do
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"
+	done
+	if [ -n "$$missing" ]; then
+	  if [ "$$(id -u)" = 0 ]; then
+	    echo "installing:$$missing"
+	    apt-get update -qq
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	  else
+	    echo "Please install first:  sudo apt-get install -y$$missing" >&2
+	    exit 1
+	  fi
+	fi
+
+# Static, so that it runs in any image: musl where the toolchain has it, else glibc linked in.
+shim: setup
+	@if [ -d "$$(rustc --print sysroot)/lib/rustlib/$(ARCH)-unknown-linux-musl" ]; then
+	  triple=$(ARCH)-unknown-linux-musl
+	  cargo build --locked --profile shim -p danube-shim --bin danube-shim --target $$triple
+	else
+	  triple=$(ARCH)-unknown-linux-gnu
+	  RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile shim -p danube-shim --bin danube-shim --target $$triple
+	fi
+	mkdir -p $(TARGET)/static
+	install -m 0755 $(TARGET)/$$triple/shim/danube-shim $(SHIM)
+
+build: setup shim
+	cargo build --locked
+
+demo: build ## A real program is built, tested and attested; the console stays up (ARGS=--exit ends with the job's result)
+	@DANUBE_SHIM=$(abspath $(SHIM)) $(DANUBE) demo $(ARGS)
+
+venv: setup
+	@want="$$(cat sdk/requirements-test.txt tests/verifiers/requirements.txt | sha256sum)"
+	if [ "$$(cat $(VENV)/.want 2>/dev/null)" != "$$want" ]; then
+	  rm -rf $(VENV)
+	  /usr/bin/python3 -m venv $(VENV)
+	  $(VENV)/bin/pip install --quiet -r sdk/requirements-test.txt -r tests/verifiers/requirements.txt
+	  echo "$$want" > $(VENV)/.want
+	fi
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+test: lint test-rust test-sdk ## All tests (25 minutes at most on 2 cores)
+
+test-rust: build venv
+	DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python cargo test --locked --workspace
+
+test-sdk: venv
+	cd sdk
+	$(abspath $(VENV))/bin/ruff check .
+	$(abspath $(VENV))/bin/ruff format --check .
+	$(abspath $(VENV))/bin/mypy --strict src
+	$(abspath $(VENV))/bin/pyright --pythonpath $(abspath $(VENV))/bin/python
+	PYTHONPATH=src $(abspath $(VENV))/bin/python -m unittest discover -s tests
+
+fresh: ## The two commands of the README in a clean Debian root (root; mmdebstrap)
+	tests/fresh.sh

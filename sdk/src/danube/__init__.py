@@ -1,0 +1,51 @@
+"""The Danube SDK: what a danubefile imports.
+
+Owns the words of a danubefile and their way to the master. Uses the standard library only. Starts no
+process, opens no file of the job and knows no secret value (except what `Secret.reveal` returns).
+"""
+
+from __future__ import annotations
+
+from danube._artifacts import artifacts
+from danube._ctx import ctx
+from danube._errors import DanubeError, JobCancelled, NondeterministicPipeline, SecretNotFound, StepFailed
+from danube._pipeline import pipeline
+from danube._results import Artifact, Result, Retry
+from danube._secret import Secret
+from danube._secrets import secrets
+from danube._step import step
+from danube._version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from danube._types import Cause as Cause
+    from danube._types import Env as Env
+    from danube._types import When as When
+
+__all__ = [
+    "Artifact",
+    "DanubeError",
+    "JobCancelled",
+    "NondeterministicPipeline",
+    "Result",
+    "Retry",
+    "Secret",
+    "SecretNotFound",
+    "StepFailed",
+    "__version__",
+    "artifacts",
+    "ctx",
+    "pipeline",
+    "secrets",
+    "step",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        # The names of types load `typing`, so they are no part of `import *` either.
+        if name in ("Cause", "Env", "When"):
+            from danube import _types
+
+            return getattr(_types, name)
+        raise AttributeError(f"module 'danube' has no attribute {name!r}")

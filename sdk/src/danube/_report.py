@@ -1,0 +1,73 @@
+"""What the coordinator's log says when a run ends badly: the user's lines, and none of ours.
+
+Loaded only when there is something to report.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+from danube._errors import DanubeError, JobCancelled, StepFailed
+from danube._places import PACKAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from danube._places import Source
+
+
+def described(error: BaseException, source: Source) -> tuple[str, int]:
+    """The text for standard error and the exit code of the process."""
+    place = source.of_error(error.__traceback__)
+    at = f" ({place})" if place else ""
+    match error:
+        case JobCancelled():
+            return "danube: the job was cancelled\n", 75
+        case KeyboardInterrupt():
+            return f"danube: the run was told to end{at}\n", 143
+        case SystemExit():
+            return _exit(error, at)
+        case StepFailed():
+            return f"danube: {error}{at}\n{_notes(error)}", 1
+        case DanubeError():
+            return f"danube: {error}{'' if error.place else at}\n{_notes(error)}", 1
+        case SyntaxError():
+            return f"{_text(error, source)}danube: {_file(error, source)} cannot be read as Python\n", 1
+        case _:
+            return f"{_text(error, source)}danube: the danubefile raised {type(error).__name__}{at}\n", 1
+
+
+def _exit(error: SystemExit, at: str) -> tuple[str, int]:
+    code: object = error.code
+    if code is None or code == 0:
+        return f"danube: the danubefile ended the run by sys.exit: success{at}\n", 0
+    if isinstance(code, int):
+        # The kernel keeps eight bits; a failure must not become a success on the way.
+        status = code & 0xFF or 1
+        return f"danube: the danubefile ended the run by sys.exit: exit code {status}{at}\n", status
+    return f"{code}\ndanube: the danubefile ended the run by sys.exit: exit code 1{at}\n", 1
+
+
+def _notes(error: BaseException) -> str:
+    notes: list[str] = getattr(error, "__notes__", [])
+    return "".join(f"danube: {note}\n" for note in notes)
+
+
+def _file(error: SyntaxError, source: Source) -> str:
+    return source.relative(error.filename or "") or error.filename or "the danubefile"
+
+
+def _text(error: BaseException, source: Source) -> str:
+    """The traceback from the first of the user's frames on, without the SDK's, with paths told from the checkout."""
+    report = traceback.TracebackException.from_exception(error)
+    _trim(report, source)
+    return "".join(report.format()).replace(f'File "{source.folder}', 'File "')
+
+
+def _trim(report: traceback.TracebackException, source: Source) -> None:
+    shown = [frame for frame in report.stack if not frame.filename.startswith(PACKAGE)]
+    while shown and source.relative(shown[0].filename) is None:
+        del shown[0]
+    report.stack[:] = shown
+    for inner in (report.__cause__, report.__context__, *(report.exceptions or ())):
+        if inner is not None:
+            _trim(inner, source)

@@ -1,0 +1,51 @@
+"""Plain values that calls take and give.
+
+Each tuple is written twice: once for type checkers, once for the interpreter, because importing `typing`
+costs every job milliseconds at its start. A test holds the two equal.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NamedTuple
+
+    from danube._secret import Secret
+    from danube._types import Cause
+
+    class Result(NamedTuple):
+        """How a step ended."""
+
+        exit_code: int
+        """The command's exit code; -1 where a failed step has none."""
+        stdout: str
+        """With `capture=True`: redacted, at most 64 KiB."""
+        secret: Secret | None
+        """With `capture="secret"`: the output as a secret that is never logged."""
+        seconds: float
+        attempt: int
+        """The attempt that ended it, from 1."""
+
+    class Retry(NamedTuple):
+        """How often, and after which causes, a step is tried again."""
+
+        times: int = 2
+        """Further attempts after the first one."""
+        on: Sequence[Cause] = ("infra",)
+        backoff: str = "5s"
+        """The pause before the second attempt."""
+
+    class Artifact(NamedTuple):
+        """A stored artifact."""
+
+        name: str
+        sha256: str
+        size: int
+        """In bytes."""
+else:
+    from collections import namedtuple
+
+    Result = namedtuple("Result", ("exit_code", "stdout", "secret", "seconds", "attempt"), module="danube")
+    Retry = namedtuple("Retry", ("times", "on", "backoff"), defaults=(2, ("infra",), "5s"), module="danube")
+    Artifact = namedtuple("Artifact", ("name", "sha256", "size"), module="danube")

@@ -1,0 +1,32 @@
+"""`secrets`: handles of the secrets that the job may use, and values to redact."""
+
+from __future__ import annotations
+
+from danube._errors import DanubeError, RpcError, SecretNotFound
+from danube._messages import CheckSecretReply, CheckSecretRequest, MaskValueReply, MaskValueRequest, Value
+from danube._secret import Secret, plain
+from danube._session import ask
+from danube._transport import NOT_FOUND
+
+
+class _Secrets:
+    def get(self, key: str) -> Secret:
+        """The handle of a secret; `SecretNotFound` if this job may see none of that name."""
+        name = plain(key, "the name of the secret")
+        try:
+            ask("secret", "CheckSecret", CheckSecretRequest(name=name), CheckSecretReply, at_import=True)
+        except RpcError as error:
+            if error.code == NOT_FOUND:
+                raise SecretNotFound(name, error.message, error.place) from None
+            raise
+        return Secret(Value(secret=name), name)
+
+    def mask(self, value: str) -> None:
+        """Redacts a value made at run time in every log from now on."""
+        if not plain(value, "the value to mask"):
+            raise DanubeError("the value to mask is empty: give the text that must not be shown")
+        ask("mask", "MaskValue", MaskValueRequest(value=value), MaskValueReply)
+
+
+secrets = _Secrets()
+"""The secrets of the job."""

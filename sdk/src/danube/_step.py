@@ -1,0 +1,211 @@
+"""`step`: commands in containers, one after another or side by side."""
+
+from __future__ import annotations
+
+from itertools import product
+from types import MappingProxyType
+
+from danube import _messages as messages
+from danube._branches import DEFAULT_SIDE_BY_SIDE, side_by_side
+from danube._errors import DanubeError, StepFailed
+from danube._keys import Branch, matrix_label
+from danube._results import Result, Retry
+from danube._secret import Secret, plain, value_of
+from danube._session import ask, enter
+from danube._units import memory_bytes, milliseconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Literal, TypeVar
+
+    from danube._types import Env
+
+    T = TypeVar("T")
+
+_NOTHING: Env = MappingProxyType({})
+_NO_EXCLUSION: tuple[Mapping[str, str], ...] = ()
+_CAUSES = ("infra", "timeout", "oom", "exit")
+_CAPTURES = {False: "", True: "stdout", "secret": "secret"}
+_ROOTS = {"writable": "", "readonly": "readonly"}
+_OUTCOMES = {
+    "timeout": "it ran longer than its timeout",
+    "oom": "it ran out of memory",
+    "infra": "the infrastructure failed",
+}
+
+
+class _Step:
+    def run(
+        self,
+        command: str,
+        *,
+        name: str | None = None,
+        image: str | None = None,
+        env: Env = _NOTHING,
+        files: Env = _NOTHING,
+        workdir: str = "/workspace",
+        retry: Retry | int = 0,
+        timeout: str | None = None,
+        check: bool = True,
+        capture: bool | Literal["secret"] = False,
+        once: bool = False,
+        user: str | None = None,
+        root: Literal["writable", "readonly"] = "writable",
+        cpu: float | None = None,
+        memory: str | None = None,
+        network: bool = True,
+    ) -> Result:
+        """Runs the command by `/bin/sh -c` in a fresh container on the job's workspace.
+
+        Raises `StepFailed` unless it succeeds; with `check=False` the result says how it ended. `env` and
+        `files` (path to content) take secrets. `once=True` marks a step that must never run a second time.
+        """
+        if not plain(command, "the command").strip():
+            raise DanubeError("the command is empty: step.run needs a shell command")
+        if capture not in _CAPTURES:
+            raise DanubeError(f'capture= is {capture!r}: write True, False or "secret"')
+        if root not in _ROOTS:
+            raise DanubeError(f'root= is {root!r}: write "writable" or "readonly"')
+        if cpu is not None and not 0 < cpu < float("inf"):
+            raise DanubeError(f"cpu= is {cpu!r}: write a number of cores above zero, such as 0.5 or 2")
+        request = messages.RunStepRequest(
+            command=command,
+            name=_optional(name, "name="),
+            image=_optional(image, "image="),
+            env=_named(env, "env"),
+            files=_named(files, "files"),
+            workdir="" if workdir == "/workspace" else plain(workdir, "workdir="),
+            retry=_retry(retry),
+            timeout_ms=0 if timeout is None else milliseconds(timeout, "timeout="),
+            capture=_CAPTURES[capture],
+            once=once,
+            user=_optional(user, "user="),
+            root=_ROOTS[root],
+            cpu=0.0 if cpu is None else float(cpu),
+            memory_bytes=0 if memory is None else memory_bytes(memory, "memory="),
+            no_network=not network,
+            allow_failure=not check,
+        )
+        reply = ask("run", "RunStep", request, messages.RunStepReply)
+        result = _result(reply, _label(request))
+        if check and reply.outcome != "success":
+            raise StepFailed(_why(reply, _label(request)), result)
+        return result
+
+    def parallel(self, *branches: Callable[[], T], max_parallel: int | None = None, fail_fast: bool = False) -> list[T]:
+        """Runs the branches side by side and returns their values in order.
+
+        A branch's exception is raised when all have ended. With `fail_fast=True` it is raised at once and the
+        other branches make no further calls.
+        """
+        for index, branch in enumerate(branches):
+            if not callable(branch):
+                raise DanubeError(
+                    f"branch {index} of step.parallel is {branch!r}: "
+                    "write `lambda: step.run(…)`, so that it can start later"
+                )
+        limit = _limit(max_parallel)
+        _, parent, place = enter()
+        prefix = parent.key("parallel")
+        work = [(Branch(f"{prefix}[{index}]", parent, place), branch) for index, branch in enumerate(branches)]
+        return side_by_side(work, limit, fail_fast)
+
+    def matrix(
+        self,
+        fn: Callable[..., T],
+        axes: Mapping[str, Sequence[str]],
+        *,
+        exclude: Sequence[Mapping[str, str]] = _NO_EXCLUSION,
+        max_parallel: int | None = None,
+    ) -> list[T]:
+        """Calls `fn(axis=value, …)` side by side for every combination, and returns the values in order.
+
+        An entry of `exclude` removes all combinations that hold its values.
+        """
+        if not callable(fn):
+            raise DanubeError(f"step.matrix got {fn!r}: give a function that takes the axes as arguments")
+        cells = _cells(axes, exclude)
+        limit = _limit(max_parallel)
+        _, parent, place = enter()
+        prefix = parent.key("matrix")
+        work = [(Branch(f"{prefix}[{matrix_label(cell)}]", parent, place), _applied(fn, cell)) for cell in cells]
+        return side_by_side(work, limit, fail_fast=False)
+
+
+def _applied(fn: Callable[..., T], cell: Mapping[str, str]) -> Callable[[], T]:
+    return lambda: fn(**cell)
+
+
+def _cells(axes: Mapping[str, Sequence[str]], exclude: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    for axis, values in axes.items():
+        if isinstance(values, str):
+            raise DanubeError(f"axis {axis!r} is the text {values!r}: give a list of values, such as [{values!r}]")
+        for value in values:
+            plain(value, f"a value of axis {axis!r}")
+        if len(set(values)) < len(values):
+            raise DanubeError(f"axis {axis!r} names a value twice: {list(values)!r}")
+    for entry in exclude:
+        for axis in entry.keys() - axes.keys():
+            raise DanubeError(f"exclude= names the axis {axis!r}, but the matrix has {', '.join(axes)}")
+    cells = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())] if axes else []
+    return [cell for cell in cells if not any(entry.items() <= cell.items() for entry in exclude)]
+
+
+def _limit(max_parallel: int | None) -> int:
+    if max_parallel is None:
+        return DEFAULT_SIDE_BY_SIDE
+    if max_parallel < 1:
+        raise DanubeError(f"max_parallel= is {max_parallel}: at least one branch must run")
+    return max_parallel
+
+
+def _optional(text: str | None, what: str) -> str:
+    return "" if text is None else plain(text, what)
+
+
+def _named(values: Env, what: str) -> tuple[messages.NamedValue, ...]:
+    return tuple(
+        messages.NamedValue(name=plain(name, f"a name in {what}="), value=value_of(value, f"{what}[{name!r}]"))
+        for name, value in values.items()
+    )
+
+
+def _retry(retry: Retry | int) -> messages.Retry | None:
+    wanted = retry if isinstance(retry, Retry) else Retry(retry)
+    if not 0 <= wanted.times <= 100:
+        raise DanubeError(f"retry= asks for {wanted.times} further attempts: write a number from 0 to 100")
+    for cause in (wanted.on,) if isinstance(wanted.on, str) else wanted.on:
+        if isinstance(wanted.on, str) or cause not in _CAUSES:
+            raise DanubeError(f"retry= names the cause {cause!r}: give a list of {', '.join(map(repr, _CAUSES))}")
+    backoff_ms = milliseconds(wanted.backoff, "the backoff of retry=")
+    return messages.Retry(times=wanted.times, on=tuple(wanted.on), backoff_ms=backoff_ms) if wanted.times else None
+
+
+def _label(request: messages.RunStepRequest) -> str:
+    """What to call the step in errors: its name, else the head of its command."""
+    if request.name:
+        return request.name
+    line = request.command.strip().partition("\n")[0]
+    return line if len(line) <= 60 else f"{line[:59]}…"
+
+
+def _result(reply: messages.RunStepReply, label: str) -> Result:
+    # A step that failed must never read as a success, even if it has no exit code of its own.
+    exit_code = -1 if reply.outcome != "success" and reply.exit_code == 0 else reply.exit_code
+    captured = messages.Value(captured=reply.captured)
+    secret = Secret(captured, f'captured by step "{label}"') if reply.captured else None
+    return Result(exit_code, reply.stdout, secret, reply.seconds, reply.attempt)
+
+
+def _why(reply: messages.RunStepReply, label: str) -> str:
+    code = f"exit code {reply.exit_code}"
+    reason = _OUTCOMES.get(reply.outcome, code)
+    if reason != code and reply.exit_code != 0:
+        reason = f"{reason} ({code})"
+    detail = f": {reply.message}" if reply.message not in ("", code) else ""
+    return f'step "{label}" failed: {reason}{detail}'
+
+
+step = _Step()
+"""The steps of the job."""

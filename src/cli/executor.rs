@@ -1,0 +1,100 @@
+//! `danube executor`: the privileged process, on its own.
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::executor::local::{InstallOptions, Layout, Policy, StartError, install};
+use crate::executor::remote::{ServeOptions, serve};
+
+/// Run the privileged part: containers for the master, asked for over a Unix socket
+#[derive(Debug, Args)]
+pub(super) struct ExecutorArgs {
+    /// Where workspaces and container roots live
+    #[arg(long, default_value = "/var/lib/danube-executor")]
+    pub(super) root: PathBuf,
+    /// Where sockets and runtime state live
+    #[arg(long, default_value = "/run/danube/main")]
+    pub(super) run_dir: PathBuf,
+    /// Eight hex digits that all global names of this executor carry
+    #[arg(long, default_value = "00000000")]
+    pub(super) instance: String,
+    /// The user of the master, the only one but root who may call
+    #[arg(long)]
+    pub(super) master_uid: u32,
+    /// Offer the pseudo-image "host": the machine's own /usr, read-only
+    #[arg(long)]
+    pub(super) host_image: bool,
+    /// End this many seconds after the last client went, when no step lives
+    #[arg(long)]
+    pub(super) linger: Option<u64>,
+    /// The shim's program
+    #[arg(long)]
+    pub(super) shim: Option<PathBuf>,
+}
+
+/// Serves until it is no longer needed.
+pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("danube executor needs root: it makes namespaces, cgroups and mounts");
+    }
+    if args.instance.len() != 8 || !args.instance.bytes().all(|b| b.is_ascii_hexdigit()) {
+        bail!("--instance takes eight hex digits, not '{}'", args.instance);
+    }
+    // A session of its own: it outlives the master that started it. Where it leads one already
+    // (a unit of systemd), there is nothing to do.
+    let _own = rustix::process::setsid();
+    let shim = match args.shim {
+        Some(shim) => shim,
+        None => super::privileges::find_shim()?,
+    };
+    let layout =
+        Layout { root: args.root, run: args.run_dir, uids: "/run/danube/uids".into(), instance: args.instance };
+    let socket = layout.socket();
+    let options = InstallOptions {
+        layout,
+        policy: Policy { host_image: args.host_image, ..Policy::default() },
+        master_uid: args.master_uid,
+        shim,
+    };
+    let (local, _held) = match install(options) {
+        Ok(installed) => installed,
+        // The one that runs does the work.
+        Err(StartError::Running(root)) => {
+            tracing::info!(root = %root.display(), "an executor already serves here");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let local = Arc::new(local);
+    let listener = listen(&socket)?;
+    tracing::info!(socket = %socket.display(), "executor serves");
+    let options = ServeOptions { master_uid: args.master_uid, linger: args.linger.map(Duration::from_secs) };
+    serve(&listener, Arc::clone(&local), &options).context("the executor's socket failed")?;
+    if local.list().is_ok_and(|jobs| jobs.is_empty()) {
+        local.leave();
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The socket of one that died is replaced; `install` made sure that none lives.
+fn listen(socket: &std::path::Path) -> anyhow::Result<UnixListener> {
+    let fresh = socket.with_extension("new");
+    for path in [&fresh, &socket.to_path_buf()] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let listener = UnixListener::bind(&fresh).with_context(|| format!("cannot listen at {}", socket.display()))?;
+    // Anybody may connect, only root and the master get an answer: the peer's uid decides.
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o666))?;
+    fs::rename(&fresh, socket)?;
+    Ok(listener)
+}

@@ -1,0 +1,222 @@
+//! What a container is made of, as a plain value, and its form for the OCI runtime.
+//!
+//! Pure: no file is touched here. Nothing of a step's command, environment or files is in it; those
+//! reach the container by one frame on descriptor 3.
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::rootfs::ETC;
+use crate::executor::{Limits, Root, StepKind};
+
+/// A directory or file of the host that a container sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bind {
+    pub(super) from: PathBuf,
+    pub(super) to: String,
+    pub(super) writable: bool,
+    pub(super) exec: bool,
+}
+
+impl Bind {
+    fn readonly(from: &Path, to: &str) -> Self {
+        Self { from: from.to_owned(), to: to.to_owned(), writable: false, exec: true }
+    }
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ContainerPlan {
+    /// The first uid and gid of the job's range: the container's root.
+    pub(super) base: u32,
+    pub(super) rootfs: PathBuf,
+    pub(super) args: Vec<String>,
+    pub(super) cwd: String,
+    pub(super) hostname: String,
+    pub(super) cgroup: String,
+    pub(super) limits: Limits,
+    pub(super) swap: bool,
+    pub(super) root: Root,
+    pub(super) capabilities: &'static [&'static str],
+    pub(super) binds: Vec<Bind>,
+    /// base64 of the compiled seccomp program.
+    pub(super) seccomp: String,
+}
+
+/// What root inside a step may do: handle files and users of its own range, nothing of the kernel.
+pub(super) const STEP_CAPABILITIES: &[&str] =
+    &["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETUID", "CAP_SETGID", "CAP_KILL"];
+
+/// Where a container of each kind gets its files from.
+pub(super) struct Sources<'a> {
+    pub(super) shim: &'a Path,
+    pub(super) sdk: &'a Path,
+    pub(super) source: &'a Path,
+    pub(super) workspace: &'a Path,
+    pub(super) socket_dir: &'a Path,
+}
+
+/// What a container of this kind sees of the job. The coordinator sees its checkout and socket and
+/// no workspace, a step the workspace and neither.
+pub(super) fn binds(kind: StepKind, from: &Sources<'_>) -> Vec<Bind> {
+    let mut binds = vec![Bind::readonly(from.shim, "/danube/init")];
+    match kind {
+        StepKind::Coordinator => {
+            binds.push(Bind { exec: false, ..Bind::readonly(from.source, "/danube/source") });
+            binds.push(Bind { exec: false, ..Bind::readonly(from.sdk, "/danube/sdk") });
+            binds.push(Bind { exec: false, ..Bind::readonly(from.socket_dir, "/danube/run") });
+        }
+        StepKind::Step => binds.push(workspace(from.workspace)),
+    }
+    binds
+}
+
+pub(super) fn workspace(from: &Path) -> Bind {
+    Bind { from: from.to_owned(), to: "/workspace".to_owned(), writable: true, exec: true }
+}
+
+/// The names of /etc that this machine has, to be mounted read-only.
+pub(super) fn host_binds(exists: impl Fn(&Path) -> bool) -> Vec<Bind> {
+    let mut binds = vec![Bind::readonly(Path::new("/usr"), "/usr")];
+    for name in ETC {
+        let path = Path::new("/etc").join(name);
+        if exists(&path) {
+            binds.push(Bind { exec: false, ..Bind::readonly(&path, &format!("/etc/{name}")) });
+        }
+    }
+    binds
+}
+
+impl ContainerPlan {
+    /// The runtime's `config.json`.
+    pub(super) fn to_oci(&self) -> Value {
+        let mut annotations = serde_json::Map::new();
+        annotations.insert("run.oci.seccomp_bpf_data".to_owned(), json!(self.seccomp));
+        let mut memory = json!({ "limit": self.limits.memory_bytes });
+        if self.swap {
+            memory["swap"] = json!(self.limits.memory_bytes);
+        }
+        let mut resources = json!({ "memory": memory, "pids": { "limit": self.limits.pids } });
+        if self.limits.cpu > 0.0 {
+            // In microseconds of each tenth of a second; the kernel takes no less than 1 ms.
+            let quota = (self.limits.cpu * 100_000.0).max(1000.0).round();
+            resources["cpu"] = json!({ "quota": quota as i64, "period": 100_000 });
+        }
+        json!({
+            "ociVersion": "1.0.2",
+            "hostname": self.hostname,
+            "root": { "path": self.rootfs, "readonly": self.root == Root::Readonly },
+            "process": {
+                "terminal": false,
+                "user": { "uid": 0, "gid": 0 },
+                "args": self.args,
+                "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+                "cwd": self.cwd,
+                "noNewPrivileges": true,
+                "capabilities": {
+                    "bounding": self.capabilities,
+                    "effective": self.capabilities,
+                    "permitted": self.capabilities,
+                    "inheritable": [],
+                    "ambient": [],
+                },
+            },
+            "mounts": self.mounts(),
+            "annotations": annotations,
+            "linux": {
+                "namespaces": [
+                    { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" },
+                    { "type": "user" }, { "type": "network" }, { "type": "cgroup" },
+                ],
+                "uidMappings": [{ "containerID": 0, "hostID": self.base, "size": 65_536 }],
+                "gidMappings": [{ "containerID": 0, "hostID": self.base, "size": 65_536 }],
+                "cgroupsPath": self.cgroup,
+                "resources": resources,
+                "maskedPaths": [
+                    "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+                    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/proc/interrupts",
+                ],
+                "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+            },
+        })
+    }
+
+    fn mounts(&self) -> Vec<Value> {
+        let mount = |to: &str, kind: &str, options: &[&str]| json!({ "destination": to, "type": kind, "source": kind, "options": options });
+        let mut mounts = vec![
+            mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+            mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=64k"]),
+            mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
+            mount("/danube/files", "tmpfs", &["nosuid", "noexec", "nodev", "mode=711", "size=16m"]),
+        ];
+        if self.root == Root::Readonly {
+            mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777", "size=512m"]));
+        }
+        for bind in &self.binds {
+            let mut options = vec!["rbind", "rprivate", "nosuid", "nodev"];
+            options.push(if bind.writable { "rw" } else { "ro" });
+            if !bind.exec {
+                options.push("noexec");
+            }
+            mounts.push(json!({ "destination": bind.to, "type": "bind", "source": bind.from, "options": options }));
+        }
+        mounts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(kind: StepKind) -> ContainerPlan {
+        let sources = Sources {
+            shim: Path::new("/e/bin/danube-shim"),
+            sdk: Path::new("/e/sdk"),
+            source: Path::new("/e/jobs/J/source"),
+            workspace: Path::new("/e/jobs/J/workspace"),
+            socket_dir: Path::new("/r/jobs/J/rpc"),
+        };
+        let mut all = host_binds(|path| path == Path::new("/etc/ld.so.cache"));
+        all.extend(binds(kind, &sources));
+        ContainerPlan {
+            base: 0x7001_0000,
+            rootfs: "/e/jobs/J/steps/1.1/rootfs".into(),
+            args: vec!["/danube/init".into(), "init".into()],
+            cwd: "/".into(),
+            hostname: "step".into(),
+            cgroup: "/danube-0000abcd/J/1.1".into(),
+            limits: Limits { cpu: 1.5, memory_bytes: 1 << 30, pids: 512 },
+            swap: true,
+            root: Root::Writable,
+            capabilities: STEP_CAPABILITIES,
+            binds: all,
+            seccomp: "BPF".into(),
+        }
+    }
+
+    #[test]
+    fn a_step_is_made_as_agreed() {
+        let text = serde_json::to_string_pretty(&plan(StepKind::Step).to_oci()).unwrap();
+        crate::golden::check("src/executor/local/plan_step.golden.json", &text);
+    }
+
+    #[test]
+    fn a_coordinator_sees_no_workspace_and_a_step_no_socket() {
+        let step = plan(StepKind::Step).to_oci().to_string();
+        let coordinator = plan(StepKind::Coordinator).to_oci().to_string();
+        assert!(step.contains("/workspace") && !step.contains("/danube/run") && !step.contains("/danube/source"));
+        assert!(coordinator.contains("/danube/run") && !coordinator.contains("\"/workspace\""));
+    }
+
+    #[test]
+    fn every_bind_but_the_workspace_is_read_only() {
+        let oci = plan(StepKind::Step).to_oci();
+        let mounts = oci["mounts"].as_array().unwrap();
+        for mount in mounts.iter().filter(|m| m["type"] == "bind") {
+            let options: Vec<&str> = mount["options"].as_array().unwrap().iter().map(|o| o.as_str().unwrap()).collect();
+            assert_eq!(options.contains(&"rw"), mount["destination"] == "/workspace", "{mount}");
+            assert!(options.contains(&"nosuid") && options.contains(&"nodev"), "{mount}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The executor's start: its directories, its copies of shim and SDK, what the machine offers.
+use std::collections::HashMap;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rustix::fs::FlockOperation;
+
+use super::cgroup::Cgroups;
+use super::job::{make_dir, remove_tree};
+use super::{Layout, Local, Policy, seccomp};
+
+/// What an executor is started with.
+#[derive(Debug, Clone)]
+pub struct InstallOptions {
+    /// Its directories.
+    pub layout: Layout,
+    /// Its bounds.
+    pub policy: Policy,
+    /// The uid of the master it serves.
+    pub master_uid: u32,
+    /// The shim's program.
+    pub shim: PathBuf,
+}
+
+/// Why an executor can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The machine refused something.
+    #[error("the executor could not {what} {path}: {source}")]
+    Io {
+        /// The verb.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The runtime is missing.
+    #[error("{0} is not installed; install the package crun")]
+    NoRuntime(&'static str),
+    /// Another executor has these directories.
+    #[error("another executor already serves {0}")]
+    Running(PathBuf),
+    /// The seccomp profile does not compile: a fault of this build.
+    #[error("the seccomp profile can't be used: {0}")]
+    Seccomp(String),
+}
+
+/// The SDK as it lies in the binary.
+#[derive(rust_embed::RustEmbed)]
+#[folder = "sdk/src"]
+#[include = "danube/*.py"]
+#[include = "danube/py.typed"]
+struct Sdk;
+
+/// Keeps a second executor away from the same directories, for as long as it lives.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "held, not read")] File);
+
+/// Makes or takes over an executor's directories.
+pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
+    let InstallOptions { layout, policy, master_uid, shim } = options;
+    if !Path::new(super::crun::CRUN).exists() {
+        return Err(StartError::NoRuntime(super::crun::CRUN));
+    }
+    for (path, mode) in
+        [(&layout.root, 0o711), (&layout.jobs(), 0o711), (&layout.root.join("bin"), 0o755), (&layout.run, 0o711)]
+    {
+        make_all(path, mode).map_err(|e| failed("make", path, e))?;
+    }
+    let held = hold(&layout.root)?;
+    let copy = layout.shim();
+    copy_program(&shim, &copy).map_err(|e| failed("copy the shim", &shim, e))?;
+    let sdk = layout.sdk();
+    write_sdk(&sdk).map_err(|e| failed("write the SDK to", &sdk, e))?;
+    for path in [layout.crun(), layout.run.join("jobs")] {
+        make_dir(&path, 0o711).map_err(|e| failed("make", &path, e))?;
+    }
+    let seccomp = seccomp::program().map_err(StartError::Seccomp)?;
+    let cgroups = Cgroups::probe();
+    Ok((Local { layout, policy, cgroups, seccomp, master_uid, locks: Mutex::new(HashMap::new()) }, held))
+}
+
+impl Local {
+    /// Removes what an executor leaves behind on the machine when it ends for good and no job is left:
+    /// its directory of sockets and its cgroup. The directory on disk is the caller's.
+    pub fn leave(&self) {
+        self.cgroups.remove(&Cgroups::instance(&self.layout.instance));
+        if let Err(error) = remove_tree(&self.layout.run) {
+            tracing::warn!(%error, "the executor's runtime directory could not be removed");
+        }
+    }
+}
+
+fn failed(what: &'static str, path: &Path, source: io::Error) -> StartError {
+    StartError::Io { what, path: path.to_owned(), source }
+}
+
+/// Like `mkdir -p`; only the last part gets the mode.
+fn make_all(path: &Path, mode: u32) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    make_dir(path, mode)
+}
+
+fn hold(root: &Path) -> Result<Held, StartError> {
+    let path = root.join("executor.lock");
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(|e| failed("open", &path, e))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Held(file)),
+        Err(_) => Err(StartError::Running(root.to_owned())),
+    }
+}
+
+/// A copy of our own: containers see it, whatever an upgrade does to the package's file meanwhile.
+fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
+    let bytes = fs::read(from)?;
+    if fs::read(to).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    crate::platform::atomic::write(to, &bytes, 0o755)?;
+    fs::set_permissions(to, Permissions::from_mode(0o755))
+}
+
+fn write_sdk(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir.join("danube"))?;
+    for path in [dir.to_owned(), dir.join("danube")] {
+        fs::set_permissions(path, Permissions::from_mode(0o755))?;
+    }
+    for name in Sdk::iter() {
+        let file = Sdk::get(&name).ok_or_else(|| io::Error::other("an embedded file is gone"))?;
+        let path = dir.join(name.as_ref());
+        if fs::read(&path).is_ok_and(|old| old == file.data.as_ref()) {
+            continue;
+        }
+        crate::platform::atomic::write(&path, &file.data, 0o644)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o644))?;
+    }
+    Ok(())
+}

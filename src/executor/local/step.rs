@@ -1,0 +1,328 @@
+//! Step attempts: started once, observed, signalled, and cleared away. The truth is the attempt's
+//! directory: claimed, then `rec/started`, then `rec/exit`; the shim's lock says whether it lives.
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::fs::chown;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use danube_shim::record::Records;
+use danube_shim::start::{ContainerStart, Ids, Pattern, StartFile, StepStart};
+use danube_shim::{control, frame};
+use rustix::fs::FlockOperation;
+
+use super::job::{io_error, make_dir, remove_tree};
+use super::plan::{ContainerPlan, STEP_CAPABILITIES, Sources, binds, host_binds};
+use super::{Local, rootfs, sys, uids};
+use crate::executor::{ExecutorError, Mask, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState};
+use crate::model::{JobId, Secret};
+
+/// How often a living attempt is looked at for a full log.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Local {
+    /// Starts an attempt unless it was started before.
+    pub fn ensure_step(&self, at: StepAt, spec: StepSpec, log: File, index: File) -> Result<(), ExecutorError> {
+        let lock = self.lock_of(at.job);
+        let _one = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let dir = self.layout.step(at);
+        if was_started(&dir) {
+            return Ok(());
+        }
+        let ids = self.policy.check(&spec)?;
+        if !self.layout.ready(at.job).exists() {
+            return Err(ExecutorError::Lost(format!("job {} has no workspace on this machine", at.job)));
+        }
+        if shim_lives(&dir) {
+            return Err(ExecutorError::Lost(format!("attempt {at} is held by a shim that has not started it")));
+        }
+        let base = self.base_of(at.job)?;
+        let bundle = self.prepare(at, &spec, base).map_err(|e| io_error("prepare the step's root", &e))?;
+        let start = self.frame(at, spec, ids, bundle)?;
+        self.launch(&dir, &start, log, index)
+    }
+
+    fn prepare(&self, at: StepAt, spec: &StepSpec, base: u32) -> std::io::Result<std::path::PathBuf> {
+        let dir = self.layout.step(at);
+        remove_tree(&dir)?;
+        make_dir(&dir, 0o700)?;
+        let records = dir.join("rec");
+        make_dir(&records, 0o700)?;
+        chown(&records, Some(self.shim_ids().uid), Some(self.shim_ids().gid))?;
+        let bundle = self.layout.roots(at.job).join(format!("{}.{}", at.step, at.attempt));
+        remove_tree(&bundle)?;
+        make_dir(&bundle, 0o711)?;
+        let root = bundle.join("rootfs");
+        rootfs::make(&root, base)?;
+        let mut mounts = host_binds(|p| p.exists());
+        mounts.extend(binds(
+            spec.kind,
+            &Sources {
+                shim: &self.layout.shim(),
+                sdk: &self.layout.sdk(),
+                source: &self.layout.source(at.job),
+                workspace: &self.layout.workspace(at.job),
+                socket_dir: &self.layout.socket_dir(at.job),
+            },
+        ));
+        let plan = ContainerPlan {
+            base,
+            rootfs: root,
+            args: vec!["/danube/init".to_owned(), "init".to_owned()],
+            cwd: "/".to_owned(),
+            hostname: if spec.kind == StepKind::Step { "step" } else { "coordinator" }.to_owned(),
+            cgroup: self.layout.cgroup(at),
+            limits: spec.limits,
+            swap: self.cgroups.swap,
+            root: if spec.kind == StepKind::Step { spec.root } else { Root::Writable },
+            capabilities: if spec.kind == StepKind::Step { STEP_CAPABILITIES } else { &[] },
+            binds: mounts,
+            seccomp: self.seccomp.clone(),
+        };
+        fs::write(bundle.join("config.json"), plan.to_oci().to_string())?;
+        Ok(bundle)
+    }
+
+    fn shim_ids(&self) -> Ids {
+        let uid = uids::shim_uid(&self.layout.instance);
+        Ids { uid, gid: uid }
+    }
+
+    fn frame(
+        &self,
+        at: StepAt,
+        spec: StepSpec,
+        (uid, gid): (Option<u32>, Option<u32>),
+        bundle: std::path::PathBuf,
+    ) -> Result<File, ExecutorError> {
+        let files = spec.files.into_iter().map(|f| {
+            let content = decode(&f.content)?;
+            Ok(StartFile { path: f.path.into(), content })
+        });
+        let start = StepStart {
+            version: danube_shim::start::VERSION,
+            bundle,
+            container_id: self.layout.container(at),
+            crun: super::crun::CRUN.into(),
+            crun_root: self.layout.crun(),
+            step_dir: self.layout.step(at),
+            cgroups: self.cgroups.oom_counters(&self.layout.cgroup(at)),
+            hide_unified: self.cgroups.hide_unified,
+            drop: Some(self.shim_ids()),
+            patterns: spec.masks.iter().map(pattern).collect::<Result<_, _>>()?,
+            log_limit: spec.log_limit,
+            capture_secret: spec.capture_secret,
+            container: ContainerStart {
+                argv: spec.argv,
+                env: spec.env,
+                files: files.collect::<Result<_, ExecutorError>>()?,
+                workdir: spec.workdir.into(),
+                uid,
+                gid,
+            },
+            notes: spec.notes,
+        };
+        let bytes = frame::encode(&start).map_err(|e| ExecutorError::User(e.to_string()))?;
+        sealed(&bytes).map_err(|e| io_error("hand the step to its shim", &e))
+    }
+
+    /// Starts the shim and waits until it has recorded the start, durably, or failed to.
+    fn launch(&self, dir: &Path, start: &File, log: File, index: File) -> Result<(), ExecutorError> {
+        let what = "start the shim";
+        let complaint = dir.join("shim.err");
+        let stderr = File::create(&complaint).map_err(|e| io_error(what, &e))?;
+        let mut command = Command::new(self.layout.shim());
+        command.arg("step").env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        sys::pass(&mut command, &[start, &log, &index]).map_err(|e| io_error(what, &e))?;
+        let mut child = command.spawn().map_err(|e| io_error(what, &e))?;
+        drop(command);
+        loop {
+            if was_started(dir) {
+                reap(child);
+                return Ok(());
+            }
+            if let Some(status) = child.try_wait().map_err(|e| io_error(what, &e))? {
+                if was_started(dir) {
+                    return Ok(());
+                }
+                let said = fs::read_to_string(&complaint).unwrap_or_default();
+                return Err(ExecutorError::Start(format!("the shim ended with {status}: {}", said.trim())));
+            }
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    /// Waits until the attempt has ended, or is known to be lost or never started.
+    pub fn observe(&self, at: StepAt) -> Result<StepState, ExecutorError> {
+        let dir = self.layout.step(at);
+        let mut killed = false;
+        loop {
+            let Ok(records) = Records::open(&dir) else { return Ok(StepState::NotStarted) };
+            let lives = shim_lives(&dir);
+            let read = |e: danube_shim::record::RecordError| ExecutorError::Lost(e.to_string());
+            if let Some(exit) = records.exit().map_err(read)? {
+                self.clear(at);
+                return Ok(StepState::Ended(StepEnd {
+                    exit_code: exit.exit_code,
+                    oom_kills: exit.oom_kills,
+                    log_overflow: records.overflowed(),
+                    log_truncated: exit.log_truncated,
+                    log_bytes: exit.log_bytes,
+                    started_ns: exit.started_ns,
+                    ended_ns: exit.ended_ns,
+                    error: exit.error,
+                }));
+            }
+            let started = records.started().map_err(read)?;
+            match started {
+                None if !lives => return Ok(StepState::NotStarted),
+                Some(_) if !lives => {
+                    self.clear(at);
+                    return Ok(StepState::Lost);
+                }
+                Some(started) => {
+                    if records.overflowed() && !killed {
+                        self.crun_kill(&self.layout.container(at), "KILL");
+                        killed = true;
+                    }
+                    wait_for_end(started.pid);
+                }
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Removes what an ended attempt no longer needs; its records stay until the job goes.
+    fn clear(&self, at: StepAt) {
+        self.crun_delete(&self.layout.container(at));
+        self.cgroups.remove(&self.layout.cgroup(at));
+        let bundle = self.layout.roots(at.job).join(format!("{}.{}", at.step, at.attempt));
+        if let Err(error) = remove_tree(&bundle) {
+            tracing::warn!(attempt = %at, %error, "a step's root could not be removed");
+        }
+    }
+
+    /// Asks the attempt to end, or ends it and waits until it has.
+    pub fn signal(&self, at: StepAt, signal: Signal) -> Result<(), ExecutorError> {
+        let dir = self.layout.step(at);
+        let container = self.layout.container(at);
+        if !shim_lives(&dir) {
+            return Ok(());
+        }
+        match signal {
+            Signal::Term => self.crun_kill(&container, "TERM"),
+            Signal::Kill => {
+                // The container may be just about to start: until the shim is done, kill again.
+                let limit = Instant::now() + Duration::from_secs(10);
+                while shim_lives(&dir) {
+                    if Instant::now() >= limit {
+                        return Err(ExecutorError::Start(format!("attempt {at} does not end")));
+                    }
+                    self.crun_kill(&container, "KILL");
+                    self.wait_for_shim(at, LOOK);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until an attempt's shim has ended, at most `limit`.
+    pub(super) fn wait_for_shim(&self, at: StepAt, limit: Duration) {
+        let dir = self.layout.step(at);
+        let end = Instant::now() + limit;
+        while shim_lives(&dir) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Redacts further values in every living attempt of the job.
+    pub fn add_mask(&self, job: JobId, masks: &[Mask]) -> Result<(), ExecutorError> {
+        let patterns: Vec<Pattern> = masks.iter().map(pattern).collect::<Result<_, _>>()?;
+        for at in self.attempts(job) {
+            let dir = self.layout.step(at);
+            if let Err(error) = tell(&dir, patterns.clone())
+                && shim_lives(&dir)
+            {
+                return Err(ExecutorError::Start(format!("attempt {at} could not be told what to redact: {error}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a step wrote with `capture_secret`.
+    pub fn captured(&self, at: StepAt) -> Result<Secret<Vec<u8>>, ExecutorError> {
+        let lost = || ExecutorError::Lost(format!("attempt {at} captured nothing"));
+        let records = Records::open(&self.layout.step(at)).map_err(|_| lost())?;
+        records.captured().ok().flatten().map(Secret::new).ok_or_else(lost)
+    }
+
+    /// Some attempt of some job has a living shim.
+    pub(crate) fn any_step_lives(&self) -> bool {
+        let jobs = self.list().unwrap_or_default();
+        jobs.into_iter().flat_map(|job| self.attempts(job)).any(|at| shim_lives(&self.layout.step(at)))
+    }
+}
+
+fn was_started(dir: &Path) -> bool {
+    dir.join("rec").join("started").exists()
+}
+
+/// The shim holds its lock as long as it lives, whoever started it.
+fn shim_lives(dir: &Path) -> bool {
+    let Ok(lock) = File::open(dir.join("lock")) else { return false };
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared)).is_err()
+}
+
+/// Waits for a process to end, but not long.
+fn wait_for_end(pid: u32) {
+    let pidfd = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
+    let Some(pidfd) = pidfd else { return std::thread::sleep(Duration::from_millis(1)) };
+    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    let limit = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    // An early return only means an early look.
+    let _looked = rustix::event::poll(&mut fds, Some(&limit));
+}
+
+/// Collects a shim when it ends; it does not need us for anything else.
+fn reap(mut child: Child) {
+    let waiting = std::thread::Builder::new().name("reap".to_owned()).stack_size(64 << 10).spawn(move || child.wait());
+    if let Err(error) = waiting {
+        tracing::warn!(%error, "a shim will stay a zombie until the executor ends");
+    }
+}
+
+fn tell(dir: &Path, mask: Vec<Pattern>) -> std::io::Result<()> {
+    let reply = control::ask(dir, &control::Request::Mask(mask), Duration::from_secs(10))?;
+    if reply.ok { Ok(()) } else { Err(std::io::Error::other(reply.error.unwrap_or_default())) }
+}
+
+fn pattern(mask: &Mask) -> Result<Pattern, ExecutorError> {
+    Ok(Pattern { name: mask.name.clone(), value: decode(&mask.value)? })
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, ExecutorError> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .map_err(|_| ExecutorError::User("a value is not base64".to_owned()))
+}
+
+/// The bytes as a file without a name, readable from its start, that nobody can change.
+fn sealed(bytes: &[u8]) -> std::io::Result<File> {
+    use rustix::fs::{MemfdFlags, SealFlags};
+    let fd = rustix::fs::memfd_create("step", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut file = File::from(fd);
+    file.write_all(bytes)?;
+    rustix::fs::fcntl_add_seals(
+        file.as_fd(),
+        SealFlags::SEAL | SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK,
+    )?;
+    std::io::Seek::rewind(&mut file)?;
+    Ok(file)
+}

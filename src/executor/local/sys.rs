@@ -1,0 +1,46 @@
+//! Between fork and exec: a private mount namespace without the cgroup v2 side of a hybrid host.
+use std::fs::File;
+use std::io;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::thread::UnshareFlags;
+
+/// crun 1.8 refuses a hybrid host whose v2 side has controllers: the child gets a mount namespace of
+/// its own in which that side is not mounted.
+pub(super) fn hide_unified(command: &mut Command) {
+    // SAFETY: the hook makes three system calls and allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::thread::unshare_unsafe(UnshareFlags::NEWNS)?;
+            mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+            match unmount(c"/sys/fs/cgroup/unified", UnmountFlags::DETACH) {
+                Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
+                Err(error) => Err(io::Error::from(error)),
+            }
+        });
+    }
+}
+
+/// The child gets copies of `files` as its descriptors 3, 4, …
+pub(super) fn pass(command: &mut Command, files: &[&File]) -> io::Result<()> {
+    // Copies far above the targets, so that no target is overwritten before it was copied.
+    let copies: Vec<OwnedFd> =
+        files.iter().map(|f| rustix::io::fcntl_dupfd_cloexec(f, 100)).collect::<Result<_, _>>()?;
+    // SAFETY: the hook makes one system call a descriptor and allocates nothing; the targets are
+    // numbers that nothing in the child owns between fork and exec, and they are not closed here.
+    unsafe {
+        command.pre_exec(move || {
+            for (copy, target) in copies.iter().zip(3..) {
+                let mut target = OwnedFd::from_raw_fd(target);
+                let done = rustix::io::dup2(copy, &mut target);
+                let _kept = target.into_raw_fd();
+                done?;
+            }
+            Ok(())
+        });
+    }
+    Ok(())
+}

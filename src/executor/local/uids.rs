@@ -1,0 +1,108 @@
+//! Ranges of 65,536 uids, one per running job, leased among all executors of the machine.
+//!
+//! A lease is a file `<n>` that names the job's directory; it holds as long as that directory
+//! exists, so a range is not used again before the files of its job are gone, whoever died.
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+/// The first uid of the pool: above every range that distributions and container managers hand out
+/// (systemd-nspawn ends at 0x6FFFFFFF), below 2^31.
+const POOL: u32 = 0x7000_0000;
+
+/// Ranges in the pool. The first is kept for shims.
+const RANGES: u32 = 4095;
+
+const SIZE: u32 = 65_536;
+
+/// The uid and gid of an instance's shims: in the pool's first range, which no job gets.
+pub(super) fn shim_uid(instance: &str) -> u32 {
+    let low = u32::from_str_radix(instance, 16).unwrap_or(0) & 0xFFFF;
+    POOL + low.max(1)
+}
+
+/// Leases a range for the job whose directory is `owner`; the same one when asked again.
+/// Gives its first uid.
+pub(super) fn lease(dir: &Path, owner: &Path) -> io::Result<u32> {
+    let _lock = locked(dir)?;
+    let mut free = None;
+    for n in 1..=RANGES {
+        match holder(dir, n)? {
+            Some(holder) if holder == owner => return Ok(POOL + n * SIZE),
+            Some(holder) if holder.exists() => {}
+            _ => free = free.or(Some(n)),
+        }
+        if free.is_some() && n > last_used(dir)? {
+            break;
+        }
+    }
+    let n = free.ok_or_else(|| io::Error::other("all 4095 uid ranges are in use"))?;
+    fs::write(dir.join(n.to_string()), owner.as_os_str().as_encoded_bytes())?;
+    Ok(POOL + n * SIZE)
+}
+
+/// Gives a job's range back, after its directory is gone.
+pub(super) fn release(dir: &Path, owner: &Path) -> io::Result<()> {
+    let _lock = locked(dir)?;
+    for n in 1..=last_used(dir)? {
+        if holder(dir, n)?.is_some_and(|h| h == owner) {
+            fs::remove_file(dir.join(n.to_string()))?;
+        }
+    }
+    Ok(())
+}
+
+fn holder(dir: &Path, n: u32) -> io::Result<Option<PathBuf>> {
+    match fs::read_to_string(dir.join(n.to_string())) {
+        Ok(text) => Ok(Some(PathBuf::from(text))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn last_used(dir: &Path) -> io::Result<u32> {
+    let names = fs::read_dir(dir)?.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    Ok(names.max().unwrap_or(0).min(RANGES))
+}
+
+/// The lock lies beside the leases and is held until the file is closed.
+fn locked(dir: &Path) -> io::Result<File> {
+    fs::create_dir_all(dir)?;
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock"))?;
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_leased_once_until_its_job_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (uids, a, b) = (dir.path().join("uids"), dir.path().join("a"), dir.path().join("b"));
+        fs::create_dir(&a).unwrap();
+        fs::create_dir(&b).unwrap();
+        let first = lease(&uids, &a).unwrap();
+        assert_eq!(lease(&uids, &a).unwrap(), first);
+        let second = lease(&uids, &b).unwrap();
+        assert_ne!(first, second);
+        fs::remove_dir(&a).unwrap();
+        let c = dir.path().join("c");
+        fs::create_dir(&c).unwrap();
+        assert_eq!(lease(&uids, &c).unwrap(), first);
+        fs::remove_dir(&c).unwrap();
+        release(&uids, &c).unwrap();
+        assert!(!uids.join("1").exists());
+    }
+
+    #[test]
+    fn shims_never_share_a_uid_with_a_job() {
+        for instance in ["00000000", "ffffffff", "12345678"] {
+            let uid = shim_uid(instance);
+            assert!(uid > POOL && uid < POOL + SIZE);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The master's side of the executor's socket.
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::protocol::{Answer, Reply, Request, VERSION, Verb};
+use super::wire;
+use crate::executor::{Executor, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
+use crate::model::{JobId, Secret};
+
+type Waiting = Mutex<HashMap<u64, oneshot::Sender<Result<Answer, ExecutorError>>>>;
+
+/// One living connection.
+struct Link {
+    stream: UnixStream,
+    write: Mutex<()>,
+    waiting: Waiting,
+}
+
+/// An executor behind a Unix socket. Connects by itself, and again after the executor was restarted:
+/// the verbs are idempotent, so a request whose connection broke is simply said again.
+pub struct Client {
+    socket: PathBuf,
+    link: Mutex<Option<Arc<Link>>>,
+    next: AtomicU64,
+}
+
+/// How often a request is said again while the executor is away, and how long each wait is.
+const TRIES: u32 = 150;
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl Client {
+    /// For the executor that listens at `socket`.
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_owned(), link: Mutex::new(None), next: AtomicU64::new(1) }
+    }
+
+    fn link(&self) -> std::io::Result<Arc<Link>> {
+        let mut slot = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = slot.as_ref() {
+            return Ok(Arc::clone(link));
+        }
+        let stream = UnixStream::connect(&self.socket)?;
+        let hello = Request { id: 0, verb: Verb::Hello { version: VERSION } };
+        wire::send(&stream, &serde_json::to_vec(&hello)?, &[])?;
+        let (body, _) = wire::recv(&stream)?.ok_or_else(|| std::io::Error::other("the executor hung up"))?;
+        let reply: Reply = serde_json::from_slice(&body)?;
+        reply.result.map_err(std::io::Error::other)?;
+        let link = Arc::new(Link { stream, write: Mutex::new(()), waiting: Mutex::default() });
+        let reader = Arc::clone(&link);
+        std::thread::Builder::new().name("executor-link".to_owned()).spawn(move || read_replies(&reader))?;
+        *slot = Some(Arc::clone(&link));
+        Ok(link)
+    }
+
+    fn forget(&self, broken: &Arc<Link>) {
+        let mut slot = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, broken)) {
+            *slot = None;
+        }
+    }
+
+    /// Sends once; `Ok(None)` means that the connection broke before an answer came.
+    async fn try_call(
+        self: &Client,
+        body: &[u8],
+        id: u64,
+        fds: &[&File],
+    ) -> Result<Option<Result<Answer, ExecutorError>>, std::io::Error> {
+        let link = self.link()?;
+        let (tell, answer) = oneshot::channel();
+        link.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tell);
+        let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(|f| f.as_fd()).collect();
+        let sent = {
+            let _one = link.write.lock().unwrap_or_else(PoisonError::into_inner);
+            wire::send(&link.stream, body, &borrowed)
+        };
+        if let Err(error) = sent {
+            link.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            if error.kind() == std::io::ErrorKind::InvalidInput {
+                return Err(error);
+            }
+            self.forget(&link);
+            return Ok(None);
+        }
+        match answer.await {
+            Ok(result) => Ok(Some(result)),
+            Err(_) => {
+                self.forget(&link);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn call(&self, verb: Verb, fds: Vec<File>) -> Result<Answer, ExecutorError> {
+        let again = !matches!(verb, Verb::Export { .. } | Verb::Import { .. } | Verb::EnsureJob { .. });
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let body = serde_json::to_vec(&Request { id, verb })
+            .map_err(|e| ExecutorError::Start(format!("a request could not be written: {e}")))?;
+        let files: Vec<&File> = fds.iter().collect();
+        let mut last = String::new();
+        for _ in 0..TRIES {
+            match self.try_call(&body, id, &files).await {
+                Ok(Some(result)) => return result,
+                // What was streamed half cannot be streamed again.
+                Ok(None) if !again => break,
+                Ok(None) => "the connection broke".clone_into(&mut last),
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                    return Err(ExecutorError::User(error.to_string()));
+                }
+                Err(error) => last = error.to_string(),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(ExecutorError::Lost(format!("the executor at {} does not answer: {last}", self.socket.display())))
+    }
+
+    async fn done(&self, verb: Verb, fds: Vec<File>) -> Result<(), ExecutorError> {
+        self.call(verb, fds).await.map(|_| ())
+    }
+}
+
+impl Client {
+    /// Tells an executor that was started by hand to end once no step lives and nobody is connected.
+    pub async fn leave(&self) -> Result<(), ExecutorError> {
+        self.done(Verb::Leave, Vec::new()).await
+    }
+}
+
+fn read_replies(link: &Link) {
+    while let Ok(Some((body, _))) = wire::recv(&link.stream) {
+        let Ok(reply) = serde_json::from_slice::<Reply>(&body) else { break };
+        let waiter = link.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&reply.id);
+        if let Some(waiter) = waiter {
+            // Who asked may be gone; the answer is then of no use.
+            let _gone = waiter.send(reply.result);
+        }
+    }
+    // Dropping the senders tells every waiter that the connection broke.
+    link.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Wakes the reader, which then ends.
+            let _closed = link.stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+fn unexpected() -> ExecutorError {
+    ExecutorError::Start("the executor gave an answer of another kind: are both of one release?".to_owned())
+}
+
+impl Executor for Client {
+    fn probe(&self) -> BoxFuture<'_, Result<Probe, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::Probe, Vec::new()).await? {
+                Answer::Probe { probe } => Ok(probe),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn ensure_job(&self, spec: JobSpec, source: File) -> BoxFuture<'_, Result<JobPlace, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::EnsureJob { spec }, vec![source]).await? {
+                Answer::Place { place } => Ok(place),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn ensure_step(
+        &self,
+        at: StepAt,
+        spec: StepSpec,
+        log: File,
+        index: File,
+    ) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::EnsureStep { at, spec: Box::new(spec) }, vec![log, index]))
+    }
+
+    fn observe(&self, at: StepAt) -> BoxFuture<'_, Result<StepState, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::Observe { at }, Vec::new()).await? {
+                Answer::State { state } => Ok(state),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn signal(&self, at: StepAt, signal: Signal) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::Signal { at, signal }, Vec::new()))
+    }
+
+    fn add_mask(&self, job: JobId, masks: Vec<Mask>) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::AddMask { job, masks }, Vec::new()))
+    }
+
+    fn captured(&self, at: StepAt) -> BoxFuture<'_, Result<Secret<Vec<u8>>, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::Captured { at }, Vec::new()).await? {
+                Answer::Captured { base64 } => base64::engine::general_purpose::STANDARD
+                    .decode(base64)
+                    .map(Secret::new)
+                    .map_err(|_| ExecutorError::Lost("the captured value arrived damaged".to_owned())),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn export(&self, job: JobId, path: String, sink: File) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::Export { job, path }, vec![sink]))
+    }
+
+    fn import(&self, job: JobId, dest: String, source: File) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::Import { job, dest }, vec![source]))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<JobId>, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::List, Vec::new()).await? {
+                Answer::Jobs { jobs } => Ok(jobs),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn teardown(&self, job: JobId) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::Teardown { job }, Vec::new()))
+    }
+}

@@ -1,0 +1,180 @@
+//! The executor's side of its socket: checks who calls, then runs each request on a thread of its own.
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+
+use super::protocol::{Answer, Reply, Request, VERSION, Verb};
+use super::wire;
+use crate::executor::ExecutorError;
+use crate::executor::local::Local;
+
+/// Requests that are worked on at once, over all connections; each running step holds one.
+const MAX_REQUESTS: usize = 1024;
+
+/// Connections at once: one master, its successor while it starts, and a person who looks.
+const MAX_CONNECTIONS: usize = 8;
+
+/// Who may call, and when an executor that nobody needs ends.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// The master's uid; root may call as well.
+    pub master_uid: u32,
+    /// Ends this long after the last client went, when no step lives; none: never.
+    pub linger: Option<Duration>,
+}
+
+struct Shared {
+    local: Arc<Local>,
+    requests: AtomicUsize,
+    connections: AtomicUsize,
+    leaving: AtomicBool,
+}
+
+/// Serves until nobody needs it any more (see `ServeOptions::linger`).
+pub fn serve(listener: &UnixListener, local: Arc<Local>, options: &ServeOptions) -> io::Result<()> {
+    let shared = Arc::new(Shared {
+        local,
+        requests: AtomicUsize::new(0),
+        connections: AtomicUsize::new(0),
+        leaving: AtomicBool::new(false),
+    });
+    listener.set_nonblocking(true)?;
+    let mut idle_since: Option<Instant> = None;
+    loop {
+        let mut fds = [rustix::event::PollFd::new(listener, rustix::event::PollFlags::IN)];
+        let tick = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let _woken = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&tick)))?;
+        match listener.accept() {
+            Ok((stream, _)) => accept(stream, &shared, options)?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
+        }
+        let asked = shared.leaving.load(Ordering::Acquire).then_some(Duration::ZERO);
+        let Some(linger) = asked.or(options.linger) else { continue };
+        if shared.connections.load(Ordering::Acquire) > 0 || shared.local.any_step_lives() {
+            idle_since = None;
+        } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= linger {
+            return Ok(());
+        }
+    }
+}
+
+fn accept(stream: UnixStream, shared: &Arc<Shared>, options: &ServeOptions) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    let peer = rustix::net::sockopt::socket_peercred(&stream)?;
+    let uid = peer.uid.as_raw();
+    if uid != 0 && uid != options.master_uid {
+        tracing::warn!(uid, "a connection of another user was refused");
+        return Ok(());
+    }
+    if shared.connections.fetch_add(1, Ordering::AcqRel) >= MAX_CONNECTIONS {
+        shared.connections.fetch_sub(1, Ordering::AcqRel);
+        tracing::warn!(uid, "too many connections, one was refused");
+        return Ok(());
+    }
+    let mine = Arc::clone(shared);
+    std::thread::Builder::new().name("connection".to_owned()).spawn(move || {
+        if let Err(error) = converse(&Arc::new(stream), &mine) {
+            tracing::warn!(%error, "a connection broke");
+        }
+        mine.connections.fetch_sub(1, Ordering::AcqRel);
+    })?;
+    Ok(())
+}
+
+fn converse(stream: &Arc<UnixStream>, shared: &Arc<Shared>) -> io::Result<()> {
+    let write = Arc::new(Mutex::new(()));
+    let mut greeted = false;
+    while let Some((body, fds)) = wire::recv(stream)? {
+        let request: Request = serde_json::from_slice(&body).map_err(io::Error::other)?;
+        if let Verb::Hello { version } = request.verb {
+            let result = if version == VERSION {
+                greeted = true;
+                Ok(Answer::Hello { version: VERSION })
+            } else {
+                Err(ExecutorError::Start(format!(
+                    "the executor speaks version {VERSION}, the master {version}: restart both after an upgrade"
+                )))
+            };
+            reply(stream, &write, request.id, result);
+            continue;
+        }
+        if !greeted {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the first request was no hello"));
+        }
+        if shared.requests.fetch_add(1, Ordering::AcqRel) >= MAX_REQUESTS {
+            shared.requests.fetch_sub(1, Ordering::AcqRel);
+            let busy = ExecutorError::Start(format!("more than {MAX_REQUESTS} requests at once"));
+            reply(stream, &write, request.id, Err(busy));
+            continue;
+        }
+        let (stream, write, mine) = (Arc::clone(stream), Arc::clone(&write), Arc::clone(shared));
+        let spawned = std::thread::Builder::new().name("request".to_owned()).stack_size(512 << 10).spawn(move || {
+            if matches!(request.verb, Verb::Leave) {
+                mine.leaving.store(true, Ordering::Release);
+            }
+            let result = perform(&mine.local, request.verb, fds);
+            reply(&stream, &write, request.id, result);
+            mine.requests.fetch_sub(1, Ordering::AcqRel);
+        });
+        if let Err(error) = spawned {
+            shared.requests.fetch_sub(1, Ordering::AcqRel);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn reply(stream: &UnixStream, write: &Mutex<()>, id: u64, result: Result<Answer, ExecutorError>) {
+    let sent = serde_json::to_vec(&Reply { id, result }).map_err(io::Error::other).and_then(|body| {
+        let _one = write.lock().unwrap_or_else(PoisonError::into_inner);
+        wire::send(stream, &body, &[])
+    });
+    if let Err(error) = sent {
+        // The master asks again after it has connected anew.
+        tracing::debug!(%error, "an answer was not taken");
+    }
+}
+
+fn perform(local: &Local, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, ExecutorError> {
+    for fd in &fds {
+        refuse_path_descriptor(fd)?;
+    }
+    let mut files = fds.into_iter().map(std::fs::File::from);
+    let mut next = || files.next().ok_or_else(|| ExecutorError::Start("a descriptor is missing".to_owned()));
+    match verb {
+        Verb::Hello { .. } => Ok(Answer::Hello { version: VERSION }),
+        Verb::Probe => Ok(Answer::Probe { probe: local.probe() }),
+        Verb::EnsureJob { spec } => Ok(Answer::Place { place: local.ensure_job(&spec, next()?)? }),
+        Verb::EnsureStep { at, spec } => {
+            local.ensure_step(at, *spec, next()?, next()?)?;
+            Ok(Answer::Done)
+        }
+        Verb::Observe { at } => Ok(Answer::State { state: local.observe(at)? }),
+        Verb::Signal { at, signal } => local.signal(at, signal).map(|()| Answer::Done),
+        Verb::AddMask { job, masks } => local.add_mask(job, &masks).map(|()| Answer::Done),
+        Verb::Captured { at } => {
+            let base64 = base64::engine::general_purpose::STANDARD.encode(local.captured(at)?.expose());
+            Ok(Answer::Captured { base64 })
+        }
+        Verb::Export { job, path } => local.export(job, &path, next()?).map(|()| Answer::Done),
+        Verb::Import { job, dest } => local.import(job, &dest, next()?).map(|()| Answer::Done),
+        Verb::List => Ok(Answer::Jobs { jobs: local.list()? }),
+        Verb::Teardown { job } => local.teardown(job).map(|()| Answer::Done),
+        Verb::Leave => Ok(Answer::Done),
+    }
+}
+
+/// An `O_PATH` descriptor is a name, not an open file: nothing that we are handed may be one.
+fn refuse_path_descriptor(fd: &OwnedFd) -> Result<(), ExecutorError> {
+    let flags = rustix::fs::fcntl_getfl(fd.as_fd()).map_err(|e| ExecutorError::PolicyDenied(e.to_string()))?;
+    if flags.contains(rustix::fs::OFlags::PATH) {
+        return Err(ExecutorError::PolicyDenied("a descriptor that only names a file".to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! What a shim and a container's first process are told, each by one frame on an inherited
+//! descriptor. These types carry secrets: they have no `Debug` and go into no file.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the frames in this file.
+pub const VERSION: u32 = 1;
+
+/// Everything `danube-shim step` needs, on descriptor 3. Descriptors 4 and 5 are log and index.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct StepStart {
+    /// [`VERSION`] of the writer.
+    pub version: u32,
+    /// The OCI bundle, absolute.
+    pub bundle: PathBuf,
+    /// The name of the container for crun.
+    pub container_id: String,
+    /// The crun program, absolute.
+    pub crun: PathBuf,
+    /// crun's state directory (`--root`), absolute.
+    pub crun_root: PathBuf,
+    /// The step's directory (0700, root), absolute: lock, control socket, `rec/`.
+    pub step_dir: PathBuf,
+    /// Cgroup directories in which the count of out-of-memory kills may be found.
+    #[serde(default)]
+    pub cgroups: Vec<PathBuf>,
+    /// Whether crun must not see `/sys/fs/cgroup/unified`, which it cannot handle on hybrid hosts.
+    #[serde(default)]
+    pub hide_unified: bool,
+    /// Who the shim becomes once the container runs; `None` keeps the user it was started as.
+    #[serde(default)]
+    pub drop: Option<Ids>,
+    /// What must not appear in the log.
+    #[serde(default)]
+    pub patterns: Vec<Pattern>,
+    /// The size at which the log is full, in bytes.
+    pub log_limit: u64,
+    /// Whether stdout is a secret: kept in `rec/captured` and not logged.
+    #[serde(default)]
+    pub capture_secret: bool,
+    /// The frame that the container's first process gets.
+    pub container: ContainerStart,
+    /// Lines that Danube itself writes into the log first.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// A user and group of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+/// One secret value and the name that replaces it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Pattern {
+    /// The name that stands in the log instead of the value.
+    pub name: String,
+    /// The value.
+    #[serde(with = "crate::base64")]
+    pub value: Vec<u8>,
+}
+
+/// Everything `danube-shim init` needs, on descriptor 3 of the container's first process.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ContainerStart {
+    /// The command; never empty.
+    pub argv: Vec<String>,
+    /// The whole environment; nothing is inherited.
+    #[serde(default)]
+    pub env: Vec<(String, String)>,
+    /// Files that hold secrets; their contents lie in a tmpfs and end with the step.
+    #[serde(default)]
+    pub files: Vec<StartFile>,
+    /// Where the command starts.
+    pub workdir: PathBuf,
+    /// The user within the container; `None` stays the container's root.
+    #[serde(default)]
+    pub uid: Option<u32>,
+    /// The group within the container; `None` stays the container's root.
+    #[serde(default)]
+    pub gid: Option<u32>,
+}
+
+/// One file of a step.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct StartFile {
+    /// Where it appears; relative paths are below the working directory.
+    pub path: PathBuf,
+    /// What it holds.
+    #[serde(with = "crate::base64")]
+    pub content: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: &str = r#"{"version":1,"bundle":"/run/danube/b","container_id":"d-1","crun":"/usr/bin/crun","crun_root":"/run/danube/crun","step_dir":"/var/lib/danube/s","cgroups":["/sys/fs/cgroup/memory/d"],"hide_unified":true,"drop":{"uid":61184,"gid":61184},"patterns":[{"name":"TOKEN","value":"aHVudGVyMjI="}],"log_limit":1024,"capture_secret":false,"container":{"argv":["/bin/sh","-c","true"],"env":[["A","b"]],"files":[{"path":".netrc","content":"eA=="}],"workdir":"/workspace","uid":null,"gid":null},"notes":["danube: attempt 2"]}"#;
+
+    #[test]
+    fn version_1_of_the_start_frame_is_pinned() {
+        let start: StepStart = serde_json::from_str(GOLDEN).unwrap();
+        assert_eq!(start.patterns[0].value, b"hunter22");
+        assert_eq!(start.container.files[0].content, b"x");
+        assert_eq!(serde_json::to_string(&start).unwrap(), GOLDEN);
+    }
+
+    #[test]
+    fn fields_of_a_later_release_are_ignored() {
+        let later = GOLDEN.replacen("{\"version\":1", "{\"later\":[1],\"version\":1", 1);
+        assert!(serde_json::from_str::<StepStart>(&later).is_ok());
+    }
+}

@@ -1,0 +1,366 @@
+//! The privileged process and its containers, asked over its socket as a master asks.
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use base64::Engine as _;
+use danube::executor::remote::Client;
+use danube::executor::{
+    Executor, ExecutorError, JobSpec, Limits, Mask, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState,
+};
+use danube::model::JobId;
+use danube::platform::{Ids, SystemIds};
+use danube_shim::transfer::Checkout;
+
+use super::support::repo::{git, repository};
+use super::support::{danube, shim};
+
+/// An executor of its own, gone when dropped.
+struct Box {
+    child: Child,
+    dir: tempfile::TempDir,
+    run: PathBuf,
+    client: Client,
+}
+
+impl Box {
+    fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("it-").tempdir().unwrap();
+        fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+        let mut bytes = [0; 4];
+        SystemIds::new().fill(&mut bytes);
+        let instance = hex::encode(bytes);
+        let run = Path::new("/run/danube").join(&instance);
+        let child = spawn(dir.path(), &run, &instance);
+        let client = Client::new(&run.join("executor.sock"));
+        Self { child, dir, run, client }
+    }
+
+    fn at(&self, job: JobId, step: u32) -> StepAt {
+        StepAt { job, step, attempt: 1 }
+    }
+
+    async fn job(&self) -> JobId {
+        let job = JobId::from_uuid(SystemIds::new().uuid());
+        let repo = self.dir.path().join(format!("repo-{job}"));
+        let commit = repository(&repo, &[("danubefile.py", "print(1)\n"), ("src/a.txt", "a\n")]);
+        let spec = JobSpec { job, workspace_bytes: 1 << 30 };
+        self.client.ensure_job(spec, source(&repo, &commit)).await.expect("the job's place is made");
+        job
+    }
+
+    /// Runs a command to its end; what became of it and its log.
+    async fn sh(&self, job: JobId, step: u32, command: &str) -> (StepEnd, String) {
+        self.run(self.at(job, step), spec(command)).await
+    }
+
+    async fn run(&self, at: StepAt, spec: StepSpec) -> (StepEnd, String) {
+        self.begin(at, spec).await.expect("the step starts");
+        self.end(at).await
+    }
+
+    async fn begin(&self, at: StepAt, spec: StepSpec) -> Result<(), ExecutorError> {
+        let open = |suffix: &str| {
+            let path = self.dir.path().join(format!("{}-{}.{}.{suffix}", at.job, at.step, at.attempt));
+            File::options().create(true).append(true).open(path).unwrap()
+        };
+        self.client.ensure_step(at, spec, open("log"), open("idx")).await
+    }
+
+    async fn end(&self, at: StepAt) -> (StepEnd, String) {
+        let StepState::Ended(end) = self.client.observe(at).await.unwrap() else { panic!("the step did not end") };
+        (end, self.log(at))
+    }
+
+    fn log(&self, at: StepAt) -> String {
+        let path = self.dir.path().join(format!("{}-{}.{}.log", at.job, at.step, at.attempt));
+        String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()
+    }
+}
+
+impl Drop for Box {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+        let instance = self.run.file_name().unwrap().to_string_lossy().into_owned();
+        let _gone = fs::remove_dir_all(&self.run);
+        for controller in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            let _gone = fs::remove_dir(controller.path().join(format!("danube-{instance}")));
+        }
+    }
+}
+
+fn spawn(root: &Path, run: &Path, instance: &str) -> Child {
+    let child = Command::new(danube())
+        .arg("executor")
+        .args(["--instance", instance, "--master-uid", "0", "--host-image"])
+        .arg("--root")
+        .arg(root.join("executor"))
+        .arg("--run-dir")
+        .arg(run)
+        .arg("--shim")
+        .arg(shim())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let socket = run.join("executor.sock");
+    for _ in 0..6000 {
+        if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+            return child;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("the executor does not answer");
+}
+
+fn source(repo: &Path, commit: &str) -> File {
+    let list = git(repo, &["rev-list", "--objects", "--no-walk", commit]);
+    let mut pack = Command::new("git")
+        .args(["pack-objects", "--stdout", "-q"])
+        .current_dir(repo)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let names: String = list.lines().map(|l| format!("{}\n", l.split(' ').next().unwrap())).collect();
+    pack.stdin.take().unwrap().write_all(names.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    pack.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
+    assert!(pack.wait().unwrap().success());
+    let header = Checkout {
+        version: 1,
+        commit: Some(commit.to_owned()),
+        ref_name: Some("main".to_owned()),
+        pack_bytes: bytes.len() as u64,
+        tar_bytes: 0,
+    };
+    let mut file = tempfile::tempfile().unwrap();
+    danube_shim::frame::write(&mut file, &header).unwrap();
+    file.write_all(&bytes).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
+fn spec(command: &str) -> StepSpec {
+    StepSpec {
+        kind: StepKind::Step,
+        image: "host".into(),
+        argv: ["/bin/sh", "-c", command].map(str::to_owned).to_vec(),
+        env: vec![("PATH".into(), "/usr/bin:/bin".into()), ("HOME".into(), "/root".into())],
+        files: Vec::new(),
+        workdir: "/workspace".into(),
+        user: None,
+        limits: Limits { cpu: 0.0, memory_bytes: 256 << 20, pids: 64 },
+        root: Root::Writable,
+        network: false,
+        masks: Vec::new(),
+        log_limit: 16 << 20,
+        capture_secret: false,
+        notes: Vec::new(),
+    }
+}
+
+fn mask(name: &str, value: &str) -> Mask {
+    Mask { name: name.into(), value: base64::engine::general_purpose::STANDARD.encode(value) }
+}
+
+#[tokio::test]
+async fn a_step_sees_the_commit_and_leaves_files_for_the_next() {
+    let this = Box::start();
+    let job = this.job().await;
+    let (end, log) =
+        this.sh(job, 1, "git log --format=%s; cat src/a.txt; git status --short; echo out > made; exit 7").await;
+    assert_eq!((end.exit_code, log.as_str()), (7, "first\na\n"));
+    let (end, log) = this.sh(job, 2, "cat made; ls /tmp | wc -l; echo err >&2").await;
+    assert_eq!((end.exit_code, log.as_str()), (0, "out\n0\nerr\n"));
+    this.client.teardown(job).await.unwrap();
+    assert!(this.client.list().await.unwrap().is_empty());
+    this.client.teardown(job).await.expect("once more is well");
+}
+
+#[tokio::test]
+async fn a_step_is_boxed_in() {
+    let this = Box::start();
+    let job = this.job().await;
+    let probe = "id -u; grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr -d '\\t'; \
+        unshare -U true 2>/dev/null && echo HOLE-userns; mount -t tmpfs x /mnt 2>/dev/null && echo HOLE-mount; \
+        test -e /etc/shadow && echo HOLE-shadow; ls /home /root /run 2>/dev/null | grep -v build; \
+        cat /proc/1/environ 2>/dev/null | head -c1 | wc -c; test -w /usr && echo HOLE-usr; \
+        ls /sys 2>/dev/null; ls /sys/class/net 2>/dev/null; cat /proc/net/dev | grep -c : ; \
+        ls /danube; ls /workspace | head -1; echo x > /opt-test && echo root-writable";
+    let (end, log) = this.sh(job, 1, probe).await;
+    assert_eq!(end.exit_code, 0, "{log}");
+    assert!(!log.contains("HOLE"), "{log}");
+    assert!(log.contains("NoNewPrivs:1") && log.contains("Seccomp:2"), "{log}");
+    assert!(log.contains("CapBnd:00000000000000fb"), "the seven capabilities and no more: {log}");
+    assert!(log.contains("root-writable"), "{log}");
+    this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
+async fn limits_end_a_step_and_are_named() {
+    let this = Box::start();
+    let job = this.job().await;
+    let eat = "python3 -c \"b = bytearray(600 << 20); print(len(b))\"";
+    let (end, log) = this.sh(job, 1, eat).await;
+    assert!(end.exit_code != 0 && end.oom_kills > 0, "{end:?} {log}");
+    let mut loud = spec("head -c 100000000 /dev/zero | tr '\\0' x; sleep 600");
+    loud.log_limit = 1 << 20;
+    let (end, log) = this.run(this.at(job, 2), loud).await;
+    assert!(end.log_overflow && end.exit_code == 137, "{end:?}");
+    assert!(log.len() < 2 << 20 && log.contains("log limit"), "{}", log.len());
+    let (end, log) = this.sh(job, 3, "i=0; while [ $i -lt 200 ]; do sleep 30 & i=$((i+1)); done; echo all").await;
+    assert!(!log.contains("all") || end.exit_code != 0, "{log}");
+    this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
+async fn secrets_never_reach_the_log_nor_any_file() {
+    let this = Box::start();
+    let job = this.job().await;
+    let mut step = spec(
+        "printf '%s' \"$TOKEN\" | sed 's/./&\\n/g' | while read -r c; do printf '%s' \"$c\"; done; echo; \
+        printf '%s' \"$TOKEN\" | base64; cat \"$KEY\"; cat /proc/1/cmdline | tr '\\0' ' '; cat run/key",
+    );
+    step.env.push(("TOKEN".into(), "hunter22-secret".into()));
+    step.env.push(("KEY".into(), "/run/key".into()));
+    step.files.push(danube::executor::FileSpec {
+        path: "/run/key".into(),
+        content: base64::engine::general_purpose::STANDARD.encode("file-secret-value"),
+    });
+    step.masks = vec![mask("TOKEN", "hunter22-secret"), mask("KEY", "file-secret-value")];
+    let (_, log) = this.run(this.at(job, 1), step).await;
+    assert!(log.contains("[secret TOKEN]") && log.contains("[secret KEY]"), "{log}");
+    for trace in ["hunter22", "aHVudGVyMjI", "file-secret"] {
+        assert!(!log.contains(trace), "{log}");
+        let found = Command::new("grep").args(["-rla", trace]).arg(this.dir.path()).arg(&this.run).output().unwrap();
+        assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
+    }
+    this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mask_made_at_run_time_reaches_a_living_step() {
+    let this = Box::start();
+    let job = this.job().await;
+    let at = this.at(job, 1);
+    this.begin(at, spec("echo ready; until test -e go; do sleep 0.01; done; echo made-at-run-time")).await.unwrap();
+    while !this.log(at).contains("ready") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    this.client.add_mask(job, vec![mask("masked value 1", "made-at-run-time")]).await.unwrap();
+    this.sh(job, 2, "touch go").await;
+    let (_, log) = this.end(at).await;
+    assert_eq!(log, "ready\n[secret masked value 1]\n");
+    this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
+async fn signals_end_the_whole_tree() {
+    let this = Box::start();
+    let job = this.job().await;
+    let polite = this.at(job, 1);
+    this.begin(polite, spec("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done")).await.unwrap();
+    let stubborn = this.at(job, 2);
+    this.begin(
+        stubborn,
+        spec("trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 600' &); echo up; while :; do sleep 600; done"),
+    )
+    .await
+    .unwrap();
+    for at in [polite, stubborn] {
+        while !this.log(at).contains("up") {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        this.client.signal(at, Signal::Term).await.unwrap();
+    }
+    let (end, log) = this.end(polite).await;
+    assert!(end.exit_code == 3 && log.starts_with("up\nbye\n"), "{end:?} {log}");
+    this.client.signal(stubborn, Signal::Kill).await.unwrap();
+    let (end, _) = this.end(stubborn).await;
+    assert_eq!(end.exit_code, 137);
+    this.client.signal(stubborn, Signal::Kill).await.expect("once more is well");
+    this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_attempt_is_started_once_and_outlives_the_executor() {
+    let mut this = Box::start();
+    let job = this.job().await;
+    let at = this.at(job, 1);
+    let command = "echo started >> count; echo one; until test -e go; do sleep 0.01; done; echo two";
+    this.begin(at, spec(command)).await.unwrap();
+    this.child.kill().unwrap();
+    this.child.wait().unwrap();
+    let instance = this.run.file_name().unwrap().to_string_lossy().into_owned();
+    this.child = spawn(this.dir.path(), &this.run, &instance);
+    this.begin(at, spec(command)).await.expect("said again, it is met");
+    this.sh(job, 2, "touch go").await;
+    let (end, log) = this.end(at).await;
+    assert_eq!((end.exit_code, log.as_str()), (0, "one\ntwo\n"));
+    let (_, log) = this.sh(job, 3, "cat count").await;
+    assert_eq!(log, "started\n");
+    this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
+async fn files_cross_the_border_by_descriptor_alone() {
+    let this = Box::start();
+    let job = this.job().await;
+    this.sh(job, 1, "mkdir -p d/e; echo hi > d/e/f; ln -s /etc/passwd evil; ln -s /etc dir; head -c 100000 /dev/urandom > big; sha256sum big > sum").await;
+    let (mut reader, writer) = pipe();
+    let (exported, bytes) = tokio::join!(
+        this.client.export(job, "big".into(), writer),
+        tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).unwrap();
+            bytes
+        })
+    );
+    exported.unwrap();
+    let mut bytes = bytes.unwrap();
+    let header: danube_shim::transfer::Export = danube_shim::frame::read(&mut bytes.as_slice(), 65536).unwrap();
+    assert_eq!(header.size, Some(100_000));
+    bytes.drain(..bytes.len() - 100_000);
+    for wrong in ["evil", "dir/passwd", "../../../etc/passwd", "/etc/passwd", "missing"] {
+        let (_reader, writer) = pipe();
+        let error = this.client.export(job, wrong.into(), writer).await.unwrap_err();
+        assert!(matches!(&error, ExecutorError::User(text) if !text.is_empty()), "{wrong}: {error:?}");
+    }
+    let mut stream = tempfile::tempfile().unwrap();
+    let header = danube_shim::transfer::Import {
+        version: 1,
+        kind: danube_shim::transfer::Kind::File,
+        name: "copy".into(),
+        size: Some(100_000),
+    };
+    danube_shim::frame::write(&mut stream, &header).unwrap();
+    stream.write_all(&bytes).unwrap();
+    stream.rewind().unwrap();
+    this.client.import(job, "in".into(), stream).await.unwrap();
+    let (end, log) = this.sh(job, 2, "cmp big in/copy && echo same").await;
+    assert_eq!((end.exit_code, log.as_str()), (0, "same\n"));
+    this.client.teardown(job).await.unwrap();
+}
+
+fn pipe() -> (File, File) {
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    (reader.into(), writer.into())
+}
+
+#[tokio::test]
+async fn what_the_policy_does_not_give_is_refused() {
+    let this = Box::start();
+    let job = this.job().await;
+    let mut images = spec("true");
+    images.image = "alpine:3".into();
+    assert!(matches!(this.begin(this.at(job, 1), images).await, Err(ExecutorError::ImageUnavailable { .. })));
+    let mut huge = spec("true");
+    huge.limits.memory_bytes = u64::MAX;
+    assert!(matches!(this.begin(this.at(job, 2), huge).await, Err(ExecutorError::PolicyDenied(_))));
+    let mut root = spec("true");
+    root.user = Some("99999999".into());
+    assert!(matches!(this.begin(this.at(job, 3), root).await, Err(ExecutorError::User(_))));
+    this.client.teardown(job).await.unwrap();
+}

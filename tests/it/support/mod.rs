@@ -1,0 +1,16 @@
+//! What the whole-program tests share.
+pub(crate) mod machine;
+pub(crate) mod repo;
+
+use std::path::PathBuf;
+
+/// The program under test.
+pub(crate) fn danube() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_danube"))
+}
+
+/// The shim that `make test` built.
+pub(crate) fn shim() -> PathBuf {
+    let path = std::env::var_os("DANUBE_SHIM").expect("DANUBE_SHIM names the shim: run the tests by `make test`");
+    PathBuf::from(path)
+}

@@ -5,6 +5,9 @@
 
 pub mod model;
 pub mod platform;
+pub mod store;
+pub mod secrets;
+pub mod queue;
 
 pub mod artifacts;
 pub mod provenance;

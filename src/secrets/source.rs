@@ -1,0 +1,17 @@
+//! Where the orchestrator gets secrets from, on a server as in a `danube run`.
+use futures::future::BoxFuture;
+
+use super::SecretError;
+use crate::model::Secret;
+
+/// The secrets of one job.
+pub trait SecretSource: Send + Sync {
+    /// The value of a key, for a step that asked for it. Ask when the step starts: values may change.
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Secret<Vec<u8>>, SecretError>>;
+
+    /// Every key and value that the job may read: what its logs must not show.
+    fn granted(&self) -> BoxFuture<'_, Result<Vec<(String, Secret<Vec<u8>>)>, SecretError>>;
+
+    /// Whether the danubefile itself may see the value (`reveal()`).
+    fn may_reveal(&self, key: &str) -> bool;
+}

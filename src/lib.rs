@@ -12,6 +12,8 @@ pub mod queue;
 pub mod artifacts;
 pub mod provenance;
 
+pub mod logs;
+
 pub mod executor;
 
 pub mod cli;

@@ -23,27 +23,18 @@ pub struct Checkout {
     pub tar_bytes: u64,
 }
 
-/// In front of what `helper export` writes.
+/// In front of what `helper export` writes and `helper import` reads: a stream that was taken out
+/// goes in again as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Export {
+pub struct Item {
     /// [`VERSION`] of the writer.
     pub version: u32,
     /// What follows.
     pub kind: Kind,
-    /// The length of a file; a directory's is not known before it is packed.
-    pub size: Option<u64>,
-}
-
-/// In front of what `helper import` reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Import {
-    /// [`VERSION`] of the writer.
-    pub version: u32,
-    /// What follows.
-    pub kind: Kind,
-    /// The name a file gets; a directory needs none.
+    /// The last part of its path. A file is written under this name, a directory needs none.
     pub name: String,
-    /// The length of what follows; checked where it is told.
+    /// The length of what follows; checked where it is told. A directory's is not known before it
+    /// is packed.
     pub size: Option<u64>,
 }
 
@@ -63,10 +54,10 @@ mod tests {
 
     #[test]
     fn version_1_of_the_headers_is_pinned() {
-        let export = Export { version: 1, kind: Kind::Dir, size: None };
-        assert_eq!(serde_json::to_string(&export).unwrap(), r#"{"version":1,"kind":"dir","size":null}"#);
-        let import = r#"{"version":1,"kind":"file","name":"a","size":3}"#;
-        assert_eq!(serde_json::to_string(&serde_json::from_str::<Import>(import).unwrap()).unwrap(), import);
+        let item = Item { version: 1, kind: Kind::Dir, name: "dist".into(), size: None };
+        assert_eq!(serde_json::to_string(&item).unwrap(), r#"{"version":1,"kind":"dir","name":"dist","size":null}"#);
+        let item = r#"{"version":1,"kind":"file","name":"a","size":3}"#;
+        assert_eq!(serde_json::to_string(&serde_json::from_str::<Item>(item).unwrap()).unwrap(), item);
         let checkout = r#"{"version":1,"commit":"ab","ref_name":"main","pack_bytes":1,"tar_bytes":2}"#;
         assert_eq!(serde_json::to_string(&serde_json::from_str::<Checkout>(checkout).unwrap()).unwrap(), checkout);
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use danube_shim::frame;
-use danube_shim::transfer::{Checkout, Export, Import, Kind};
+use danube_shim::transfer::{Checkout, Item, Kind};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -37,7 +37,7 @@ fn complaint(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-fn export(dir: &Path, path: &str) -> (Export, Vec<u8>) {
+fn export(dir: &Path, path: &str) -> (Item, Vec<u8>) {
     let output = helper(dir, &["export", path], b"");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut stream = output.stdout.as_slice();
@@ -46,7 +46,7 @@ fn export(dir: &Path, path: &str) -> (Export, Vec<u8>) {
 }
 
 fn import(dir: &Path, to: &str, kind: Kind, name: &str, bytes: &[u8]) -> Output {
-    let header = Import { version: 1, kind, name: name.to_owned(), size: Some(bytes.len() as u64) };
+    let header = Item { version: 1, kind, name: name.to_owned(), size: Some(bytes.len() as u64) };
     helper(dir, &["import", to], &[&frame::encode(&header).unwrap(), bytes].concat())
 }
 
@@ -66,7 +66,7 @@ fn a_file_is_taken_out_as_it_is() {
     write(dir.path(), "dist/x.whl", "wheel");
     for path in ["dist/x.whl", "./dist//x.whl", "/workspace/dist/x.whl"] {
         let (header, bytes) = export(dir.path(), path);
-        assert_eq!((header.kind, header.size), (Kind::File, Some(5)));
+        assert_eq!((header.kind, header.name.as_str(), header.size), (Kind::File, "x.whl", Some(5)));
         assert_eq!(bytes, b"wheel");
     }
 }
@@ -161,7 +161,7 @@ fn a_file_comes_in_under_its_name() {
 #[test]
 fn half_a_file_is_not_left_behind() {
     let dir = workspace();
-    let header = Import { version: 1, kind: Kind::File, name: "x".into(), size: Some(10) };
+    let header = Item { version: 1, kind: Kind::File, name: "x".into(), size: Some(10) };
     let input = [&frame::encode(&header).unwrap()[..], b"half"].concat();
     let output = helper(dir.path(), &["import", "deps"], &input);
     assert_eq!(complaint(&output), "deps/x: 4 of 10 bytes arrived\n");

@@ -27,13 +27,13 @@ pub(super) fn run(path: &OsStr, to: File) -> Result<(), Problem> {
     let mut to = BufWriter::with_capacity(BUFFER, to);
     match found {
         Found::File(file, before) => {
-            header(&mut to, Kind::File, Some(before.len()))?;
+            header(&mut to, Kind::File, &path, Some(before.len()))?;
             let mut file = Unchanged::new(file, before);
             io::copy(&mut file, &mut to).map_err(|error| explain(&path, &error))?;
             file.check().map_err(|error| explain(&path, &error))?;
         }
         Found::Dir(dir) => {
-            header(&mut to, Kind::Dir, None)?;
+            header(&mut to, Kind::Dir, &path, None)?;
             let mut pack = Pack { tar: tar::Builder::new(&mut to), shown: path };
             pack.directory(&dir, Path::new(""), 0)?;
             pack.tar.finish().map_err(|error| cannot_send(&error))?;
@@ -50,8 +50,9 @@ fn cannot_send(error: &io::Error) -> Problem {
     format!("cannot hand the bytes over: {error}")
 }
 
-fn header(to: &mut impl Write, kind: Kind, size: Option<u64>) -> Result<(), Problem> {
-    let header = transfer::Export { version: transfer::VERSION, kind, size };
+fn header(to: &mut impl Write, kind: Kind, path: &Path, size: Option<u64>) -> Result<(), Problem> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let header = transfer::Item { version: transfer::VERSION, kind, name, size };
     frame::write(to, &header).map_err(|error| error.to_string())
 }
 

@@ -14,7 +14,7 @@ use super::unpack::{Links, unpack};
 
 /// Reads the header and puts what follows below `to`.
 pub(super) fn run(to: &OsStr, mut from: File) -> Result<(), Problem> {
-    let header: transfer::Import = frame::read(&mut from, frame::HEADER_LIMIT).map_err(|error| error.to_string())?;
+    let header: transfer::Item = frame::read(&mut from, frame::HEADER_LIMIT).map_err(|error| error.to_string())?;
     let root = super::workspace()?;
     let path = beneath(to)?;
     let dir = make_dirs(&root, &path).map_err(|error| explain(&path, &error))?;
@@ -30,7 +30,7 @@ pub(super) fn run(to: &OsStr, mut from: File) -> Result<(), Problem> {
     }
 }
 
-fn file(dir: &File, path: &Path, header: &transfer::Import, from: &mut Counted) -> Result<(), Problem> {
+fn file(dir: &File, path: &Path, header: &transfer::Item, from: &mut Counted) -> Result<(), Problem> {
     let name = header.name.as_str();
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(format!("{name:?} is not a name that a file can get"));

@@ -7,7 +7,9 @@ pub mod model;
 pub mod platform;
 pub mod store;
 pub mod secrets;
+pub mod mirror;
 pub mod queue;
+pub mod trigger;
 
 pub mod artifacts;
 pub mod provenance;

@@ -4,6 +4,7 @@
 
 pub mod atomic;
 mod clock;
+pub mod git;
 mod ids;
 mod tasks;
 

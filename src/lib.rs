@@ -17,6 +17,8 @@ pub mod provenance;
 pub mod logs;
 
 pub mod executor;
+pub mod orchestrator;
+pub mod coordinator;
 
 pub mod cli;
 

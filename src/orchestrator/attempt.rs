@@ -9,7 +9,6 @@ use super::spec::{network_note, room};
 use super::watching::{Manners, Seen, persist};
 use super::{CallError, LiveJob};
 use crate::executor::{ExecutorError, StepAt, StepEnd};
-use crate::logs;
 use crate::model::step::Cause;
 use crate::store::{Durability, StepRow, steps};
 
@@ -75,7 +74,7 @@ impl LiveJob {
         let notes = self.notes(request).await;
         let spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
         persist(&self.engine, || async {
-            let (log, index) = self.streams(&row.log_stream).await?;
+            let (log, index) = self.streams(row).await?;
             self.engine.executor.ensure_step(at, spec.clone(), log, index).await
         })
         .await
@@ -83,9 +82,9 @@ impl LiveJob {
     }
 
     /// The files of a log stream, made where they are missing.
-    pub(super) async fn streams(&self, name: &str) -> Result<(std::fs::File, std::fs::File), ExecutorError> {
-        let (dir, name) = (self.engine.dirs.logs_of(self.row.id), name.to_owned());
-        let made = tokio::task::spawn_blocking(move || logs::create(&dir, &name)).await;
+    pub(super) async fn streams(&self, row: &StepRow) -> Result<(std::fs::File, std::fs::File), ExecutorError> {
+        let stream = self.stream(row);
+        let made = tokio::task::spawn_blocking(move || stream.create()).await;
         let made = made.map_err(|error| ExecutorError::Start(error.to_string()))?;
         made.map_err(|error| ExecutorError::Start(format!("the log could not be made: {}", chain(&error))))
     }
@@ -133,7 +132,7 @@ impl LiveJob {
         };
         match request.capture {
             Capture::No => {}
-            Capture::Stdout => attempt.stdout = self.stdout_of(&row.log_stream).await?,
+            Capture::Stdout => attempt.stdout = self.stdout_of(row).await?,
             Capture::Secret if attempt.outcome.cause == Cause::Success => match self.keep_captured(at, &row.key).await {
                 Ok(handle) => attempt.captured = handle,
                 Err(error @ CallError::Unavailable(_)) => return Err(error),

@@ -3,7 +3,6 @@ use super::coordinate::Verdict;
 use super::error::chain;
 use super::watching::persist;
 use super::{DriveError, Driven, Engine, LiveJob};
-use crate::logs;
 use crate::model::call::CallKey;
 use crate::model::job::Event;
 use crate::model::step::StepStatus;
@@ -98,15 +97,14 @@ impl LiveJob {
     }
 
     async fn seal_step(&self, row: StepRow) -> Result<(), DriveError> {
-        let (dir, name) = (self.engine.dirs.logs_of(self.row.id), row.log_stream.clone());
-        let path = dir.join(&name);
-        let hashed = tokio::task::spawn_blocking(move || logs::sha256(&dir, &name)).await;
-        let sealed = match hashed {
-            Ok(Ok((sha256, bytes))) => Some((sha256, bytes)),
-            // Accepted and never started: it has no log.
-            Ok(Err(error)) if error.is_missing() => None,
-            Ok(Err(error)) => return Err(DriveError::Io { what: "seal the log", path, source: std::io::Error::other(chain(&error)) }),
-            Err(error) => return Err(DriveError::Io { what: "seal the log", path, source: error.into() }),
+        let stream = self.stream(&row);
+        let path = stream.log_path();
+        let hashed = tokio::task::spawn_blocking(move || stream.sha256()).await;
+        let failed = |source| DriveError::Io { what: "seal the log", path, source };
+        let hash = match hashed {
+            Ok(Ok(hash)) => hash,
+            Ok(Err(error)) => return Err(failed(std::io::Error::other(chain(&error)))),
+            Err(error) => return Err(failed(error.into())),
         };
         let open = if row.started_at.is_some() { StepStatus::Cancelled } else { StepStatus::Skipped };
         let end = StepEnd {
@@ -114,8 +112,8 @@ impl LiveJob {
             cause: row.cause,
             exit_code: row.exit_code,
             reason: row.reason.or_else(|| (!row.status.is_terminal()).then(|| "stopped with its job".to_owned())),
-            log_sha256: sealed.as_ref().map(|(sha256, _)| sha256.clone()),
-            log_bytes: sealed.map(|(_, bytes)| bytes),
+            log_sha256: Some(hash.sha256),
+            log_bytes: Some(hash.bytes),
             finished_at: row.finished_at.unwrap_or_else(|| self.engine.clock.now()),
         };
         let (lease, id) = (self.lease.id, row.id);

@@ -1,14 +1,12 @@
 //! The danubefile's own process: step 0 of the job. Its row holds how the job ends.
+use super::live::Ending;
 use super::outcome::bytes;
 use super::watching::{Manners, Seen, persist};
 use super::{DriveError, LiveJob, reason};
 use crate::executor::{ExecutorError, StepEnd};
-use crate::logs;
 use crate::model::step::{Cause, StepStatus};
 use crate::store::steps::{self, NewStep};
 use crate::store::{Durability, StepRow, journal};
-
-use super::live::Ending;
 
 /// Restarts of a lost coordinator that makes no further call.
 const RESTARTS: usize = 3;
@@ -57,7 +55,7 @@ impl LiveJob {
             };
             let at = self.at(0, row.attempt);
             let started = persist(&self.engine, || async {
-                let (log, index) = self.streams(&row.log_stream).await?;
+                let (log, index) = self.streams(&row).await?;
                 self.engine.executor.ensure_step(at, self.coordinator_spec(), log, index).await
             });
             if let Err(error) = started.await {
@@ -136,11 +134,9 @@ impl LiveJob {
     }
 
     async fn tail(&self, row: &StepRow) -> String {
-        let (dir, name) = (self.engine.dirs.logs_of(self.row.id), row.log_stream.clone());
+        let stream = self.stream(row);
         let read = tokio::task::spawn_blocking(move || {
-            let length = logs::length(&dir, &name)?;
-            let from = length.saturating_sub(reason::TAIL);
-            logs::read_range(&dir, &name, from, reason::TAIL)
+            stream.read_range(stream.len()?.saturating_sub(reason::TAIL as u64), reason::TAIL)
         });
         match read.await {
             Ok(Ok(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),

@@ -173,10 +173,14 @@ impl LiveJob {
             self.work.wait().await;
             verdict
         };
-        tokio::pin!(coordinating);
+        let overseeing = async {
+            self.oversee().await;
+            // From here on the coordinator's own end is waited for.
+            std::future::pending::<std::convert::Infallible>().await
+        };
         let verdict = tokio::select! {
-            verdict = &mut coordinating => verdict,
-            () = self.oversee() => coordinating.await,
+            verdict = coordinating => verdict,
+            never = overseeing => match never {},
             () = &mut serving => Err(DriveError::Io {
                 what: "serve the socket in",
                 path: socket_dir.to_owned(),

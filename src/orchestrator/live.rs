@@ -13,12 +13,13 @@ use super::bounds::STEPS_AT_ONCE;
 use super::masks::{MASKED, Masks};
 use super::{CallError, DriveError, Engine, Origin};
 use crate::executor::StepAt;
+use crate::logs::{StreamFile, StreamName};
 use crate::model::call::CallKey;
 use crate::model::settings::Pipeline;
 use crate::model::Secret;
 use crate::queue::{Claimed, Lease};
-use crate::secrets::SecretSource;
-use crate::store::JobRow;
+use crate::secrets::{self, SecretSource};
+use crate::store::{JobRow, StepRow};
 
 /// Why a job is being ended although its danubefile has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,11 +65,11 @@ impl LiveJob {
         engine: Arc<Engine>,
         claimed: Claimed,
         origin: Arc<dyn Origin>,
-        secrets: Arc<dyn SecretSource>,
+        source: Arc<dyn SecretSource>,
     ) -> Result<Arc<Self>, DriveError> {
         let Claimed { job: row, lease } = claimed;
-        let mut values = secrets.granted().map_err(|error| DriveError::Secrets(super::error::chain(&error)))?;
-        let made = engine.vault.job_values(&engine.store, row.id).await;
+        let mut values = source.granted().await.map_err(|error| DriveError::Secrets(super::error::chain(&error)))?;
+        let made = secrets::kept_values(&engine.store, &engine.vault, row.id).await;
         let made = made.map_err(|error| DriveError::Secrets(super::error::chain(&error)))?;
         values.extend(made.into_iter().map(|(_, value)| (MASKED.to_owned(), value)));
         let masks = Masks::new(values).map_err(|error| DriveError::Secrets(error.to_string()))?;
@@ -78,7 +79,7 @@ impl LiveJob {
             row,
             lease,
             origin,
-            secrets,
+            secrets: source,
             masks,
             slots: Semaphore::new(STEPS_AT_ONCE),
             work: TaskTracker::new(),
@@ -101,6 +102,11 @@ impl LiveJob {
 
     pub(super) const fn at(&self, step: u32, attempt: u32) -> StepAt {
         StepAt { job: self.row.id, step, attempt }
+    }
+
+    /// The log of an attempt.
+    pub(super) fn stream(&self, row: &StepRow) -> StreamFile {
+        StreamFile::new(self.engine.dirs.logs_of(self.row.id), StreamName { step: row.seq, attempt: row.attempt })
     }
 
     /// Ends the job for a reason; the first one counts.

@@ -1,7 +1,7 @@
 //! Why a danubefile failed, in one sentence for the job's page, read from the end of its log. Pure.
 
 /// How much of the log's end is looked at.
-pub(super) const TAIL: u64 = 16 << 10;
+pub(super) const TAIL: usize = 16 << 10;
 
 /// The sentence for a coordinator that ended with `exit_code`.
 pub(super) fn of_coordinator(exit_code: i32, tail: &str) -> String {

@@ -16,16 +16,17 @@ const LEAST_LOG: u64 = 64 << 10;
 impl LiveJob {
     /// The container of the danubefile.
     pub(super) fn coordinator_spec(&self) -> StepSpec {
+        let credential = self.credential();
         let env = [
             ("DANUBE_SOCKET_DIR", "/danube/run"),
-            ("DANUBE_CREDENTIAL", self.credential().expose()),
+            ("DANUBE_CREDENTIAL", credential.expose().as_str()),
             ("DANUBE_FILE", &format!("/danube/source/{}", self.pipeline.script)),
             ("PATH", PATH),
             ("LANG", "C.UTF-8"),
             ("HOME", "/tmp"),
         ];
         let mut masks = self.masks.all();
-        let credential = base64::engine::general_purpose::STANDARD.encode(self.credential().expose());
+        let credential = base64::engine::general_purpose::STANDARD.encode(credential.expose());
         masks.push(crate::executor::Mask { name: "job credential".to_owned(), value: credential });
         StepSpec {
             kind: StepKind::Coordinator,

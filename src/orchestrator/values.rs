@@ -101,7 +101,7 @@ impl LiveJob {
 
     /// The value of a secret that this job may read.
     pub(super) async fn secret(&self, name: &str) -> Result<Secret<Vec<u8>>, CallError> {
-        self.secrets.get(name).map_err(|error| match error {
+        self.secrets.get(name).await.map_err(|error| match error {
             SecretError::Store(error) => CallError::from(error),
             error => CallError::NotFound(chain(&error)),
         })
@@ -130,7 +130,15 @@ impl LiveJob {
     }
 
     async fn keep(&self, key: &str, value: &Secret<Vec<u8>>) -> Result<(), CallError> {
-        let kept = secrets::keep_value(&self.engine.store, &self.engine.vault, self.lease, key, value).await;
+        let kept = secrets::keep_value(
+            &self.engine.store,
+            &self.engine.vault,
+            self.row.id,
+            self.lease.id,
+            key,
+            value.clone(),
+        )
+        .await;
         kept.map_err(|error| CallError::Unavailable(chain(&error)))
     }
 }

@@ -4,8 +4,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use danube_shim::transfer::{self, Export, Import};
 use danube_shim::frame;
+use danube_shim::transfer::{self, Item};
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
@@ -31,6 +31,18 @@ pub struct Upload {
     pub keep: KeepWhen,
     /// It is a subject of the provenance.
     pub provenance: bool,
+}
+
+impl Upload {
+    /// Reads what an SDK sent; `when` is empty for the default.
+    pub fn parse(path: String, name: String, when: &str, provenance: bool) -> Result<Self, CallError> {
+        let keep = match when {
+            "" => Some(KeepWhen::Success),
+            word => KeepWhen::parse(word),
+        };
+        let keep = keep.ok_or_else(|| CallError::Invalid("when= is none of success, failure, always".to_owned()))?;
+        Ok(Self { path, name, keep, provenance })
+    }
 }
 
 /// What was stored.
@@ -206,7 +218,7 @@ impl super::Engine {
 /// Reads what the executor exports into a file of the job's artifacts.
 fn take(dir: &Path, limit: u64, mut source: File) -> Result<(Writer, Kind), CallError> {
     let cut = |error: &dyn std::error::Error| CallError::Unavailable(format!("the export broke off: {}", chain(error)));
-    let header: Export = frame::read(&mut source, frame::HEADER_LIMIT).map_err(|error| cut(&error))?;
+    let header: Item = frame::read(&mut source, frame::HEADER_LIMIT).map_err(|error| cut(&error))?;
     let mut writer = artifacts::begin(dir, limit).map_err(|error| of_artifacts(&error))?;
     let mut counted = Counted { from: source, bytes: 0 };
     writer.copy_from(&mut counted).map_err(|error| of_artifacts(&error))?;
@@ -227,7 +239,7 @@ fn give(dir: &Path, digest: &Digest, row: &ArtifactRow, mut sink: File) -> io::R
         ArtifactKind::File => transfer::Kind::File,
         ArtifactKind::Dir => transfer::Kind::Dir,
     };
-    let header = Import { version: transfer::VERSION, kind, name: row.name.clone(), size: Some(row.size) };
+    let header = Item { version: transfer::VERSION, kind, name: row.name.clone(), size: Some(row.size) };
     sink.write_all(&frame::encode(&header).map_err(io::Error::other)?)?;
     match io::copy(&mut bytes, &mut sink) {
         // Who stopped reading says why.

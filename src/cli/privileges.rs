@@ -188,12 +188,16 @@ pub(super) fn may_reach(dir: &Path, identity: &Identity) -> bool {
     })
 }
 
-/// Gives a tree of ours to the master's user; links are not followed.
-pub(super) fn give(path: &Path, to: &Identity) -> anyhow::Result<()> {
+/// Gives a directory of ours to the master's user, with all that is in it but the names in `kept`;
+/// links are not followed.
+pub(super) fn give(path: &Path, to: &Identity, kept: &[&str]) -> anyhow::Result<()> {
     lchown(path, Some(to.uid), Some(to.gid)).with_context(|| format!("cannot give {} away", path.display()))?;
     if fs::symlink_metadata(path)?.is_dir() {
         for entry in fs::read_dir(path)? {
-            give(&entry?.path(), to)?;
+            let entry = entry?;
+            if !kept.iter().any(|name| entry.file_name() == *name) {
+                give(&entry.path(), to, &[])?;
+            }
         }
     }
     Ok(())

@@ -71,7 +71,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let root = Path::new("/var/lib/danube-executor").join(format!("run-{instance}"));
     let launch = Launch { root: &root, instance: &instance, master_uid: identity.uid, host_image: true };
     let socket = privileges::start_executor(&launch)?;
-    privileges::give(&data, &identity)?;
+    privileges::give(&data, &identity, &[])?;
     privileges::drop_to(&identity)?;
     let job = RunJob { data, socket, params, secrets: Arc::new(secrets), prepared, instance, json: args.json };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -68,10 +68,11 @@ impl LiveJob {
         source: Arc<dyn SecretSource>,
     ) -> Result<Arc<Self>, DriveError> {
         let Claimed { job: row, lease } = claimed;
-        let mut values = source.granted().await.map_err(|error| DriveError::Secrets(super::error::chain(&error)))?;
+        let granted = source.granted().await.map_err(|error| DriveError::Secrets(super::error::chain(&error)))?;
+        let mut values: Vec<_> = granted.into_iter().map(|secret| (secret.key, secret.value)).collect();
         let made = secrets::kept_values(&engine.store, &engine.vault, row.id).await;
         let made = made.map_err(|error| DriveError::Secrets(super::error::chain(&error)))?;
-        values.extend(made.into_iter().map(|(_, value)| (MASKED.to_owned(), value)));
+        values.extend(made.into_iter().map(|secret| (MASKED.to_owned(), secret.value)));
         let masks = Masks::new(values).map_err(|error| DriveError::Secrets(error.to_string()))?;
         Ok(Arc::new(Self {
             pipeline: row.pipeline()?,

@@ -30,6 +30,7 @@ mod outcome;
 mod output;
 mod reason;
 mod recover;
+mod schedule;
 mod spec;
 mod steps;
 mod values;
@@ -47,6 +48,7 @@ pub use error::{CallError, DriveError};
 pub use live::LiveJob;
 pub use origin::{MirrorOrigin, Origin, OriginError, WorkTreeOrigin};
 pub use recover::recover;
+pub use schedule::Scheduler;
 
 pub use crate::executor::Root;
 

@@ -113,7 +113,7 @@ impl LiveJob {
         let key = handle.strip_prefix(CAPTURED).ok_or_else(unknown)?;
         let kept = secrets::kept_values(&self.engine.store, &self.engine.vault, self.row.id).await;
         let kept = kept.map_err(|error| CallError::Unavailable(chain(&error)))?;
-        kept.into_iter().find(|(of, _)| of == key).map(|(_, value)| value).ok_or_else(unknown)
+        kept.into_iter().find(|kept| kept.key == key).map(|kept| kept.value).ok_or_else(unknown)
     }
 
     /// Takes a step's secret output: masked before anything else can print it, then kept.

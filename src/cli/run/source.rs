@@ -105,7 +105,7 @@ fn copy_commit(root: &Path, revision: &Revision, data: &Path) -> anyhow::Result<
 impl Prepared {
     /// The working copy as the job's origin.
     pub(super) fn origin(&self) -> anyhow::Result<RunOrigin> {
-        let objects = self.objects.as_deref().map(Objects::open).transpose()?;
+        let objects = self.objects.as_deref().map(Objects::open);
         Ok(RunOrigin { source: self.source.try_clone()?, objects, script: self.script.clone() })
     }
 }

@@ -18,6 +18,8 @@ pub mod trigger;
 pub mod executor;
 pub mod orchestrator;
 pub mod coordinator;
+pub mod auth;
+pub mod web;
 pub mod cli;
 
 #[cfg(test)]

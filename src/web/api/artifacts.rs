@@ -1,0 +1,89 @@
+//! `GET /api/v1/jobs/{id}/artifacts[/{name}]`.
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use serde_json::json;
+
+use super::job_json;
+use crate::artifacts as files;
+use crate::model::Action;
+use crate::store::artifacts;
+use crate::web::access;
+use crate::web::blocking;
+use crate::web::error::{Answer, WebError};
+use crate::web::range;
+use crate::web::state::AppState;
+use crate::web::visitor::Visitor;
+
+/// What a job keeps.
+pub(in crate::web) async fn list(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
+    let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
+    let rows = app.store.read(move |view| artifacts::of_job(view, job.id)).await?;
+    let list: Vec<_> = rows.iter().map(job_json::artifact).collect();
+    Ok(Json(json!({ "artifacts": list })).into_response())
+}
+
+/// The bytes of one artifact; a directory is its tar. Never shown by a browser, only saved.
+pub(in crate::web) async fn download(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Path((job, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer {
+    let (_read, job) = access::job(&app, &visitor, &job, Action::ReadPipeline).await?;
+    let id = job.id;
+    let row = app.store.read(move |view| artifacts::find(view, id, &name)).await?;
+    let row = row.ok_or_else(WebError::not_found)?;
+    if let Some(at) = row.expired_at {
+        let text = format!("The file of '{}' was deleted on {} by retention.", row.name, at.strftime("%Y-%m-%d"));
+        return Err(WebError::new(StatusCode::GONE, "The artifact has expired", text));
+    }
+    let digest: files::Digest =
+        row.sha256.parse().map_err(|_| WebError::internal(&"an artifact's digest is damaged"))?;
+    let wanted = range::wanted(&headers, row.size);
+    let bytes = wanted.bytes(row.size);
+    let dir = app.artifacts_of(id);
+    let file = blocking::run(move || files::open_range(&dir, &digest, bytes)).await?;
+    let mut response = range::respond(wanted, row.size, "application/octet-stream", blocking::body(file));
+    let about = response.headers_mut();
+    about.insert(header::CONTENT_DISPOSITION, attachment(&row.name, row.kind.as_str() == "dir"));
+    let tag = format!("\"{}\"", row.sha256);
+    about.insert(header::ETAG, HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\"")));
+    Ok(response)
+}
+
+/// `attachment` with the name, as RFC 6266 writes it: plain for old clients, exact for others.
+fn attachment(name: &str, dir: bool) -> HeaderValue {
+    let name = if dir && !name.ends_with(".tar") { format!("{name}.tar") } else { name.to_owned() };
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' })
+        .collect();
+    let exact: String = name
+        .bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_') {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
+        .collect();
+    HeaderValue::try_from(format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}"))
+        .unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_stays_inside_its_quotes() {
+        let value = attachment("a\"; evil=\"\r\nx<é>", false);
+        let text = value.to_str().unwrap();
+        let plain = "attachment; filename=\"a__ evil____x___\"";
+        assert_eq!(text, format!("{plain}; filename*=UTF-8''a%22%3B%20evil%3D%22%0D%0Ax%3C%C3%A9%3E"));
+        assert!(attachment("dist", true).to_str().unwrap().contains("filename=\"dist.tar\""));
+    }
+}

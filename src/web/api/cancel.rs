@@ -1,0 +1,39 @@
+//! `POST /api/v1/jobs/{id}/cancel`.
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde_json::json;
+
+use crate::auth::{Authorized, noted};
+use crate::model::Action;
+use crate::queue::{self, Cancelled};
+use crate::store::{Durability, JobRow};
+use crate::web::access;
+use crate::web::error::Answer;
+use crate::web::state::AppState;
+use crate::web::visitor::Visitor;
+
+/// Asks for the end of a job. Asking twice, or for one that has ended, is no error.
+pub(in crate::web) async fn cancel(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
+    let (authorized, job) = access::job(&app, &visitor, &name, Action::Cancel).await?;
+    let id = job.id;
+    let (status, outcome) = match cancel_job(&app, authorized, job).await? {
+        Cancelled::AtOnce => (StatusCode::OK, "cancelled".to_owned()),
+        Cancelled::Requested | Cancelled::AlreadyRequested => (StatusCode::ACCEPTED, "stopping".to_owned()),
+        Cancelled::AlreadyEnded(status) => (StatusCode::OK, format!("already {status}")),
+    };
+    Ok((status, Json(json!({ "id": id, "outcome": outcome }))).into_response())
+}
+
+/// Cancels and notes who did, in one transaction.
+pub(in crate::web) async fn cancel_job(app: &AppState, authorized: Authorized, job: JobRow) -> Answer<Cancelled> {
+    let done = app.store.write(Durability::Acknowledged, move |tx| {
+        let cancelled = queue::cancel_in(tx, job.id, authorized.principal())?;
+        if matches!(cancelled, Cancelled::AtOnce | Cancelled::Requested) {
+            noted(tx, &authorized, &job.label(), "")?;
+        }
+        Ok(cancelled)
+    });
+    Ok(done.await?)
+}

@@ -1,0 +1,27 @@
+//! `GET /health` and `GET /health/ready`.
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde_json::json;
+
+use crate::web::error::Answer;
+use crate::web::state::AppState;
+
+/// The process answers.
+pub(in crate::web) async fn alive() -> Answer {
+    Ok(Json(json!({ "status": "alive" })).into_response())
+}
+
+/// 503 with the names of what is down; the details are for the operator's listener.
+pub(in crate::web) async fn ready(State(app): State<AppState>) -> Answer {
+    let mut down = (app.hooks.down)().await;
+    if app.store.read(|view| crate::store::config_commits::find_last(view)).await.is_err() {
+        down.push("database".to_owned());
+    }
+    let (code, word) = match down.is_empty() {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    };
+    Ok((code, Json(json!({ "status": word, "down": down }))).into_response())
+}

@@ -1,0 +1,148 @@
+//! Jobs, steps and artifacts as the API shows them. Fields are only ever added.
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::model::job::{FailureKind, Status};
+use crate::model::step::{Cause, StepStatus};
+use crate::model::trigger::{RepoEvent, Trigger};
+use crate::model::{JobId, PipelineId};
+use crate::store::{ArtifactRow, JobRow, StepRow};
+
+/// A job.
+#[derive(Serialize)]
+pub(in crate::web) struct Job<'a> {
+    id: JobId,
+    pipeline: &'a str,
+    pipeline_id: PipelineId,
+    number: u64,
+    title: Option<&'a str>,
+    status: Status,
+    failure: Option<FailureKind>,
+    reason: Option<&'a str>,
+    parked: Option<&'a str>,
+    trigger: Trigger,
+    event: Option<RepoEvent>,
+    actor: &'a str,
+    branch: &'a str,
+    tag: Option<&'a str>,
+    commit: &'a str,
+    message: &'a str,
+    author: &'a str,
+    params: &'a BTreeMap<String, String>,
+    config_commit: &'a str,
+    attempt: u32,
+    max_attempts: u32,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    cancel_requested_at: Option<Timestamp>,
+    cancel_requested_by: Option<&'a str>,
+}
+
+/// A step: its newest attempt.
+#[derive(Serialize)]
+pub(in crate::web) struct Step<'a> {
+    n: u32,
+    name: &'a str,
+    branch: &'a str,
+    status: StepStatus,
+    cause: Option<Cause>,
+    exit_code: Option<i32>,
+    reason: Option<&'a str>,
+    attempt: u32,
+    allow_failure: bool,
+    image: &'a str,
+    image_digest: Option<&'a str>,
+    command: &'a str,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    log_bytes: Option<u64>,
+    log_sha256: Option<&'a str>,
+}
+
+/// An artifact.
+#[derive(Serialize)]
+pub(in crate::web) struct Artifact<'a> {
+    name: &'a str,
+    kind: &'static str,
+    size: u64,
+    sha256: &'a str,
+    stored_at: Timestamp,
+    expired_at: Option<Timestamp>,
+}
+
+/// The form of a job.
+pub(in crate::web) fn job(row: &JobRow) -> Job<'_> {
+    Job {
+        id: row.id,
+        pipeline: &row.pipeline_name,
+        pipeline_id: row.pipeline_id,
+        number: row.number,
+        title: row.title.as_deref(),
+        status: row.status,
+        failure: row.failure_kind,
+        reason: row.reason.as_deref(),
+        parked: row.parked_reason.as_deref(),
+        trigger: row.trigger,
+        event: row.event,
+        actor: &row.actor,
+        branch: &row.branch,
+        tag: row.tag.as_deref(),
+        commit: &row.commit_sha,
+        message: &row.message,
+        author: &row.author,
+        params: &row.params,
+        config_commit: &row.config_commit,
+        attempt: row.attempt,
+        max_attempts: row.max_attempts,
+        created_at: row.created_at,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+        cancel_requested_at: row.cancel_requested_at,
+        cancel_requested_by: row.cancel_requested_by.as_deref(),
+    }
+}
+
+/// The forms of a job's steps, without the coordinator; retries are one step.
+pub(in crate::web) fn steps(rows: &[StepRow]) -> Vec<Step<'_>> {
+    let newest = rows
+        .iter()
+        .enumerate()
+        .filter(|(i, row)| row.seq > 0 && rows.get(i + 1).is_none_or(|after| after.seq != row.seq));
+    newest.map(|(_, row)| step(row)).collect()
+}
+
+fn step(row: &StepRow) -> Step<'_> {
+    Step {
+        n: row.seq,
+        name: &row.name,
+        branch: &row.branch,
+        status: row.status,
+        cause: row.cause,
+        exit_code: row.exit_code,
+        reason: row.reason.as_deref(),
+        attempt: row.attempt,
+        allow_failure: row.allow_failure,
+        image: &row.image,
+        image_digest: row.image_digest.as_deref(),
+        command: &row.command,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+        log_bytes: row.log_bytes,
+        log_sha256: row.log_sha256.as_deref(),
+    }
+}
+
+/// The form of an artifact.
+pub(in crate::web) fn artifact(row: &ArtifactRow) -> Artifact<'_> {
+    Artifact {
+        name: &row.name,
+        kind: row.kind.as_str(),
+        size: row.size,
+        sha256: &row.sha256,
+        stored_at: row.stored_at,
+        expired_at: row.expired_at,
+    }
+}

@@ -1,0 +1,108 @@
+//! `GET /api/v1/jobs/{id}/log` and `GET /api/v1/jobs/{id}/steps/{n}/log`.
+use std::io::Read;
+
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use serde::Deserialize;
+
+use crate::logs::{JobLog, LogError, StreamFile};
+use crate::model::Action;
+use crate::store::steps;
+use crate::web::access;
+use crate::web::blocking;
+use crate::web::error::{Answer, WebError};
+use crate::web::range;
+use crate::web::state::AppState;
+use crate::web::streams;
+use crate::web::visitor::Visitor;
+
+/// Raw bytes: never shown by a browser as anything but text.
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Which attempt of a step; the newest where it is left out.
+#[derive(Deserialize)]
+pub(in crate::web) struct AttemptQuery {
+    attempt: Option<u32>,
+}
+
+/// The bytes of one step, as they were written.
+pub(in crate::web) async fn step(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Path((name, seq)): Path<(String, String)>,
+    Query(query): Query<AttemptQuery>,
+    headers: HeaderMap,
+) -> Answer {
+    let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
+    streams::kept(&job)?;
+    let seq: u32 = seq.parse().map_err(|_| WebError::not_found())?;
+    let id = job.id;
+    let rows = app.store.read(move |view| steps::attempts(view, id, seq)).await?;
+    let row = match query.attempt {
+        Some(wanted) => rows.into_iter().find(|row| row.attempt == wanted),
+        None => rows.into_iter().next_back(),
+    };
+    let row = row.ok_or_else(WebError::not_found)?;
+    let file = streams::file(&app, &row)?;
+    let length = streams::length(&file).await?;
+    let wanted = range::wanted(&headers, length);
+    let bytes = wanted.bytes(length);
+    Ok(range::respond(wanted, length, TEXT, blocking::body(Stretch { at: bytes.start, end: bytes.end, source: file })))
+}
+
+/// The whole log of a job in order of time: a view over its streams, in which every range is cheap.
+pub(in crate::web) async fn whole(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
+    streams::kept(&job)?;
+    let dir = app.logs_of(job.id);
+    let log = blocking::run(move || JobLog::open(&dir)).await?;
+    let length = log.total_len();
+    let wanted = range::wanted(&headers, length);
+    let bytes = wanted.bytes(length);
+    Ok(range::respond(wanted, length, TEXT, blocking::body(Stretch { at: bytes.start, end: bytes.end, source: log })))
+}
+
+/// A part of a log as a reader. It gives exactly the bytes that were announced: logs only grow.
+struct Stretch<S> {
+    source: S,
+    at: u64,
+    end: u64,
+}
+
+/// Something with bytes at offsets.
+trait ReadAt {
+    fn read_at(&self, at: u64, most: usize) -> Result<Vec<u8>, LogError>;
+}
+
+impl ReadAt for JobLog {
+    fn read_at(&self, at: u64, most: usize) -> Result<Vec<u8>, LogError> {
+        Self::read_at(self, at, most)
+    }
+}
+
+impl ReadAt for StreamFile {
+    fn read_at(&self, at: u64, most: usize) -> Result<Vec<u8>, LogError> {
+        self.read_range(at, most)
+    }
+}
+
+impl<S: ReadAt> Read for Stretch<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let most = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(buffer.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let bytes = self.source.read_at(self.at, most).map_err(std::io::Error::other)?;
+        if bytes.is_empty() {
+            return Err(std::io::Error::other("the log became shorter while it was read"));
+        }
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+}

@@ -1,0 +1,21 @@
+//! The API under `/api/v1`: JSON in and out, the same decisions as the console.
+
+pub(super) mod artifacts;
+pub(super) mod attestation;
+pub(super) mod cancel;
+pub(super) mod config;
+pub(super) mod events;
+mod follow;
+pub(super) mod health;
+pub(super) mod job_json;
+pub(super) mod jobs;
+pub(super) mod keys;
+pub(super) mod links;
+pub(super) mod log;
+pub(super) mod pipelines;
+pub(super) mod secrets;
+pub(super) mod tokens;
+pub(super) mod trigger;
+pub(super) mod webhooks;
+
+pub(super) use follow::Cursor;

@@ -1,0 +1,87 @@
+//! `GET`, `POST /api/v1/tokens` and `DELETE /api/v1/tokens/{id}`.
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::auth::Scope;
+use crate::auth::tokens::{self, Made, Wish};
+use crate::model::{Action, TokenId};
+use crate::web::access;
+use crate::web::error::{Answer, WebError};
+use crate::web::state::AppState;
+use crate::web::visitor::Visitor;
+
+/// What a token is to be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct Request {
+    pub(in crate::web) name: String,
+    #[serde(default = "usual_days")]
+    pub(in crate::web) days: u32,
+    #[serde(default)]
+    pub(in crate::web) read_only: bool,
+    #[serde(default)]
+    pub(in crate::web) pipeline: Option<String>,
+}
+
+const fn usual_days() -> u32 {
+    90
+}
+
+/// The visitor's tokens, without their texts.
+pub(in crate::web) async fn list(State(app): State<AppState>, visitor: Visitor) -> Answer {
+    let authorized = access::allow(&visitor, Action::ManageOwnTokens)?;
+    let rows = tokens::list(&app.store, &authorized).await?;
+    let now = app.now();
+    let list: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "id": row.id, "name": row.name, "scopes": row.scopes, "created_at": row.created_at,
+                "expires_at": row.expires_at, "revoked_at": row.revoked_at, "last_used_at": row.last_used_at,
+                "works": tokens::works(row, now),
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "tokens": list })).into_response())
+}
+
+/// Makes a token; its text is in this answer and nowhere else.
+pub(in crate::web) async fn create(State(app): State<AppState>, visitor: Visitor, body: Bytes) -> Answer {
+    access::allow(&visitor, Action::ManageOwnTokens)?;
+    let request = serde_json::from_slice(&body)
+        .map_err(|e| WebError::bad_request(format!("a token is made of {{\"name\": …}}: {e}")))?;
+    let made = make(&app, &visitor, request).await?;
+    let answer = json!({ "id": made.id, "token": made.text.expose(), "expires_at": made.expires_at });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Revokes one of the visitor's tokens.
+pub(in crate::web) async fn revoke(State(app): State<AppState>, visitor: Visitor, Path(id): Path<String>) -> Answer {
+    let authorized = access::allow(&visitor, Action::ManageOwnTokens)?;
+    let id: TokenId = id.parse().map_err(|_| WebError::not_found())?;
+    match tokens::revoke(&app.store, authorized, id).await? {
+        true => Ok(StatusCode::NO_CONTENT.into_response()),
+        false => Err(WebError::not_found()),
+    }
+}
+
+/// Makes a token of a request; a pipeline that the visitor may not see is none.
+pub(in crate::web) async fn make(app: &AppState, visitor: &Visitor, request: Request) -> Answer<Made> {
+    let authorized = access::allow(visitor, Action::ManageOwnTokens)?;
+    let pipeline = match request.pipeline.filter(|name| !name.trim().is_empty()) {
+        Some(name) => {
+            let known = access::pipeline(app, visitor, name.trim().to_owned(), Action::ReadPipeline).await;
+            let (_read, row) = known.map_err(|_| WebError::bad_request(format!("there is no pipeline '{name}'")))?;
+            Some(row.id)
+        }
+        None => None,
+    };
+    let scope = Scope { read_only: request.read_only, pipeline };
+    let wish = Wish { name: request.name, days: request.days, scope };
+    Ok(tokens::create(&app.store, app.ids.as_ref(), authorized, wish).await?)
+}

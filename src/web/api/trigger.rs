@@ -1,0 +1,113 @@
+//! `POST /api/v1/pipelines/{name}/trigger`.
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::auth::{Authorized, noted};
+use crate::model::{Action, JobId, PipelineId};
+use crate::store::pipelines::PipelineRow;
+use crate::store::{Durability, jobs};
+use crate::trigger::{Ask, Target, TriggerError, manual};
+use crate::web::access;
+use crate::web::error::{Answer, WebError};
+use crate::web::state::AppState;
+use crate::web::visitor::Visitor;
+
+/// What is asked for; nothing: the default branch.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct Request {
+    #[serde(default)]
+    pub(in crate::web) branch: Option<String>,
+    #[serde(default)]
+    pub(in crate::web) commit: Option<String>,
+    #[serde(default)]
+    pub(in crate::web) params: BTreeMap<String, String>,
+}
+
+/// Starts a job: 201 with its id and number.
+pub(in crate::web) async fn trigger(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Answer {
+    let (authorized, row) = access::pipeline(&app, &visitor, name, Action::Trigger).await?;
+    let request = if body.is_empty() {
+        Request::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|e| WebError::bad_request(format!("the body is not as expected: {e}")))?
+    };
+    let id = start(&app, &visitor, authorized, &row, request).await?;
+    let job = app.store.read(move |view| jobs::get(view, id)).await?;
+    let answer = json!({
+        "id": id, "pipeline": job.pipeline_name, "number": job.number, "status": job.status,
+        "commit": job.commit_sha, "branch": job.branch,
+    });
+    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/api/v1/jobs/{id}"))], Json(answer)).into_response())
+}
+
+/// Notes the wish, then starts the job: what is not in the audit log was not asked for.
+pub(in crate::web) async fn start(
+    app: &AppState,
+    visitor: &Visitor,
+    authorized: Authorized,
+    pipeline: &PipelineRow,
+    request: Request,
+) -> Answer<JobId> {
+    check(&request)?;
+    let target = match (request.commit, request.branch) {
+        (Some(commit), _) => Target::Commit(commit),
+        (None, Some(branch)) => Target::Branch(branch),
+        (None, None) => Target::Default,
+    };
+    let ask = Ask {
+        pipeline: pipeline.id,
+        target,
+        trigger: visitor.trigger(),
+        actor: authorized.principal().clone(),
+        params: request.params,
+    };
+    note(app, authorized, pipeline.id, &pipeline.name, format!("{:?}", ask.target)).await?;
+    manual(&app.trigger, ask, &app.stop).await.map_err(refusal)
+}
+
+async fn note(app: &AppState, by: Authorized, id: PipelineId, name: &str, detail: String) -> Answer<()> {
+    debug_assert_eq!(by.action().pipeline(), Some(id));
+    let name = name.to_owned();
+    Ok(app.store.write(Durability::Acknowledged, move |tx| noted(tx, &by, &name, &detail)).await?)
+}
+
+fn check(request: &Request) -> Answer<()> {
+    let params = &request.params;
+    let long = |text: &String, most| text.is_empty() || text.len() > most || text.chars().any(char::is_control);
+    if params.len() > 64 || params.iter().any(|(key, value)| long(key, 128) || value.len() > 4096) {
+        return Err(WebError::bad_request("at most 64 params, with keys of 128 and values of 4,096 bytes"));
+    }
+    if request.branch.as_ref().is_some_and(|text| long(text, 255)) {
+        return Err(WebError::bad_request("a branch has 1 to 255 printable characters, without `refs/heads/`"));
+    }
+    let hex = |text: &String| (4..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if request.commit.as_ref().is_some_and(|text| !hex(text)) {
+        return Err(WebError::bad_request("a commit is 40 hex digits, or a unique start of them"));
+    }
+    Ok(())
+}
+
+fn refusal(error: TriggerError) -> WebError {
+    let status = match &error {
+        TriggerError::Store(_) => return WebError::internal(&error),
+        TriggerError::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        TriggerError::Inactive { .. } => StatusCode::CONFLICT,
+        TriggerError::OnNoBranch { .. } | TriggerError::NoDefaultBranch { .. } | TriggerError::Mirror(_) => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+    };
+    WebError::new(status, "The job was not started", error.to_string())
+}

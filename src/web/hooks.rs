@@ -1,0 +1,13 @@
+//! What the parts of the server that run beside the console do for it: handed in at start.
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+/// The calls that the console makes.
+#[derive(Clone)]
+pub struct Hooks {
+    /// Asks for a look at the config repo; answers at once.
+    pub sync: Arc<dyn Fn() + Send + Sync>,
+    /// The names of what is down; none: ready.
+    pub down: Arc<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>,
+}

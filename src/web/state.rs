@@ -1,0 +1,137 @@
+//! What every handler can reach.
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::hooks::Hooks;
+use crate::auth::login::Door;
+use crate::auth::{Attempts, Passwords};
+use crate::model::JobId;
+use crate::platform::Ids;
+use crate::secrets::Vault;
+use crate::store::Store;
+use crate::trigger;
+
+/// Followers of live logs at once; beyond, a page is still whole without following.
+const FOLLOWERS: usize = 512;
+
+/// A published key of this server.
+#[derive(Debug, Clone)]
+pub struct PublicKey {
+    /// Hex SHA-256 of its SPKI DER.
+    pub id: String,
+    /// PEM.
+    pub pem: String,
+}
+
+/// What the console is made of.
+pub struct Setup {
+    /// Makes cookies, tokens, links.
+    pub ids: Arc<dyn Ids>,
+    /// `<data>/logs`.
+    pub logs: PathBuf,
+    /// `<data>/artifacts`.
+    pub artifacts: PathBuf,
+    /// The keys that verify attestations, the one in use first.
+    pub keys: Vec<PublicKey>,
+    /// Where people reach the server, `https://danube.example.com`.
+    pub public_url: Option<String>,
+    /// The listener speaks TLS itself.
+    pub tls: bool,
+    /// Addresses whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Takes deliveries and starts jobs; its store and vault are the console's too.
+    pub trigger: trigger::Ctx,
+    /// The server stops: followers are let go.
+    pub stop: CancellationToken,
+    /// Calls to what runs beside.
+    pub hooks: Hooks,
+}
+
+/// The state of the console; clones share it.
+#[derive(Clone)]
+pub struct AppState(Arc<App>);
+
+/// What the clones of an `AppState` share.
+pub struct App {
+    pub(super) store: Store,
+    pub(super) ids: Arc<dyn Ids>,
+    pub(super) keys: Vec<PublicKey>,
+    pub(super) public_url: Option<String>,
+    pub(super) tls: bool,
+    pub(super) trusted_proxies: Vec<IpAddr>,
+    pub(super) vault: Vault,
+    pub(super) trigger: trigger::Ctx,
+    pub(super) stop: CancellationToken,
+    pub(super) hooks: Hooks,
+    pub(super) door: Door,
+    pub(super) followers: Arc<Semaphore>,
+    logs: PathBuf,
+    artifacts: PathBuf,
+}
+
+impl AppState {
+    /// Puts the parts together.
+    pub fn new(setup: Setup) -> Self {
+        let door = Door {
+            store: setup.trigger.store.clone(),
+            ids: Arc::clone(&setup.ids),
+            attempts: Arc::new(Attempts::default()),
+            passwords: Passwords::default(),
+        };
+        Self(Arc::new(App {
+            store: setup.trigger.store.clone(),
+            ids: setup.ids,
+            keys: setup.keys,
+            public_url: setup.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            tls: setup.tls,
+            trusted_proxies: setup.trusted_proxies,
+            vault: setup.trigger.vault.clone(),
+            trigger: setup.trigger,
+            stop: setup.stop,
+            hooks: setup.hooks,
+            door,
+            followers: Arc::new(Semaphore::new(FOLLOWERS)),
+            logs: setup.logs,
+            artifacts: setup.artifacts,
+        }))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+impl App {
+    /// Now.
+    pub(super) fn now(&self) -> Timestamp {
+        self.store.clock().now()
+    }
+
+    /// The directory of a job's log streams.
+    pub(super) fn logs_of(&self, job: JobId) -> PathBuf {
+        dir_of(&self.logs, job)
+    }
+
+    /// The directory of a job's artifacts.
+    pub(super) fn artifacts_of(&self, job: JobId) -> PathBuf {
+        dir_of(&self.artifacts, job)
+    }
+
+    /// Cookies go over TLS alone.
+    pub(super) fn secure_cookies(&self) -> bool {
+        self.tls || self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+    }
+}
+
+fn dir_of(root: &Path, job: JobId) -> PathBuf {
+    root.join(job.to_string())
+}

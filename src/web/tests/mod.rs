@@ -1,0 +1,11 @@
+//! The real router over a real database in a scratch directory.
+
+mod access;
+mod api;
+mod bench;
+mod events;
+mod html;
+mod login;
+mod pages;
+mod rows;
+mod webhooks;

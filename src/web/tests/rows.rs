@@ -1,0 +1,232 @@
+//! Jobs in every state, with steps, logs and artifacts, as the other rooms leave them.
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::time::Duration;
+
+use danube_shim::index::{HEADER, Record, Stream};
+use jiff::Timestamp;
+
+use super::bench::{Bench, pipeline};
+use crate::artifacts::{Kind, Name, begin};
+use crate::logs::StreamFile;
+use crate::model::job::Event;
+use crate::model::step::{Cause, StepStatus};
+use crate::model::trigger::{RepoEvent, Revision, Trigger};
+use crate::model::{JobId, Principal};
+use crate::queue::{self, Lease, Limits, NewJob};
+use crate::store::artifacts::{ArtifactKind, KeepWhen, NewArtifact};
+use crate::store::steps::{NewStep, StepEnd};
+use crate::store::{Durability, artifacts, attestations, steps};
+
+/// Texts that come from outside and are shown.
+#[derive(Clone)]
+pub(super) struct Texts {
+    pub(super) branch: String,
+    pub(super) message: String,
+    pub(super) author: String,
+    pub(super) step: String,
+    pub(super) param: String,
+    pub(super) log: String,
+    pub(super) reason: String,
+}
+
+impl Texts {
+    pub(super) fn all(text: &str) -> Self {
+        let text = text.to_owned();
+        let (branch, message, author, step) = (text.clone(), text.clone(), text.clone(), text.clone());
+        Self { branch, message, author, step, param: text.clone(), log: text.clone(), reason: text }
+    }
+
+    pub(super) fn usual() -> Self {
+        Self {
+            branch: "main".to_owned(),
+            message: "Reject bare carriage returns in comments\n\nThey are no line ends.".to_owned(),
+            author: "Mina Ito <mina@example.com>".to_owned(),
+            step: "test 3.11".to_owned(),
+            param: "staging".to_owned(),
+            log: "FAIL: test_bare_cr (tests.test_comment.TestComment)\nAssertionError: not raised".to_owned(),
+            reason: "step \"test 3.11\" failed: exit code 1".to_owned(),
+        }
+    }
+}
+
+impl Bench {
+    pub(super) async fn enqueue(&self, name: &str, texts: &Texts) -> JobId {
+        let new = NewJob {
+            pipeline_id: self.pipeline_id(name).await,
+            pipeline: pipeline(name, "platform"),
+            config_commit: "c0".repeat(20),
+            trigger: Trigger::Webhook,
+            event: Some(RepoEvent::Push),
+            origin: None,
+            actor: Principal::System,
+            revision: Revision {
+                commit: "9f3c1ab0".repeat(5),
+                branch: texts.branch.clone(),
+                tag: None,
+                message: texts.message.clone(),
+                author: texts.author.clone(),
+            },
+            pull_request: None,
+            fork: false,
+            params: [("target".to_owned(), texts.param.clone())].into(),
+            parent: None,
+            reuse: false,
+            dedupe_key: None,
+        };
+        queue::enqueue(&self.store, new).await.unwrap().id
+    }
+
+    pub(super) async fn start(&self, name: &str, texts: &Texts) -> Lease {
+        let id = self.enqueue(name, texts).await;
+        let claimed = queue::claim(&self.store, "test", Limits { max_running: 100 }).await.unwrap().unwrap();
+        assert_eq!(claimed.job.id, id);
+        claimed.lease
+    }
+
+    /// A running step; `log` is its output so far.
+    pub(super) async fn step(&self, lease: Lease, name: &str, branch: &str, log: &str) -> crate::store::StepRow {
+        let new = NewStep {
+            job_id: lease.job,
+            job_attempt: 1,
+            seq: None,
+            attempt: 1,
+            branch: branch.to_owned(),
+            key: format!("/run#{name}"),
+            name: name.to_owned(),
+            image: "python:3.11-slim".to_owned(),
+            command: format!("python -m unittest discover -v  # {name}"),
+            allow_failure: false,
+        };
+        let row = self
+            .store
+            .write(Durability::Progress, move |tx| {
+                let row = steps::insert(tx, lease.id, &new)?;
+                steps::start(tx, lease.id, row.id, tx.now(), None)?;
+                Ok(row)
+            })
+            .await
+            .unwrap();
+        self.append(lease.job, &row.log_stream, log.as_bytes());
+        row
+    }
+
+    /// Writes output as a shim does: the record, then the bytes.
+    pub(super) fn append(&self, job: JobId, stream: &str, bytes: &[u8]) {
+        let file = StreamFile::new(self.dir.path().join("logs").join(job.to_string()), stream.parse().unwrap());
+        file.create().unwrap();
+        let offset = file.len().unwrap();
+        let mut index = OpenOptions::new().append(true).open(file.index_path()).unwrap();
+        if index.metadata().unwrap().len() == 0 {
+            index.write_all(HEADER).unwrap();
+        }
+        let time_ns = i64::try_from(offset).unwrap();
+        let record = Record { offset, time_ns, length: u32::try_from(bytes.len()).unwrap(), stream: Stream::Stdout };
+        if !bytes.is_empty() {
+            index.write_all(&record.to_bytes()).unwrap();
+        }
+        OpenOptions::new().append(true).open(file.log_path()).unwrap().write_all(bytes).unwrap();
+    }
+
+    pub(super) async fn end_step(&self, lease: Lease, step: &crate::store::StepRow, code: i32) {
+        self.clock.advance(Duration::from_millis(12_400));
+        let good = code == 0;
+        let end = StepEnd {
+            status: if good { StepStatus::Success } else { StepStatus::Failure },
+            cause: Some(if good { Cause::Success } else { Cause::Exit }),
+            exit_code: Some(code),
+            reason: None,
+            log_sha256: None,
+            log_bytes: Some(1204),
+            finished_at: self.now(),
+        };
+        let id = step.id;
+        self.store.write(Durability::Progress, move |tx| steps::finish(tx, lease.id, id, &end)).await.unwrap();
+    }
+
+    pub(super) async fn finish(&self, lease: Lease, code: i32, reason: Option<&str>) {
+        let reason = reason.map(str::to_owned);
+        queue::finish(&self.store, lease, Event::Exited { code }, reason).await.unwrap();
+        let write =
+            move |tx: &crate::store::Tx<'_>| attestations::insert(tx, lease.job, "p", "k", "{\"payload\":\"x\"}");
+        self.store.write(Durability::Acknowledged, write).await.unwrap();
+    }
+
+    pub(super) async fn artifact(&self, lease: Lease, name: &str, bytes: &[u8]) {
+        let dir = self.dir.path().join("artifacts").join(lease.job.to_string());
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut writer = begin(&dir, 1 << 20).unwrap();
+        writer.write(bytes).unwrap();
+        let stored = writer.commit(Name::parse("file").unwrap(), Kind::File).unwrap();
+        let new = NewArtifact {
+            job_id: lease.job,
+            name: name.to_owned(),
+            sha256: stored.sha256.to_string(),
+            size: stored.size,
+            kind: ArtifactKind::File,
+            keep_when: KeepWhen::Always,
+            provenance: true,
+        };
+        self.store.write(Durability::Acknowledged, move |tx| artifacts::insert(tx, lease.id, &new)).await.unwrap();
+    }
+
+    /// A job that failed in its second step.
+    pub(super) async fn failed_job(&self, name: &str, texts: &Texts) -> JobId {
+        let lease = self.start(name, texts).await;
+        let lint = self.step(lease, "lint", "", "all good\n").await;
+        self.end_step(lease, &lint, 0).await;
+        let log = format!("\u{1b}[32mok\u{1b}[0m test_array\n{}\nRan 742 tests\n", texts.log);
+        let test = self.step(lease, &texts.step, "/matrix#0[python=3.11]", &log).await;
+        self.end_step(lease, &test, 1).await;
+        self.artifact(lease, "report.xml", b"0123456789").await;
+        self.finish(lease, 1, Some(&texts.reason)).await;
+        lease.job
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        use crate::platform::Clock as _;
+        self.clock.now()
+    }
+}
+
+impl Bench {
+    /// A green job with steps side by side and a published file.
+    pub(super) async fn green_job(&self, name: &str) -> JobId {
+        let texts = Texts { message: "Speed up the parser".to_owned(), ..Texts::usual() };
+        let lease = self.start(name, &texts).await;
+        let lint = self.step(lease, "lint", "", "ruff: all checks passed\n").await;
+        self.end_step(lease, &lint, 0).await;
+        let one = self.step(lease, "test 3.11", "/matrix#0[python=3.11]", "Ran 742 tests in 11.8s\n\nOK\n").await;
+        let two = self.step(lease, "test 3.12", "/matrix#0[python=3.12]", "Ran 742 tests in 10.1s\n\nOK\n").await;
+        self.end_step(lease, &one, 0).await;
+        self.end_step(lease, &two, 0).await;
+        let build = self.step(lease, "build", "", "Successfully built tomli-2.0.1-py3-none-any.whl\n").await;
+        self.end_step(lease, &build, 0).await;
+        self.artifact(lease, "tomli-2.0.1-py3-none-any.whl", b"wheel").await;
+        self.finish(lease, 0, None).await;
+        lease.job
+    }
+
+    /// A job in the middle of its second step.
+    pub(super) async fn running_job(&self, name: &str) -> JobId {
+        let texts = Texts { message: "Add the export page".to_owned(), ..Texts::usual() };
+        let lease = self.start(name, &texts).await;
+        let install = self.step(lease, "install", "", "added 214 packages in 9s\n").await;
+        self.end_step(lease, &install, 0).await;
+        let log: String = (1..=40).map(|n| format!("\u{1b}[32mok\u{1b}[0m {n} - renders row {n}\n")).collect();
+        self.step(lease, "npm test", "", &log).await;
+        self.clock.advance(Duration::from_secs(6));
+        lease.job
+    }
+}
+
+/// Some past for the charts.
+pub(super) async fn history(bench: &Bench) {
+    for n in 0..12u64 {
+        let lease = bench.start(if n % 3 == 0 { "tomli" } else { "web" }, &Texts::usual()).await;
+        bench.clock.advance(Duration::from_secs(30 + n * 7 % 23));
+        let code = i32::from(n == 4);
+        bench.finish(lease, code, (code == 1).then_some("step \"lint\" failed: exit code 1")).await;
+        bench.clock.advance(Duration::from_secs(4000));
+    }
+}

@@ -41,7 +41,7 @@ pub(super) async fn run(config: Config, data: &Path, socket: &Path, instance: &s
     let keys = data.join("keys");
     let vault = secrets::open(&store, &keys, Arc::clone(&ids)).await?;
     let signing = signing_key(&keys, ids.as_ref())?;
-    let public = PublicKey { id: signing.public().keyid(), pem: signing.public().to_pem() };
+    let public = PublicKey { id: signing.public().keyid().to_owned(), pem: signing.public().to_pem() };
     let client = Arc::new(Client::new(socket));
     let probe = client.probe().await.context("the executor does not answer")?;
     for line in &probe.not_enforced {

@@ -241,6 +241,21 @@ async fn a_rotation_killed_on_either_side_of_its_commit_loses_nothing() {
 }
 
 #[tokio::test]
+async fn rotations_that_fail_leave_everything_readable() {
+    let s = setup().await;
+    s.set(Scope::Global, "TOKEN", "token-value").await;
+    let conn = Connection::open(s.test.store.path()).unwrap();
+    conn.execute_batch("CREATE TRIGGER no BEFORE UPDATE ON secrets BEGIN SELECT RAISE(ABORT, 'no'); END").unwrap();
+    for _ in 0..3 {
+        assert!(rotate_key(&s.test.store, &s.vault).await.is_err());
+        assert_eq!(text(&of_danube(&s.test.store, &s.vault, "TOKEN").await.unwrap()), "token-value");
+    }
+    conn.execute_batch("DROP TRIGGER no").unwrap();
+    assert!(rotate_key(&s.test.store, &s.vault).await.unwrap().damaged.is_empty());
+    assert_eq!(text(&of_danube(&s.test.store, &s.vault, "TOKEN").await.unwrap()), "token-value");
+}
+
+#[tokio::test]
 async fn a_wrong_key_file_stops_the_start_with_file_mode_and_fix() {
     let s = setup().await;
     let path = keys(&s.test).join("encryption.key");

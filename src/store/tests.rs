@@ -333,7 +333,7 @@ fn hot_queries_use_their_indexes() {
             "jobs_green",
         ),
         (
-            "SELECT id FROM jobs WHERE finished_at < 9 AND finished_at IS NOT NULL AND logs_expired_at IS NULL
+            "SELECT id FROM jobs INDEXED BY jobs_with_logs WHERE finished_at < 9 AND finished_at IS NOT NULL AND logs_expired_at IS NULL
              ORDER BY finished_at LIMIT 9",
             "jobs_with_logs",
         ),

@@ -4,8 +4,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::Connection;
-
 use super::*;
 use crate::model::settings::{Pipeline, SecretGrant};
 use crate::model::trigger::{Revision, Trigger};
@@ -13,9 +11,9 @@ use crate::model::{Principal, Secret};
 use crate::platform::SystemIds;
 use crate::queue::{self, Claimed, Limits, NewJob};
 use crate::store::audit_log;
-use crate::store::secrets::Scope;
-use crate::store::teams;
+use crate::store::secrets::{self as table, Scope};
 use crate::store::testing::{TestStore, pipeline, settings, with};
+use crate::store::{Durability, teams};
 
 struct Setup {
     test: TestStore,
@@ -184,15 +182,15 @@ async fn a_moved_or_damaged_value_fails_with_the_command_that_sets_it() {
     s.set(Scope::Global, "TOKEN", "token-value").await;
     s.set(Scope::Global, "DEPLOY", "deploy-value").await;
     let job = s.run(&s.site, "main", false).await.1;
-    let conn = Connection::open(s.test.store.path()).unwrap();
-    conn.execute_batch(
-        "UPDATE secrets SET value_encrypted = (SELECT value_encrypted FROM secrets WHERE key = 'DEPLOY')
-         WHERE key = 'TOKEN'",
-    )
-    .unwrap();
+    let moved = s.test.store.write(Durability::Progress, |tx| {
+        let from = table::find(tx, Scope::Global, "DEPLOY")?.unwrap();
+        let to = table::find(tx, Scope::Global, "TOKEN")?.unwrap();
+        table::reencrypt(tx, to.id, &from.value_encrypted)?;
+        table::reencrypt(tx, from.id, &[1])
+    });
+    moved.await.unwrap();
     let error = job.get("TOKEN").await.unwrap_err().to_string();
     assert!(error.contains("'TOKEN'") && error.contains("danube secret set TOKEN --global"), "{error}");
-    conn.execute_batch("UPDATE secrets SET value_encrypted = x'01' WHERE key = 'DEPLOY'").unwrap();
     assert!(matches!(job.get("DEPLOY").await, Err(SecretError::Damaged { .. })));
     assert!(job.granted().await.unwrap().is_empty());
 }
@@ -238,6 +236,20 @@ async fn a_rotation_killed_on_either_side_of_its_commit_loses_nothing() {
     let vault = open_vault(&s.test).await.unwrap();
     assert!(!next.exists());
     assert_eq!(text(&of_danube(&s.test.store, &vault, "TOKEN").await.unwrap()), "token-value");
+}
+
+#[tokio::test]
+async fn rotations_that_fail_leave_everything_readable() {
+    let s = setup().await;
+    s.set(Scope::Global, "TOKEN", "token-value").await;
+    s.test.refuse_secrets(true);
+    for _ in 0..3 {
+        assert!(rotate_key(&s.test.store, &s.vault).await.is_err());
+        assert_eq!(text(&of_danube(&s.test.store, &s.vault, "TOKEN").await.unwrap()), "token-value");
+    }
+    s.test.refuse_secrets(false);
+    assert!(rotate_key(&s.test.store, &s.vault).await.unwrap().damaged.is_empty());
+    assert_eq!(text(&of_danube(&s.test.store, &s.vault, "TOKEN").await.unwrap()), "token-value");
 }
 
 #[tokio::test]

@@ -43,6 +43,16 @@ impl TestStore {
         self.store.write(Durability::Acknowledged, write).await.unwrap()
     }
 
+    /// Makes every change of a secret's row fail, or no longer.
+    pub(crate) fn refuse_secrets(&self, refuse: bool) {
+        let sql = if refuse {
+            "CREATE TRIGGER refuse BEFORE UPDATE ON secrets BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        } else {
+            "DROP TRIGGER refuse"
+        };
+        rusqlite::Connection::open(self.store.path()).unwrap().execute_batch(sql).unwrap();
+    }
+
     /// The id of a pipeline.
     pub(crate) async fn pipeline_id(&self, name: &str) -> PipelineId {
         let name = name.to_owned();

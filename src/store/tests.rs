@@ -332,6 +332,11 @@ fn hot_queries_use_their_indexes() {
             "SELECT * FROM jobs WHERE pipeline_id = 'a' AND branch = 'b' AND status = 'success' ORDER BY id DESC LIMIT 1",
             "jobs_green",
         ),
+        (
+            "SELECT id FROM jobs INDEXED BY jobs_with_logs WHERE finished_at < 9 AND finished_at IS NOT NULL AND logs_expired_at IS NULL
+             ORDER BY finished_at LIMIT 9",
+            "jobs_with_logs",
+        ),
         ("SELECT 1 FROM jobs WHERE group_key = 'a' AND status = 'running'", "jobs_group"),
         ("SELECT * FROM webhook_deliveries WHERE state = 'received' ORDER BY received_at", "webhook_deliveries_open"),
         ("SELECT * FROM outbox WHERE state = 'waiting' AND next_at <= 1 ORDER BY next_at", "outbox_due"),

@@ -150,6 +150,7 @@ CREATE INDEX jobs_by_pipeline_status ON jobs (pipeline_id, status, id);
 CREATE INDEX jobs_green ON jobs (pipeline_id, branch, id) WHERE status = 'success';
 CREATE INDEX jobs_pull_request ON jobs (pipeline_id, pull_request) WHERE pull_request IS NOT NULL;
 CREATE INDEX jobs_unrecorded ON jobs (finished_at) WHERE finished_at IS NOT NULL AND recorded_at IS NULL;
+CREATE INDEX jobs_with_logs ON jobs (finished_at) WHERE finished_at IS NOT NULL AND logs_expired_at IS NULL;
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX jobs_parent ON jobs (parent) WHERE parent IS NOT NULL;
 

@@ -66,8 +66,8 @@ impl Canonical {
         let mut on: Vec<&str> = retry.on.iter().map(|cause| cause.as_str()).collect();
         on.sort_unstable();
         on.dedup();
-        let retry = (retry.times > 0)
-            .then(|| json!({ "times": retry.times, "on": on, "backoff_ms": millis(retry.backoff) }));
+        let retry =
+            (retry.times > 0).then(|| json!({ "times": retry.times, "on": on, "backoff_ms": millis(retry.backoff) }));
         let capture = match request.capture {
             Capture::No => "",
             Capture::Stdout => "stdout",

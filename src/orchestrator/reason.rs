@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn a_syntax_error_is_read_too() {
-        let tail = "  File \"/danube/source/ci/danubefile.py\", line 2\n    def (:\n        ^\nSyntaxError: invalid syntax\n";
+        let tail =
+            "  File \"/danube/source/ci/danubefile.py\", line 2\n    def (:\n        ^\nSyntaxError: invalid syntax\n";
         assert_eq!(of_coordinator(1, tail), "ci/danubefile.py:2: SyntaxError: invalid syntax");
     }
 

@@ -47,8 +47,7 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor) 
         waiting.push(job_line(job, why, now));
     }
     let pipelines = lines(&app, rows, now).await?;
-    let red = |line: &&JobLine| line.status == "failure" || line.status == "timeout";
-    let failed: Vec<JobLine> = pipelines.iter().filter_map(|line| line.last.as_ref()).filter(red).cloned().collect();
+    let failed: Vec<JobLine> = pipelines.iter().filter_map(|line| line.red.clone()).collect();
     let line = |job: &JobRow| job_line(job, None, now);
     let summary = format!("{} running · {} waiting · {} red", running.len(), waiting.len(), failed.len());
     let page = Page {

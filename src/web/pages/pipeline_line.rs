@@ -1,6 +1,7 @@
 //! A pipeline in a list.
 use jiff::Timestamp;
 
+use crate::model::job::Status;
 use crate::store::JobRow;
 use crate::store::job_list::{self, Filter};
 use crate::store::pipelines::PipelineRow;
@@ -20,6 +21,8 @@ pub(super) struct PipelineLine {
     pub(super) team: String,
     pub(super) repository: String,
     pub(super) last: Option<JobLine>,
+    /// The newest job that ended, if it ended red: a new run does not hide it.
+    pub(super) red: Option<JobLine>,
     pub(super) chart: Chart,
     pub(super) usual: String,
 }
@@ -46,8 +49,17 @@ fn line(row: &PipelineRow, jobs: &[JobRow], now: Timestamp) -> PipelineLine {
         name: row.name.clone(),
         team: row.team.clone(),
         repository: row.repository.clone(),
+        red: jobs
+            .iter()
+            .find(|job| job.status.is_terminal())
+            .filter(|job| is_red(job))
+            .map(|job| job_line(job, None, now)),
         last: jobs.first().map(|job| job_line(job, None, now)),
         chart: chart(jobs),
         usual: usual(jobs),
     }
+}
+
+fn is_red(job: &JobRow) -> bool {
+    matches!(job.status, Status::Failure | Status::Timeout)
 }

@@ -16,6 +16,8 @@ pub mod config_repo;
 pub mod queue;
 pub mod trigger;
 pub mod executor;
+pub mod orchestrator;
+pub mod coordinator;
 pub mod auth;
 pub mod web;
 pub mod cli;

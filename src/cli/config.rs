@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::say::{say, say_json};
 use crate::config::{self, Setting, Sources};
 
 /// Wrong configuration (sysexits `EX_CONFIG`).
@@ -42,9 +43,9 @@ pub(super) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         }
     };
     if *json {
-        println!("{}", serde_json::to_string_pretty(&settings)?);
+        say_json(&settings)?;
     } else {
-        print!("{}", table(&settings));
+        say(&table(&settings))?;
     }
     Ok(ExitCode::SUCCESS)
 }

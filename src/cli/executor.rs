@@ -98,3 +98,10 @@ fn listen(socket: &std::path::Path) -> anyhow::Result<UnixListener> {
     fs::rename(&fresh, socket)?;
     Ok(listener)
 }
+
+/// The directory above executors' own: root's, and searchable by the uids of jobs.
+pub(super) fn outer_dir(path: &std::path::Path) -> anyhow::Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o711))?;
+    Ok(())
+}

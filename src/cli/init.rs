@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::say::say;
+
 /// What is written, by path.
 const STARTER: &[(&str, &str)] = &[
     ("README.md", include_str!("init/starter/README.md")),
@@ -25,7 +27,7 @@ pub(super) struct InitArgs {
 
 pub(super) fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     write(&args.dir)?;
-    print!("{}", next_steps(&args.dir));
+    say(&next_steps(&args.dir))?;
     Ok(ExitCode::SUCCESS)
 }
 

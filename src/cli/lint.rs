@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use super::say::{say, say_json};
 use crate::config_repo::{ConfigIssue, check, from_dir};
 use crate::model::settings::Settings;
 
@@ -40,11 +41,11 @@ pub(super) fn run(args: &LintArgs) -> anyhow::Result<ExitCode> {
     let code = if checked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if args.json {
         let issues = checked.err().unwrap_or_default();
-        println!("{}", serde_json::to_string_pretty(&json!({ "ok": issues.is_empty(), "issues": issues }))?);
+        say_json(&json!({ "ok": issues.is_empty(), "issues": issues }))?;
     } else {
         match checked {
-            Ok(settings) => println!("{}", summary(&settings)),
-            Err(issues) => print!("{}", report(&issues, &texts)),
+            Ok(settings) => say(&format!("{}\n", summary(&settings)))?,
+            Err(issues) => say(&report(&issues, &texts))?,
         }
     }
     Ok(code)
@@ -62,8 +63,11 @@ fn summary(settings: &Settings) -> String {
 
 fn report(issues: &[ConfigIssue], texts: &BTreeMap<String, String>) -> String {
     let mut text = String::new();
+    let lines: BTreeMap<&str, Vec<&str>> =
+        texts.iter().map(|(path, text)| (path.as_str(), text.lines().collect())).collect();
     for issue in issues {
-        let excerpt = texts.get(&issue.file).map(|source| excerpt(source, issue)).unwrap_or_default();
+        let line = lines.get(issue.file.as_str()).and_then(|lines| lines.get((issue.line as usize).saturating_sub(1)));
+        let excerpt = line.map(|line| excerpt(line, issue)).unwrap_or_default();
         let _always = writeln!(text, "{issue}\n{excerpt}  fix: {}\n", issue.fix);
     }
     let files: BTreeSet<&str> = issues.iter().map(|issue| issue.file.as_str()).collect();
@@ -72,11 +76,10 @@ fn report(issues: &[ConfigIssue], texts: &BTreeMap<String, String>) -> String {
 }
 
 /// The line with a caret under the place; nothing where the line may hold a secret.
-fn excerpt(source: &str, issue: &ConfigIssue) -> String {
-    let index = (issue.line as usize).saturating_sub(1);
-    let Some(line) = source.lines().nth(index).filter(|line| !line.trim().is_empty() && !is_private(line)) else {
+fn excerpt(line: &str, issue: &ConfigIssue) -> String {
+    if line.trim().is_empty() || is_private(line) {
         return String::new();
-    };
+    }
     let column = (issue.column as usize).saturating_sub(1);
     let start = if column > WIDTH / 2 && line.chars().count() > WIDTH { column - WIDTH / 2 } else { 0 };
     let clean = |c: char| if c.is_control() { ' ' } else { c };
@@ -120,7 +123,11 @@ mod tests {
         assert!(shown.lines().all(|line| line.chars().count() <= WIDTH + 10), "{shown}");
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines[1].chars().nth(lines[2].chars().count() - 1), Some('x'));
-        assert_eq!(excerpt("a: 1", &issue(7, 1)), "");
+        let texts = BTreeMap::from([("pipelines/web.yaml".to_owned(), "a: 1\n".to_owned())]);
+        assert_eq!(
+            report(&[issue(7, 1)], &texts),
+            "pipelines/web.yaml:7:1: error: unknown team 'platfrom'\n  fix: did you mean 'platform'?\n\n1 mistake in 1 file\n"
+        );
     }
 
     #[test]

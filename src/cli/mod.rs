@@ -1,12 +1,17 @@
 //! The command line: one file per subcommand, no logic of its own.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line talks to people")]
+#![expect(clippy::print_stderr, reason = "the command line talks to people")]
 
 mod config;
+mod engine;
 mod executor;
 mod init;
 mod lint;
+mod logging;
 mod privileges;
+mod run;
+mod say;
 mod schema;
+mod serve;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -29,7 +34,9 @@ enum Cmd {
     Executor(executor::ExecutorArgs),
     Init(init::InitArgs),
     Lint(lint::LintArgs),
+    Run(run::RunArgs),
     Schema(schema::SchemaArgs),
+    Serve(serve::ServeArgs),
     Verify(verify::VerifyArgs),
 }
 
@@ -49,10 +56,18 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Cmd::Config(args) => config::run(&args),
-        Cmd::Executor(args) => executor::run(args),
+        Cmd::Executor(args) => {
+            logging::start_plain("info");
+            executor::run(args)
+        }
         Cmd::Init(args) => init::run(&args),
         Cmd::Lint(args) => lint::run(&args),
+        Cmd::Run(args) => {
+            logging::start_plain("warn");
+            run::run(args)
+        }
         Cmd::Schema(args) => schema::run(&args),
+        Cmd::Serve(args) => serve::run(&args),
         Cmd::Verify(args) => {
             let now = SystemClock.now();
             Ok(ExitCode::from(verify::run(&args, now, &mut std::io::stdout(), &mut std::io::stderr())))

@@ -172,12 +172,32 @@ pub(super) fn find_shim() -> anyhow::Result<PathBuf> {
         .ok_or_else(|| anyhow!("danube-shim was not found beside {} nor in /usr/lib/danube", exe.display()))
 }
 
-/// Gives a tree of ours to the master's user; links are not followed.
-pub(super) fn give(path: &Path, to: &Identity) -> anyhow::Result<()> {
+/// Whether the master's user may enter a directory, by the mode bits of all that leads there.
+pub(super) fn may_reach(dir: &Path, identity: &Identity) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(dir) = fs::canonicalize(dir) else { return false };
+    dir.ancestors().all(|part| {
+        fs::metadata(part).is_ok_and(|meta| {
+            let shift = match () {
+                () if meta.uid() == identity.uid => 6,
+                () if meta.gid() == identity.gid => 3,
+                () => 0,
+            };
+            meta.mode() >> shift & 1 == 1
+        })
+    })
+}
+
+/// Gives a directory of ours to the master's user, with all that is in it but the names in `kept`;
+/// links are not followed.
+pub(super) fn give(path: &Path, to: &Identity, kept: &[&str]) -> anyhow::Result<()> {
     lchown(path, Some(to.uid), Some(to.gid)).with_context(|| format!("cannot give {} away", path.display()))?;
     if fs::symlink_metadata(path)?.is_dir() {
         for entry in fs::read_dir(path)? {
-            give(&entry?.path(), to)?;
+            let entry = entry?;
+            if !kept.iter().any(|name| entry.file_name() == *name) {
+                give(&entry.path(), to, &[])?;
+            }
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::USAGE;
+use super::say::say_json;
 use crate::config_repo::{Kind, schema};
 use crate::model::nearest;
 
@@ -28,7 +29,7 @@ pub(super) fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
             }
         },
     };
-    println!("{}", serde_json::to_string_pretty(&wanted)?);
+    say_json(&wanted)?;
     Ok(ExitCode::SUCCESS)
 }
 

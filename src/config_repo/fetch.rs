@@ -18,10 +18,6 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 const LOCAL_REF: &str = "refs/heads/config";
 /// Branches that an error names.
 const MAX_BRANCHES: usize = 20;
-/// An administrator's danube.toml names the address, so a repository of another user is trusted;
-/// without this, git refuses to serve it.
-const SERVE_ANY_OWNER: &str = "--upload-pack=git -c safe.directory=* upload-pack";
-
 /// A bare repository that holds the newest commit of the branch. A cache: it may be deleted.
 #[derive(Debug, Clone)]
 pub struct Mirror {
@@ -53,7 +49,7 @@ impl Mirror {
         self.find_branch(stop).await?;
         let refspec = format!("+refs/heads/{}:{LOCAL_REF}", self.remote.branch);
         let mut args = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--depth=1", "--update-head-ok"];
-        args.extend((self.transport == Transport::Local).then_some(SERVE_ANY_OWNER));
+        args.extend((self.transport == Transport::Local).then_some(git::SERVE_ANY_OWNER));
         args.extend(["--", &self.remote.url, &refspec]);
         self.git(args, stop).await?;
         let dir = self.dir.clone();
@@ -73,7 +69,7 @@ impl Mirror {
     /// The three ways to have nothing to fetch are told apart before anything is fetched.
     async fn find_branch(&self, stop: &CancellationToken) -> Result<(), ConfigRepoError> {
         let mut args = vec!["ls-remote", "--quiet", "--heads"];
-        args.extend((self.transport == Transport::Local).then_some(SERVE_ANY_OWNER));
+        args.extend((self.transport == Transport::Local).then_some(git::SERVE_ANY_OWNER));
         args.extend(["--", &self.remote.url]);
         let listed = self.git(args, stop).await?;
         let text = String::from_utf8_lossy(&listed.stdout);

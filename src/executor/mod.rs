@@ -28,7 +28,7 @@ pub trait Executor: Send + Sync + 'static {
     fn probe(&self) -> BoxFuture<'_, Result<Probe, ExecutorError>>;
 
     /// Makes the job's workspace and the coordinator's checkout from `source`: a
-    /// `danube_shim::frame::Checkout` header with its pack and tar behind it, read from its start.
+    /// `danube_shim::transfer::Checkout` header with its pack and tar behind it, read from its start.
     /// Answers at once where the job stands already.
     fn ensure_job(&self, spec: JobSpec, source: File) -> BoxFuture<'_, Result<JobPlace, ExecutorError>>;
 
@@ -55,7 +55,7 @@ pub trait Executor: Send + Sync + 'static {
     fn captured(&self, at: StepAt) -> BoxFuture<'_, Result<crate::model::Secret<Vec<u8>>, ExecutorError>>;
 
     /// Streams a file or directory of the workspace into `sink` (a pipe): a
-    /// `danube_shim::frame::Item` header, then its bytes. Answers when all was written.
+    /// `danube_shim::transfer::Item` header, then its bytes. Answers when all was written.
     fn export(&self, job: JobId, path: String, sink: File) -> BoxFuture<'_, Result<(), ExecutorError>>;
 
     /// Writes what `source` streams (the same form) below `dest` in the workspace.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::platform::git::{self, Access, GitError, check_branch, check_url};
+use crate::platform::git::{self, Access, GitError, Transport, check_branch, check_url};
 
 use super::auth::short;
 use super::{MirrorError, Objects};
@@ -126,6 +126,7 @@ impl Mirror {
             "--no-write-fetch-head",
             "--no-auto-maintenance",
             "--no-recurse-submodules",
+            self.serve(),
             "--",
             &self.url,
             "+refs/heads/*:refs/heads/*",
@@ -134,6 +135,15 @@ impl Mirror {
         self.git(&args, access, FETCH_LIMIT, stop).await?;
         self.tidy(stop).await;
         Ok(())
+    }
+
+    /// The other side's command: git serves a local repository of another user only when told to, and
+    /// its address stands in the config repo, so it is meant.
+    fn serve(&self) -> &'static str {
+        match check_url(&self.url) {
+            Ok(Transport::Local) => git::SERVE_ANY_OWNER,
+            _ => "--upload-pack=git-upload-pack",
+        }
     }
 
     /// Puts many small packs together: each fetch brings one, and reads get slower with every one.
@@ -153,7 +163,7 @@ impl Mirror {
         access: &Access,
         stop: &CancellationToken,
     ) -> Result<Option<String>, MirrorError> {
-        let args = ["ls-remote", "--symref", "--", &self.url, "HEAD"];
+        let args = ["ls-remote", "--symref", self.serve(), "--", &self.url, "HEAD"];
         let said = self.git(&args, access, ASK_LIMIT, stop).await?;
         let text = String::from_utf8_lossy(&said.stdout);
         let named = text.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));

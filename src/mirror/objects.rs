@@ -37,6 +37,11 @@ impl Objects {
         Self { place: Arc::new(Place { path, label: short(label) }) }
     }
 
+    /// A bare repository of the caller's own.
+    pub fn open(path: &Path) -> Self {
+        Self::new(path.to_owned(), &path.display().to_string())
+    }
+
     /// The repository's own folder (the mirror, or `.git`).
     pub fn path(&self) -> &Path {
         &self.place.path

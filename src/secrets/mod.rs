@@ -19,7 +19,7 @@ pub use plain_file::PlainFile;
 pub use resolve::{JobSecrets, of_danube};
 pub use rotate::{Rotated, rotate_key};
 pub use run_time::{keep_value, kept_values};
-pub use source::SecretSource;
+pub use source::{NamedSecret, SecretSource};
 pub use vault::{MAX_VALUE, MIN_VALUE, Vault, check_value, delete, list, open, set};
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use zeroize::Zeroizing;
 
-use super::{SecretError, SecretSource, check_value};
+use super::{NamedSecret, SecretError, SecretSource, check_value};
 use crate::model::Secret;
 
 /// The largest file.
@@ -36,11 +36,15 @@ impl PlainFile {
         }
         if let Some(path) = file {
             let text = read_private(path)?;
-            for (key, value) in parse(path, &text)? {
+            for NamedSecret { key, value } in parse(path, &text)? {
                 values.insert(key, value);
             }
         }
         Ok(Self { values })
+    }
+
+    fn named(&self) -> impl Iterator<Item = NamedSecret> {
+        self.values.iter().map(|(key, value)| NamedSecret { key: key.clone(), value: value.clone() })
     }
 }
 
@@ -50,8 +54,8 @@ impl SecretSource for PlainFile {
         ready(value.ok_or_else(|| SecretError::NotGiven { key: key.chars().take(128).collect() })).boxed()
     }
 
-    fn granted(&self) -> BoxFuture<'_, Result<Vec<(String, Secret<Vec<u8>>)>, SecretError>> {
-        ready(Ok(self.values.iter().map(|(key, value)| (key.clone(), value.clone())).collect())).boxed()
+    fn granted(&self) -> BoxFuture<'_, Result<Vec<NamedSecret>, SecretError>> {
+        ready(Ok(self.named().collect())).boxed()
     }
 
     fn may_reveal(&self, key: &str) -> bool {
@@ -76,7 +80,7 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, SecretError> {
 }
 
 /// Everything behind the first `=` is the value, as it stands. No error repeats a line.
-fn parse(path: &Path, text: &str) -> Result<Vec<(String, Secret<Vec<u8>>)>, SecretError> {
+fn parse(path: &Path, text: &str) -> Result<Vec<NamedSecret>, SecretError> {
     let mut values = Vec::new();
     for (n, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#')) {
         let wrong = |why| SecretError::PlainFile { path: path.to_owned(), why };
@@ -90,7 +94,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<(String, Secret<Vec<u8>>)>, Secr
             }
             checked => checked?,
         }
-        values.push((key.to_owned(), Secret::new(value.as_bytes().to_vec())));
+        values.push(NamedSecret { key: key.to_owned(), value: Secret::new(value.as_bytes().to_vec()) });
     }
     Ok(values)
 }

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use globset::GlobBuilder;
 
 use super::cipher::Place;
-use super::{SecretError, SecretSource, Vault};
+use super::{NamedSecret, SecretError, SecretSource, Vault};
 use crate::model::settings::Pipeline;
 use crate::model::{JobId, PipelineId, Principal, Secret};
 use crate::store::audit_log::{self, Decision, Entry};
@@ -70,7 +70,7 @@ impl JobSecrets {
         Ok(self.store.write(Durability::Progress, move |tx| audit_log::append(tx, &entry)).await?)
     }
 
-    async fn all(&self) -> Result<Vec<(String, Secret<Vec<u8>>)>, SecretError> {
+    async fn all(&self) -> Result<Vec<NamedSecret>, SecretError> {
         let mut keys = Vec::new();
         for grant in &self.reader.pipeline.secrets {
             if self.reader.grants(&grant.key)? && !keys.contains(&grant.key) {
@@ -85,7 +85,7 @@ impl JobSecrets {
         // A damaged value can't be shown by anybody; who asks for it gets the error.
         let values = rows.into_iter().flatten().filter_map(|row| {
             let value = self.reader.open(&self.vault, &row).ok()?;
-            Some((row.key, value))
+            Some(NamedSecret { key: row.key, value })
         });
         Ok(values.collect())
     }
@@ -96,7 +96,7 @@ impl SecretSource for JobSecrets {
         self.fetch(key).boxed()
     }
 
-    fn granted(&self) -> BoxFuture<'_, Result<Vec<(String, Secret<Vec<u8>>)>, SecretError>> {
+    fn granted(&self) -> BoxFuture<'_, Result<Vec<NamedSecret>, SecretError>> {
         self.all().boxed()
     }
 

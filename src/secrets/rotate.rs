@@ -28,7 +28,8 @@ pub struct Rotated {
 pub async fn rotate_key(store: &Store, vault: &Vault) -> Result<Rotated, SecretError> {
     settle(store, vault.keys_dir()).await?;
     let next = Arc::new(key_file::make(&key_file::next_path(vault.keys_dir()), vault.ids())?);
-    vault.add(Arc::clone(&next));
+    let in_force = store.read(|view| settings::find(view, KEY_ID)).await?.unwrap_or_default();
+    vault.add(Arc::clone(&next), &in_force);
     let old = vault.clone();
     let rotated = store.write(Durability::Acknowledged, move |tx| reencrypt(tx, &old, &next)).await?;
     settle(store, vault.keys_dir()).await?;

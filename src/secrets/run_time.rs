@@ -1,6 +1,6 @@
 //! Values that a job makes while it runs: masks and captured secrets, kept encrypted until it ends.
 use super::cipher::Place;
-use super::{SecretError, Vault};
+use super::{NamedSecret, SecretError, Vault};
 use crate::model::{JobId, LeaseId, Secret};
 use crate::store::{Durability, Store, job_secrets};
 
@@ -27,18 +27,14 @@ pub async fn keep_value(
 }
 
 /// The values of a job with the keys of their calls: what a resumed job's logs must not show.
-pub async fn kept_values(
-    store: &Store,
-    vault: &Vault,
-    job: JobId,
-) -> Result<Vec<(String, Secret<Vec<u8>>)>, SecretError> {
+pub async fn kept_values(store: &Store, vault: &Vault, job: JobId) -> Result<Vec<NamedSecret>, SecretError> {
     let rows = store.read(move |view| job_secrets::of_job(view, job)).await?;
     let owner = job.to_string();
     let open = |row: job_secrets::JobSecretRow| {
         let value = vault.open(&place(&owner, &row.key), &row.value_encrypted);
         let value = value
             .ok_or_else(|| SecretError::Damaged { key: row.key.clone(), command: format!("danube job rerun {job}") })?;
-        Ok((row.key, value))
+        Ok(NamedSecret { key: row.key, value })
     };
     rows.into_iter().map(open).collect()
 }

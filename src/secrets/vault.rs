@@ -30,21 +30,16 @@ pub struct Vault {
     ring: Arc<RwLock<Vec<Arc<Key>>>>,
 }
 
-/// Keys held at once: the current one and its neighbour in a rotation.
-const RING: usize = 2;
-
 impl Vault {
     fn key(&self, id: KeyId) -> Option<Arc<Key>> {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).iter().find(|key| key.id == id).cloned()
     }
 
-    /// Adds the key that a rotation goes over to.
-    pub(super) fn add(&self, key: Arc<Key>) {
+    /// Adds the key that a rotation goes over to, beside the one in force; earlier ones are forgotten.
+    pub(super) fn add(&self, next: Arc<Key>, in_force: &str) {
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        ring.push(key);
-        if ring.len() > RING {
-            ring.remove(0);
-        }
+        ring.retain(|key| key.id.to_string() == in_force);
+        ring.push(next);
     }
 
     pub(super) fn keys_dir(&self) -> &Path {

@@ -1,4 +1,6 @@
 //! jobs: the writes. For `queue` alone, which asks `model::job::next` first.
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{named_params, params};
 
@@ -8,7 +10,6 @@ use crate::model::job::{Next, Status};
 use crate::model::settings::Pipeline;
 use crate::model::trigger::{RepoEvent, Revision, Trigger};
 use crate::model::{JobId, LeaseId, PipelineId};
-use std::collections::BTreeMap;
 
 /// What `insert` stores.
 pub(crate) struct Insert<'a> {
@@ -100,30 +101,34 @@ pub(crate) struct Lease<'a> {
     pub(crate) expires: Timestamp,
 }
 
+/// One statement under `BEGIN IMMEDIATE`: nobody can take the same job in between.
+pub(super) const CLAIM: &str =
+    "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_id = :lease, lease_owner = :owner,
+       lease_expires_at = :expires, heartbeat_at = :now, started_at = COALESCE(started_at, :now),
+       deadline = :now + max_duration * 1000000
+    WHERE id = (
+       SELECT waiting.id FROM jobs AS waiting
+       WHERE waiting.status = 'pending' AND waiting.run_after <= :now
+       AND (SELECT COUNT(*) FROM jobs AS r WHERE r.status = 'running' AND r.parked_since IS NULL) < :max_running
+       AND (waiting.max_running IS NULL OR waiting.max_running > (
+           SELECT COUNT(*) FROM jobs AS r
+           WHERE r.status = 'running' AND r.parked_since IS NULL AND r.pipeline_id = waiting.pipeline_id))
+       AND (waiting.group_key IS NULL OR NOT EXISTS (
+           SELECT 1 FROM jobs AS r WHERE r.group_key = waiting.group_key AND r.status = 'running'))
+       ORDER BY
+           (SELECT COUNT(*) FROM jobs AS r
+            WHERE r.status = 'running' AND r.parked_since IS NULL AND r.team = waiting.team),
+           waiting.created_at, waiting.id
+       LIMIT 1)
+    RETURNING *";
+
 /// Leases the next eligible job: of the team with the fewest running jobs, the oldest.
 ///
 /// Parked jobs hold their concurrency group, but no slot.
 pub(crate) fn claim(tx: &Tx<'_>, lease: Lease<'_>, max_running: u32) -> Result<Option<JobRow>, StoreError> {
     tx.first(
         "claim a job",
-        "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_id = :lease, lease_owner = :owner,
-            lease_expires_at = :expires, heartbeat_at = :now, started_at = COALESCE(started_at, :now),
-            deadline = :now + max_duration * 1000000
-         WHERE id = (
-            SELECT waiting.id FROM jobs AS waiting
-            WHERE waiting.status = 'pending' AND waiting.run_after <= :now
-            AND (SELECT COUNT(*) FROM jobs AS r WHERE r.status = 'running' AND r.parked_since IS NULL) < :max_running
-            AND (waiting.max_running IS NULL OR waiting.max_running > (
-                SELECT COUNT(*) FROM jobs AS r
-                WHERE r.status = 'running' AND r.parked_since IS NULL AND r.pipeline_id = waiting.pipeline_id))
-            AND (waiting.group_key IS NULL OR NOT EXISTS (
-                SELECT 1 FROM jobs AS r WHERE r.group_key = waiting.group_key AND r.status = 'running'))
-            ORDER BY
-                (SELECT COUNT(*) FROM jobs AS r
-                 WHERE r.status = 'running' AND r.parked_since IS NULL AND r.team = waiting.team),
-                waiting.created_at, waiting.id
-            LIMIT 1)
-         RETURNING *",
+        CLAIM,
         named_params! {
             ":lease": lease.id,
             ":owner": lease.owner,

@@ -197,8 +197,9 @@ pub fn unrecorded(view: &View<'_>, limit: u32) -> Result<Vec<JobRow>, StoreError
 pub fn with_old_logs(view: &View<'_>, before: Timestamp, limit: u32) -> Result<Vec<JobId>, StoreError> {
     view.values(
         "read the jobs with old logs",
-        "SELECT id FROM jobs WHERE finished_at < ?1 AND finished_at IS NOT NULL AND recorded_at IS NOT NULL
-         AND logs_expired_at IS NULL ORDER BY finished_at LIMIT ?2",
+        "SELECT id FROM jobs INDEXED BY jobs_with_logs
+         WHERE finished_at < ?1 AND finished_at IS NOT NULL AND recorded_at IS NOT NULL AND logs_expired_at IS NULL
+         ORDER BY finished_at LIMIT ?2",
         params![micros(before), limit],
     )
 }

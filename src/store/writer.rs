@@ -15,11 +15,14 @@ const QUEUE: usize = 1024;
 /// Writes that share one commit.
 const GROUP: usize = 64;
 
-/// One write on its way to the thread. Handed no transaction, it only tells its caller.
+/// One write on its way to the thread.
 pub(super) struct Write {
     durability: Durability,
-    work: Box<dyn FnOnce(Option<&Tx<'_>>) -> Answer + Send>,
+    work: Work,
 }
+
+/// The code of a write. Handed no transaction, it only prepares to tell its caller.
+type Work = Box<dyn FnOnce(Option<&Tx<'_>>) -> Answer + Send>;
 
 /// What a write's own code came to: keep it or undo it, and whom to tell.
 struct Answer {

@@ -3,6 +3,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 
+use crate::config::Network;
+
 /// Who is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
@@ -14,7 +16,7 @@ pub(super) enum Peer {
 
 /// The address of the client. A trusted proxy's word counts for the address before it, and so on
 /// from the right: what a client writes into the header itself stands to the left.
-pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpAddr]) -> Option<IpAddr> {
+pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
     let Some(Peer::Network(address)) = peer else { return None };
     let mut client = address.ip().to_canonical();
     let forwarded: Vec<&str> = headers
@@ -24,7 +26,7 @@ pub(super) fn client(peer: Option<Peer>, headers: &HeaderMap, trusted: &[IpAddr]
         .flat_map(|line| line.split(','))
         .collect();
     for hop in forwarded.iter().rev() {
-        if !trusted.contains(&client) {
+        if !trusted.iter().any(|network| network.contains(client)) {
             break;
         }
         let Ok(before) = hop.trim().parse::<IpAddr>() else { break };
@@ -42,7 +44,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", HeaderValue::from_static(forwarded));
         let peer = Peer::Network(SocketAddr::from((peer, 1)));
-        client(Some(peer), &headers, &[IpAddr::from([10, 0, 0, 1])]).unwrap().to_string()
+        client(Some(peer), &headers, &["10.0.0.1".parse().unwrap()]).unwrap().to_string()
     }
 
     #[test]

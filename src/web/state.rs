@@ -1,5 +1,4 @@
 //! What every handler can reach.
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::hooks::Hooks;
 use crate::auth::login::Door;
 use crate::auth::{Attempts, Passwords};
+use crate::config::Network;
 use crate::model::JobId;
 use crate::platform::Ids;
 use crate::secrets::Vault;
@@ -43,7 +43,7 @@ pub struct Setup {
     /// The listener speaks TLS itself.
     pub tls: bool,
     /// Addresses whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<Network>,
     /// Takes deliveries and starts jobs; its store and vault are the console's too.
     pub trigger: trigger::Ctx,
     /// The server stops: followers are let go.
@@ -63,7 +63,7 @@ pub struct App {
     pub(super) keys: Vec<PublicKey>,
     pub(super) public_url: Option<String>,
     pub(super) tls: bool,
-    pub(super) trusted_proxies: Vec<IpAddr>,
+    pub(super) trusted_proxies: Vec<Network>,
     pub(super) vault: Vault,
     pub(super) trigger: trigger::Ctx,
     pub(super) stop: CancellationToken,

@@ -163,7 +163,7 @@ async fn files_cross_the_border_by_descriptor_alone() {
     );
     exported.unwrap();
     let mut bytes = bytes.unwrap();
-    let header: danube_shim::transfer::Export = danube_shim::frame::read(&mut bytes.as_slice(), 65536).unwrap();
+    let header: danube_shim::transfer::Item = danube_shim::frame::read(&mut bytes.as_slice(), 65536).unwrap();
     assert_eq!(header.size, Some(100_000));
     bytes.drain(..bytes.len() - 100_000);
     for wrong in ["evil", "dir/passwd", "../../../etc/passwd", "/etc/passwd", "missing"] {
@@ -172,7 +172,7 @@ async fn files_cross_the_border_by_descriptor_alone() {
         assert!(matches!(&error, ExecutorError::User(text) if !text.is_empty()), "{wrong}: {error:?}");
     }
     let mut stream = tempfile::tempfile().unwrap();
-    let header = danube_shim::transfer::Import {
+    let header = danube_shim::transfer::Item {
         version: 1,
         kind: danube_shim::transfer::Kind::File,
         name: "copy".into(),

@@ -1,5 +1,7 @@
 //! Which addresses of repositories are let through to git.
-use url::Url;
+use std::net::IpAddr;
+
+use url::{Host, Url};
 
 const MAX_LENGTH: usize = 2048;
 
@@ -38,6 +40,9 @@ pub enum BadUrl {
     /// A password in the open.
     #[error("contains a password; store it as a secret and name it in git_authentication")]
     Password,
+    /// An address where no repository is: link-local (the metadata of clouds), unspecified, multicast.
+    #[error("names the address {0}, where no repository can be")]
+    NoHost(IpAddr),
     /// `..` in a local path.
     #[error("contains '..'")]
     Parent,
@@ -123,7 +128,25 @@ fn check_with_scheme(address: &str, scheme: &str, rest: &str) -> Result<Transpor
     if host.is_empty() || parsed.host_str().is_none_or(str::is_empty) || !has_path || !plain {
         return Err(BadUrl::Unknown);
     }
-    Ok(transport)
+    match no_repository_there(&parsed) {
+        Some(address) => Err(BadUrl::NoHost(address)),
+        None => Ok(transport),
+    }
+}
+
+/// Loopback and private networks are let through: that is where on-premise forges are.
+fn no_repository_there(url: &Url) -> Option<IpAddr> {
+    let address = match url.host()? {
+        Host::Ipv4(address) => IpAddr::V4(address),
+        Host::Ipv6(address) => IpAddr::V6(address).to_canonical(),
+        // The host of ssh:// stays text.
+        Host::Domain(name) => name.parse().ok()?,
+    };
+    let link_local = match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    (link_local || address.is_unspecified() || address.is_multicast()).then_some(address)
 }
 
 /// `[user@]host:path`.
@@ -186,6 +209,13 @@ mod tests {
             "host:--upload-pack=x",
             "https://user:password@git.example.com/app",
             "https:///app",
+            "http://169.254.169.254/latest/meta-data",
+            "http://2852039166/latest",
+            "http://0xa9.254.0251.254/latest",
+            "http://[::ffff:169.254.169.254]/latest",
+            "http://[fe80::1]/app",
+            "http://0/app",
+            "ssh://git@169.254.169.254/app",
             "https://git.example.com",
             "https://git.example.com/",
             "https://git.example.com/a?b",

@@ -9,6 +9,7 @@
 
 pub mod base64;
 pub mod control;
+pub mod filter;
 pub mod frame;
 pub mod index;
 pub mod record;

@@ -104,6 +104,15 @@ pub fn no_new_privileges() -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
 }
 
+/// Refuses calls for good; needs [`no_new_privileges`] first.
+pub fn set_filter(program: &[libc::sock_filter]) -> io::Result<()> {
+    let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let (mode, zero) = (c_ulong::from(libc::SECCOMP_MODE_FILTER), 0 as c_ulong);
+    // SAFETY: the kernel copies the program, whose length is told, and writes nothing to it.
+    check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program, zero, zero) }).map(drop)
+}
+
 /// Mounts of this process no longer reach the host; those of the host still arrive.
 pub fn private_mounts() -> io::Result<()> {
     // SAFETY: flags and C strings only.

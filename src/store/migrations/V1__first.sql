@@ -142,7 +142,6 @@ CREATE TABLE jobs (
     CHECK (parked_since IS NULL OR status = 'running')
 );
 CREATE UNIQUE INDEX jobs_dedupe ON jobs (dedupe_key) WHERE dedupe_key IS NOT NULL;
-CREATE INDEX jobs_pending ON jobs (run_after) WHERE status = 'pending';
 CREATE INDEX jobs_running ON jobs (team, pipeline_id) WHERE status = 'running';
 CREATE INDEX jobs_group ON jobs (group_key, status) WHERE group_key IS NOT NULL;
 CREATE INDEX jobs_by_pipeline ON jobs (pipeline_id, id);
@@ -151,6 +150,7 @@ CREATE INDEX jobs_by_pipeline_status ON jobs (pipeline_id, status, id);
 CREATE INDEX jobs_green ON jobs (pipeline_id, branch, id) WHERE status = 'success';
 CREATE INDEX jobs_pull_request ON jobs (pipeline_id, pull_request) WHERE pull_request IS NOT NULL;
 CREATE INDEX jobs_unrecorded ON jobs (finished_at) WHERE finished_at IS NOT NULL AND recorded_at IS NULL;
+CREATE INDEX jobs_with_logs ON jobs (finished_at) WHERE finished_at IS NOT NULL AND logs_expired_at IS NULL;
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX jobs_parent ON jobs (parent) WHERE parent IS NOT NULL;
 

@@ -202,3 +202,26 @@ fn plain_header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     header.set_gid(0);
     header
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let read = |change: &dyn Fn()| {
+            std::fs::write(&path, "12345").unwrap();
+            let file = File::open(&path).unwrap();
+            let before = file.metadata().unwrap();
+            let mut file = Unchanged::new(file, before);
+            file.read_exact(&mut [0; 2]).unwrap();
+            change();
+            io::copy(&mut file, &mut io::sink()).and_then(|_| file.check())
+        };
+        assert!(read(&|| {}).is_ok());
+        assert!(read(&|| std::fs::write(&path, "123").unwrap()).is_err());
+        assert!(read(&|| std::fs::write(&path, "1234567").unwrap()).is_err());
+    }
+}

@@ -57,6 +57,8 @@ fn run_command() -> Result<i32, String> {
 }
 
 fn read_start() -> Result<ContainerStart, String> {
+    // Whatever else a runtime left open belongs to nobody in here.
+    sys::close_from(4).map_err(|error| format!("cannot close what was inherited: {error}"))?;
     let mut frame_in = sys::inherited(3).map_err(|error| format!("descriptor 3 must be the start frame: {error}"))?;
     let start: ContainerStart =
         frame::read(&mut frame_in, frame::CONTAINER_START_LIMIT).map_err(|error| error.to_string())?;

@@ -21,7 +21,7 @@ use std::time::Duration;
 use danube_shim::record::{Exit, Records, Started};
 use danube_shim::redact::Patterns;
 use danube_shim::start::StepStart;
-use danube_shim::{frame, record, sys};
+use danube_shim::{filter, frame, record, start, sys};
 
 use control::Control;
 use output::Output;
@@ -116,6 +116,13 @@ fn inherit() -> Result<Inherited, String> {
     let start: StepStart = frame::read(&mut frame_in, frame::STEP_START_LIMIT).map_err(|error| error.to_string())?;
     if frame_in.read(&mut [0]).map_err(missing)? > 0 {
         return Err("there is more than one frame on descriptor 3".to_owned());
+    }
+    if start.version > start::VERSION {
+        return Err(format!(
+            "the start frame has version {}, this shim reads up to {}; both must be of the same release",
+            start.version,
+            start::VERSION
+        ));
     }
     let nowhere = fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(missing)?;
     for number in [0, 1, 3] {
@@ -225,5 +232,6 @@ fn drop_privileges(start: &StepStart) -> io::Result<()> {
     }
     sys::drop_capabilities()?;
     sys::no_new_privileges()?;
-    sys::become_undumpable()
+    sys::become_undumpable()?;
+    sys::set_filter(&filter::program())
 }

@@ -180,7 +180,11 @@ impl Pump {
 
     fn mask(&mut self, more: Vec<Pattern>, output: &mut Output) -> Result<(), String> {
         let mut all = self.secrets.clone();
-        all.extend(more);
+        // A value registered in a loop must not use up the room for patterns.
+        all.extend(more.into_iter().filter(|new| {
+            let known = |old: &Pattern| old.name == new.name && old.value == new.value;
+            !self.secrets.iter().any(known)
+        }));
         let patterns = Patterns::new(&all).map_err(|error| error.to_string())?;
         self.secrets = all;
         for outlet in &mut self.outlets {
@@ -202,5 +206,51 @@ impl Captured {
         } else if !self.too_long {
             self.bytes.extend_from_slice(bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+    use std::rc::Rc;
+
+    /// The only test of this program that has a child: the loop collects every child there is.
+    #[expect(clippy::zombie_processes, reason = "the loop under test waits for the child")]
+    #[test]
+    fn output_that_is_kept_open_by_a_stranger_ends_soon_after_the_container() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rec")).unwrap();
+        let records = Rc::new(Records::open(dir.path()).unwrap());
+        let append = |name| OpenOptions::new().append(true).create(true).open(dir.path().join(name)).unwrap();
+        let mut output = Output::open(append("log"), append("idx"), 1000, Rc::clone(&records)).unwrap();
+        let pipe = || {
+            let (reader, writer) = io::pipe().unwrap();
+            sys::set_nonblocking(reader.as_fd()).unwrap();
+            (File::from(OwnedFd::from(reader)), writer)
+        };
+        let ((stdout, mut kept_open), (stderr, also_kept_open)) = (pipe(), pipe());
+        let secret = Pattern { name: "T".into(), value: b"hunter22".to_vec() };
+        let patterns = Patterns::new(std::slice::from_ref(&secret)).unwrap();
+        let outlet = |pipe, stream| Outlet { pipe: Some(pipe), stream, redactor: Redactor::new(patterns.clone()) };
+        let mut pump = Pump {
+            outlets: [outlet(stdout, Stream::Stdout), outlet(stderr, Stream::Stderr)],
+            secrets: vec![secret],
+            captured: None,
+            buffer: vec![0; CHUNK],
+            clean: Vec::new(),
+        };
+        kept_open.write_all(b"a hunter22 and hunt").unwrap();
+        let child = std::process::Command::new("sh").args(["-c", "exit 6"]).spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let pidfd = sys::pidfd(pid).unwrap();
+        let control = Control::listen(dir.path()).unwrap();
+        let ended = pump.run(pid, pidfd.as_fd(), &mut output, control).unwrap();
+        pump.finish(&mut output, &records).unwrap();
+        assert_eq!(ended, Ended::Code(6));
+        assert_eq!(fs::read(dir.path().join("log")).unwrap(), b"a [secret T] and hunt");
+        drop((kept_open, also_kept_open));
     }
 }

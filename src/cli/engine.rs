@@ -1,0 +1,67 @@
+//! Puts the rooms together to what drives jobs; the same for `serve` and `run`.
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::coordinator;
+use crate::executor::Executor;
+use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, JobKey};
+use crate::platform::{Clock, Ids};
+use crate::provenance::SigningKey;
+use crate::secrets::Vault;
+use crate::store::Store;
+
+/// What differs between a server and a run.
+pub(super) struct Parts {
+    pub(super) data: PathBuf,
+    pub(super) store: Store,
+    pub(super) vault: Vault,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn Ids>,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) bounds: Bounds,
+    pub(super) builder: BuilderFacts,
+    pub(super) signing: Option<SigningKey>,
+    pub(super) public_url: Option<String>,
+}
+
+pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
+    let keys = parts.data.join("keys");
+    let dirs = Dirs {
+        logs: parts.data.join("logs"),
+        artifacts: parts.data.join("artifacts"),
+        scratch: parts.data.join("scratch"),
+    };
+    for dir in [&keys, &dirs.logs, &dirs.artifacts, &dirs.scratch] {
+        private_dir(dir)?;
+    }
+    let job_key = JobKey::load_or_create(&keys, parts.ids.as_ref())?;
+    let machine = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("cannot read the machine's boot id")?;
+    Ok(Arc::new(Engine {
+        store: parts.store,
+        executor: parts.executor,
+        clock: parts.clock,
+        ids: parts.ids,
+        vault: parts.vault,
+        dirs,
+        bounds: parts.bounds,
+        builder: parts.builder,
+        job_key,
+        signing: parts.signing,
+        public_url: parts.public_url,
+        machine: machine.trim().to_owned(),
+        serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
+    }))
+}
+
+/// A directory that only its owner may enter; well where it stands.
+pub(super) fn private_dir(dir: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make the directory {}", dir.display()))
+}

@@ -1,0 +1,245 @@
+//! `danube run`: a danubefile on the developer's own checkout, without a server.
+//!
+//! The same master in one process, a queue of one. What must be read from the caller's directories
+//! is read before the rights of root are given up.
+mod show;
+mod source;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{Parts, engine, private_dir};
+use super::privileges::{self, Launch};
+use crate::executor::Executor;
+use crate::executor::remote::Client;
+use crate::model::Principal;
+use crate::model::job::Status;
+use crate::model::settings::{Concurrency, Pipeline, Settings, Team, TriggerRule};
+use crate::model::trigger::Trigger;
+use crate::orchestrator::{Bounds, BuilderFacts, drive};
+use crate::platform::{Clock, Ids, SystemClock, SystemIds};
+use crate::queue::{self, NewJob};
+use crate::secrets::{self, PlainFile, SecretSource};
+use crate::store::{Durability, Store, apply, jobs, pipelines};
+use source::{Prepared, prepare};
+
+/// The team that owns the one pipeline of a run.
+const TEAM: &str = "local";
+
+/// Run a danubefile on this checkout, in containers, without a server
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The repository, or the danubefile in it
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// A file of KEY=value lines, mode 0600; DANUBE_SECRET_KEY in the environment works too
+    #[arg(long, value_name = "FILE")]
+    secrets: Option<PathBuf>,
+    /// Where logs, artifacts and the journal go [default: .danube in the repository]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A parameter of the run, as a manual trigger would give it
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    params: Vec<String>,
+    /// The user to run as after the executor was started [default: danube, the sudo user, or a free uid]
+    #[arg(long)]
+    user: Option<String>,
+    /// Print one JSON object at the end instead of progress
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("danube run needs root to make containers: try `sudo danube run`");
+    }
+    let params = params(&args.params)?;
+    let secrets = PlainFile::load(args.secrets.as_deref(), super::config::environment())?;
+    let checkout = source::locate(&args.path)?;
+    let identity = privileges::identity(args.user.as_deref())?;
+    let data = data_dir(args.data_dir.as_deref(), &checkout.root, &identity)?;
+    let ids = SystemIds::new();
+    let instance = privileges::instance(&data, &ids)?;
+    let prepared = prepare(&checkout, &data)?;
+    let root = Path::new("/var/lib/danube-executor").join(format!("run-{instance}"));
+    let launch = Launch { root: &root, instance: &instance, master_uid: identity.uid, host_image: true };
+    let socket = privileges::start_executor(&launch)?;
+    privileges::give(&data, &identity, &[])?;
+    privileges::drop_to(&identity)?;
+    let job = RunJob { data, socket, params, secrets: Arc::new(secrets), prepared, instance, json: args.json };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let status = runtime.block_on(job.drive())?;
+    Ok(if status == Status::Success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn params(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+    given
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+            _ => bail!("--param takes NAME=VALUE, not '{text}'"),
+        })
+        .collect()
+}
+
+/// `.danube` in the repository, with a .gitignore of its own; elsewhere where the master's user could
+/// not reach it.
+fn data_dir(given: Option<&Path>, root: &Path, identity: &privileges::Identity) -> anyhow::Result<PathBuf> {
+    let wanted = given.map_or_else(|| root.join(".danube"), Path::to_path_buf);
+    let wanted = std::path::absolute(wanted)?;
+    let dir = if privileges::may_reach(wanted.parent().unwrap_or(Path::new("/")), identity) {
+        wanted
+    } else {
+        let hash = crate::artifacts::Digest::of(wanted.as_os_str().as_encoded_bytes()).to_string();
+        let elsewhere = Path::new("/var/lib/danube-executor").join(format!("data-{}", &hash[..16]));
+        super::executor::outer_dir(Path::new("/var/lib/danube-executor"))?;
+        elsewhere
+    };
+    private_dir(&dir)?;
+    let ignore = dir.join(".gitignore");
+    if !ignore.exists() {
+        fs::write(&ignore, "*\n").with_context(|| format!("cannot write {}", ignore.display()))?;
+    }
+    Ok(dir)
+}
+
+struct RunJob {
+    data: PathBuf,
+    socket: PathBuf,
+    params: BTreeMap<String, String>,
+    secrets: Arc<PlainFile>,
+    prepared: Prepared,
+    instance: String,
+    json: bool,
+}
+
+impl RunJob {
+    async fn drive(self) -> anyhow::Result<Status> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn Ids> = Arc::new(SystemIds::new());
+        let store = Store::open(&self.data, Arc::clone(&clock), Arc::clone(&ids))?;
+        let keys = self.data.join("keys");
+        private_dir(&keys)?;
+        let vault = secrets::open(&store, &keys, Arc::clone(&ids)).await?;
+        let client = Arc::new(Client::new(&self.socket));
+        let builder = BuilderFacts {
+            id: crate::provenance::builder_id(None, &self.instance),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config_repository: String::new(),
+            config_ref: String::new(),
+        };
+        let engine = engine(Parts {
+            data: self.data.clone(),
+            store: store.clone(),
+            vault,
+            clock,
+            ids,
+            executor: Arc::clone(&client) as Arc<dyn Executor>,
+            bounds: Bounds::default(),
+            builder,
+            signing: None,
+            public_url: None,
+        })?;
+        let claimed = self.claim(&store).await?;
+        let job = claimed.job.clone();
+        let stop = CancellationToken::new();
+        let show = (!self.json).then(|| show::Show::start(&store, &self.data, &job, &self.prepared));
+        let watch = tokio::spawn(cancel_on_signal(store.clone(), job.id));
+        let source: Arc<dyn SecretSource> = self.secrets.clone();
+        let driven = drive(engine, claimed, Arc::new(self.prepared.origin()?), source, stop).await;
+        watch.abort();
+        if let Some(show) = show {
+            show.end().await;
+        }
+        // The executor ends with its only job, whatever became of that.
+        client.leave().await?;
+        drop(client);
+        driven?;
+        let job = store.read(move |view| jobs::get(view, job.id)).await?;
+        if self.json {
+            println!("{}", show::summary(&store, &job, &self.data).await?);
+        }
+        Ok(job.status)
+    }
+
+    /// The one job: the pipeline is what the danubefile's directory is called.
+    async fn claim(&self, store: &Store) -> anyhow::Result<queue::Claimed> {
+        let pipeline = pipeline(&self.prepared);
+        let settings = Settings {
+            teams: vec![Team { name: TEAM.to_owned(), members: Vec::new(), admins: Vec::new(), global_admin: false }],
+            pipelines: vec![pipeline.clone()],
+            ..Settings::default()
+        };
+        let commit = "0".repeat(40);
+        let (sha, name) = (commit.clone(), pipeline.name.clone());
+        let row = store
+            .write(Durability::Progress, move |tx| {
+                apply::apply(tx, &settings, &sha, tx.now())?;
+                pipelines::find_by_name(tx, &name)
+            })
+            .await?
+            .context("the pipeline of this run is gone")?;
+        // What an earlier run left waiting is not this run's business.
+        let waiting = store.read(|view| jobs::pending(view, 1000)).await?;
+        for job in waiting {
+            queue::cancel(store, job.id, Principal::LocalAdmin).await?;
+        }
+        queue::enqueue(
+            store,
+            NewJob {
+                pipeline_id: row.id,
+                pipeline,
+                config_commit: commit,
+                trigger: Trigger::Manual,
+                event: None,
+                origin: None,
+                actor: Principal::LocalAdmin,
+                revision: self.prepared.revision.clone(),
+                pull_request: None,
+                fork: false,
+                params: self.params.clone(),
+                parent: None,
+                reuse: false,
+                dedupe_key: None,
+            },
+        )
+        .await?;
+        let limits = queue::Limits { max_running: u32::MAX };
+        queue::claim(store, "run", limits).await?.context("the job of this run could not be started")
+    }
+}
+
+fn pipeline(prepared: &Prepared) -> Pipeline {
+    Pipeline {
+        name: prepared.name.clone(),
+        team: TEAM.to_owned(),
+        repository: prepared.repository.clone(),
+        branch_filter: Vec::new(),
+        triggers: vec![TriggerRule::Manual],
+        paths: Vec::new(),
+        script: prepared.script.clone(),
+        max_duration_seconds: 24 * 3600,
+        workspace_size_gb: 5,
+        permissions: Vec::new(),
+        egress_allowlist: None,
+        concurrency: Concurrency::default(),
+        attempts: 1,
+        secrets: Vec::new(),
+    }
+}
+
+/// Ctrl-C asks the job to end, as a person would on a server.
+async fn cancel_on_signal(store: Store, job: crate::model::JobId) {
+    super::serve::interrupted().await;
+    eprintln!("danube: stopping; steps get 10 seconds");
+    if let Err(error) = queue::cancel(&store, job, Principal::LocalAdmin).await {
+        eprintln!("danube: {error}");
+    }
+}

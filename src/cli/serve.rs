@@ -1,0 +1,135 @@
+//! `danube serve`: the control plane.
+mod lock;
+mod master;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+
+use super::engine::private_dir;
+use super::privileges::{self, Identity, Launch};
+use crate::config::{self, Config, ExecutorKind, Sources};
+use crate::platform::SystemIds;
+pub(super) use master::interrupted;
+
+/// Wrong configuration (sysexits `EX_CONFIG`).
+const WRONG: u8 = 78;
+
+/// Run the server: API, console, scheduler, config sync
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The host's configuration [default: /etc/danube/danube.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where everything is kept [default: /var/lib/danube]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where the console and the API listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// The user to run as, where it is started as root [default: danube, the sudo user, or a free uid]
+    #[arg(long)]
+    user: Option<String>,
+}
+
+pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let config = match load(args) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("danube: {error:#}");
+            return Ok(ExitCode::from(WRONG));
+        }
+    };
+    super::logging::start(&config.log);
+    if config.executor.kind == ExecutorKind::Kubernetes {
+        bail!("executor.kind = \"kubernetes\" comes with a later release; this one runs jobs on this machine");
+    }
+    if config.server.tls.is_some() {
+        bail!("server.tls_cert: this release does not speak TLS itself; put a proxy in front and name it in server.trusted_proxies");
+    }
+    let data = config.server.data_dir.clone();
+    let root = rustix::process::geteuid().is_root();
+    let identity = root.then(|| privileges::identity(args.user.as_deref())).transpose()?;
+    make_data_dir(&data, args.data_dir.is_some(), identity.as_ref())?;
+    let held = lock::hold(&data)?;
+    let instance = privileges::instance(&data, &SystemIds::new())?;
+    let socket = match &identity {
+        Some(identity) => start_executor(args, &config, &data, &instance, identity)?,
+        None => running_executor(&instance)?,
+    };
+    if let Some(identity) = &identity {
+        privileges::give(&data, identity, &["executor"])?;
+        privileges::drop_to(identity)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(master::run(config, &data, &socket, &instance));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    drop(held);
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+fn load(args: &ServeArgs) -> anyhow::Result<Config> {
+    let mut sources = Sources { env: super::config::environment(), ..Sources::default() };
+    if let Some(dir) = &args.data_dir {
+        let dir = std::path::absolute(dir)?;
+        sources.flags.push(("server.data_dir", dir.display().to_string()));
+    }
+    if let Some(address) = args.listen {
+        sources.flags.push(("server.bind_address", address.to_string()));
+    }
+    sources.read_file(args.config.as_deref())?;
+    Ok(config::load(&sources)?)
+}
+
+/// Made by hand, the directory is searchable (the executor's tree lies in it) and the rest private;
+/// in a package it is 0700 and the executor's tree lies elsewhere.
+fn make_data_dir(data: &Path, by_hand: bool, identity: Option<&Identity>) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir_all(data)
+        .with_context(|| format!("cannot make the data directory {}; it must be writable", data.display()))?;
+    let mode = if by_hand { 0o711 } else { 0o700 };
+    fs::set_permissions(data, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("cannot use the data directory {}", data.display()))?;
+    let probe = data.join(".writable");
+    fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(|error| {
+        anyhow!("the data directory {} is not writable: {error}; check its owner and the disk", data.display())
+    })?;
+    if let Some(identity) = identity
+        && !privileges::may_reach(data.parent().unwrap_or(Path::new("/")), identity)
+    {
+        bail!(
+            "the data directory {} can't be reached by uid {}, as which the server runs: choose a place whose parents are searchable, or --user",
+            data.display(),
+            identity.uid
+        );
+    }
+    for name in ["keys", "logs", "artifacts", "repos", "scratch"] {
+        private_dir(&data.join(name))?;
+    }
+    Ok(())
+}
+
+fn start_executor(
+    args: &ServeArgs,
+    config: &Config,
+    data: &Path,
+    instance: &str,
+    identity: &Identity,
+) -> anyhow::Result<PathBuf> {
+    let root = if args.data_dir.is_some() { data.join("executor") } else { PathBuf::from("/var/lib/danube-executor/main") };
+    let host_image = config.executor.host_image;
+    privileges::start_executor(&Launch { root: &root, instance, master_uid: identity.uid, host_image })
+}
+
+/// Not started as root: the executor is a unit of its own.
+fn running_executor(instance: &str) -> anyhow::Result<PathBuf> {
+    let own = privileges::run_dir(instance).join("executor.sock");
+    let unit = PathBuf::from("/run/danube/main/executor.sock");
+    [own, unit].into_iter().find(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok()).ok_or_else(|| {
+        anyhow!("no executor runs: start `danube executor` as root (danube-executor.service), or `danube serve` as root")
+    })
+}

@@ -1,0 +1,193 @@
+//! A master's life: open, take over, serve, stop.
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::engine::{Parts, engine};
+use crate::config::Config;
+use crate::config_repo::{self, Sync};
+use crate::executor::remote::Client;
+use crate::executor::{Executor, Limits};
+use crate::mirror::Repos;
+use crate::orchestrator::{Bounds, BuilderFacts, Scheduler};
+use crate::platform::{Clock, Ids, SystemClock, SystemIds, Tasks};
+use crate::provenance::{self, SigningKey};
+use crate::secrets;
+use crate::store::Store;
+use crate::trigger;
+use crate::web::{self, AppState, Hooks, PublicKey, Setup};
+
+/// How long running work gets when the server stops. Steps go on without it.
+const FAREWELL: Duration = Duration::from_secs(15);
+
+/// Serves until SIGTERM or Ctrl-C.
+pub(super) async fn run(config: Config, data: &Path, socket: &Path, instance: &str) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn Ids> = Arc::new(SystemIds::new());
+    let tasks = Tasks::new();
+    let stop = tasks.stop_token();
+    // First, so that a taken port is told before anything else is touched.
+    let listener = TcpListener::bind(config.server.bind_address)
+        .await
+        .with_context(|| format!("cannot listen on {}: choose another with --listen", config.server.bind_address))?;
+    let address = listener.local_addr()?;
+    let store = Store::open(data, Arc::clone(&clock), Arc::clone(&ids))?;
+    let keys = data.join("keys");
+    let vault = secrets::open(&store, &keys, Arc::clone(&ids)).await?;
+    let signing = signing_key(&keys, ids.as_ref())?;
+    let public = PublicKey { id: signing.public().keyid().to_owned(), pem: signing.public().to_pem() };
+    let client = Arc::new(Client::new(socket));
+    let probe = client.probe().await.context("the executor does not answer")?;
+    for line in &probe.not_enforced {
+        tracing::warn!(executor = probe.kind, "not enforced: {line}");
+    }
+    let public_url = Some(config.server.public_url.clone().unwrap_or_else(|| format!("http://{address}")));
+    let engine = engine(Parts {
+        data: data.to_owned(),
+        store: store.clone(),
+        vault: vault.clone(),
+        clock,
+        ids: Arc::clone(&ids),
+        executor: client,
+        bounds: bounds(&config),
+        builder: BuilderFacts {
+            id: provenance::builder_id(config.server.public_url.as_deref(), instance),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config_repository: config.config_repo.url.clone(),
+            config_ref: format!("refs/heads/{}", config.config_repo.branch),
+        },
+        signing: Some(signing),
+        public_url: public_url.clone(),
+    })?;
+    let repos = Arc::new(Repos::open(&data.join("repos"))?);
+    let trigger = trigger::Ctx { store: store.clone(), repos, known_hosts: keys.join("known_hosts"), vault };
+    let sync = config_sync(&config, data, &store).await?;
+    let state = AppState::new(Setup {
+        ids,
+        logs: data.join("logs"),
+        artifacts: data.join("artifacts"),
+        keys: vec![public],
+        public_url,
+        tls: false,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        trigger: trigger.clone(),
+        stop: stop.clone(),
+        hooks: hooks(&sync, &engine),
+    });
+    let scheduler = Scheduler::new(engine, trigger.clone(), format!("{}@{instance}", std::process::id()));
+    let jobs = tasks.clone();
+    tasks.spawn("scheduler", |stop| scheduler.run(jobs, stop));
+    let deliveries = trigger.clone();
+    tasks.spawn("deliveries", |stop| trigger::run(deliveries, stop));
+    tasks.spawn("cron", |stop| trigger::cron::run(trigger, stop));
+    tasks.spawn("config sync", move |stop| async move { sync.run(&store, stop).await });
+    let local = local_socket(data)?;
+    let machine = state.clone();
+    tasks.spawn("local socket", |stop| web::serve_unix(local, machine, stop));
+    tasks.spawn("http", |stop| web::serve_tcp(listener, state, stop));
+    crate::platform::atomic::write(&data.join("http.addr"), address.to_string().as_bytes(), 0o644)?;
+    tracing::info!(%address, data = %data.display(), "danube serves");
+    interrupted().await;
+    tracing::info!("stopping; running steps go on and are met again at the next start");
+    if !tasks.shutdown(FAREWELL).await {
+        tracing::warn!("some work did not stop in time");
+    }
+    remove(&data.join("http.addr"));
+    remove(&data.join("api.sock"));
+    Ok(())
+}
+
+fn signing_key(keys: &Path, ids: &dyn Ids) -> anyhow::Result<SigningKey> {
+    let mut seed = zeroize::Zeroizing::new([0; 32]);
+    ids.fill(seed.as_mut());
+    Ok(provenance::load_or_create(keys, &seed)?)
+}
+
+fn bounds(config: &Config) -> Bounds {
+    let limits = &config.executor.limits;
+    let base = Bounds::default();
+    // What a step gets that asks for nothing; a machine with less gives what it has.
+    let step = Limits {
+        cpu: 0.0,
+        memory_bytes: base.step.memory_bytes.min(limits.memory),
+        pids: base.step.pids.min(limits.pids),
+    };
+    Bounds { log_bytes: limits.max_log_bytes, artifact_bytes: limits.max_artifact_bytes, step, ..base }
+}
+
+async fn config_sync(config: &Config, data: &Path, store: &Store) -> anyhow::Result<Arc<Sync>> {
+    let mirror = config_repo::Mirror::new(data, &config.config_repo)?;
+    let sync = Sync::new(mirror, config.config_repo.sync_interval);
+    sync.load(store).await?;
+    Ok(Arc::new(sync))
+}
+
+fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>) -> Hooks {
+    let (wake, look, engine) = (Arc::clone(sync), Arc::clone(sync), Arc::clone(engine));
+    Hooks {
+        sync: Arc::new(move || wake.wake()),
+        down: Arc::new(move || {
+            let (look, engine) = (Arc::clone(&look), Arc::clone(&engine));
+            Box::pin(async move {
+                let mut down = Vec::new();
+                if engine.store.read(|view| crate::store::settings::find(view, "ready")).await.is_err() {
+                    down.push("database".to_owned());
+                }
+                let probe = tokio::time::timeout(Duration::from_secs(2), engine.executor.probe());
+                if !matches!(probe.await, Ok(Ok(_))) {
+                    down.push("executor".to_owned());
+                }
+                if look.status().in_force.is_none() {
+                    down.push("config repo".to_owned());
+                }
+                down
+            })
+        }),
+    }
+}
+
+/// The machine's own door to the API. Anybody may knock, root and this process's user are let in.
+fn local_socket(data: &Path) -> anyhow::Result<UnixListener> {
+    let path = data.join("api.sock");
+    remove(&path);
+    let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen at {}", path.display()))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %path.display(), "a file could not be removed");
+        }
+        _ => {}
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+pub(in crate::cli) async fn interrupted() {
+    let never = || std::future::pending::<()>();
+    let term = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut term) => {
+                term.recv().await;
+            }
+            Err(_) => never().await,
+        }
+    };
+    let int = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            never().await;
+        }
+    };
+    tokio::select! {
+        () = term => {}
+        () = int => {}
+    }
+}

@@ -1,0 +1,162 @@
+//! One attempt of a step: started unless it was, followed to its end.
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::call::{Capture, StepRequest};
+use super::error::chain;
+use super::outcome::{self, Bound, Outcome};
+use super::spec::{network_note, room};
+use super::watching::{Manners, Seen, persist};
+use super::{CallError, LiveJob};
+use crate::executor::{ExecutorError, StepAt, StepEnd};
+use crate::model::step::Cause;
+use crate::store::{Durability, StepRow, steps};
+
+/// How often an attempt that was accepted and not started is started again.
+const STARTS: u32 = 3;
+
+/// What an attempt came to.
+pub(super) struct Attempt {
+    pub(super) outcome: Outcome,
+    /// How long it ran.
+    pub(super) ran: Duration,
+    /// The length of its log.
+    pub(super) log_bytes: Option<u64>,
+    /// Its standard output, where the danubefile asked for it.
+    pub(super) stdout: String,
+    /// The handle of its captured secret.
+    pub(super) captured: String,
+}
+
+impl Attempt {
+    fn without_output(outcome: Outcome) -> Self {
+        Self { outcome, ran: Duration::ZERO, log_bytes: None, stdout: String::new(), captured: String::new() }
+    }
+}
+
+impl LiveJob {
+    /// Runs an attempt; `None` where it was ended with its job. An attempt that an earlier master
+    /// started is only followed.
+    pub(super) async fn attempt(&self, row: &StepRow, request: &StepRequest) -> Result<Option<Attempt>, CallError> {
+        let at = self.at(row.seq, row.attempt);
+        for start in 1.. {
+            let started = tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return Ok(None),
+                started = self.start(at, row, request) => started,
+            };
+            match started {
+                Ok(()) => {}
+                Err(Refused::Call(error @ CallError::Unavailable(_))) => return Err(error),
+                Err(Refused::Call(error)) => return Ok(Some(Attempt::without_output(refused(&error)))),
+                Err(Refused::Executor(error)) => return Ok(Some(Attempt::without_output(outcome::of_error(&error)))),
+            }
+            let since = self.note_start(row).await?;
+            let limit = request.timeout.map(|timeout| timeout.saturating_sub(since));
+            match self.watch(at, limit, Manners::Term).await {
+                Seen::Ended(end) => return self.ended(at, row, request, &end, None).await.map(Some),
+                Seen::TimedOut(Some(end)) => return self.ended(at, row, request, &end, request.timeout).await.map(Some),
+                Seen::TimedOut(None) | Seen::Lost => return Ok(Some(Attempt::without_output(outcome::lost()))),
+                Seen::Stopped => return Ok(None),
+                Seen::NotStarted if start < STARTS => {}
+                Seen::NotStarted => break,
+            }
+        }
+        let error = ExecutorError::Start("the executor accepted the step and did not start it".to_owned());
+        Ok(Some(Attempt::without_output(outcome::of_error(&error))))
+    }
+
+    async fn start(&self, at: StepAt, row: &StepRow, request: &StepRequest) -> Result<(), Refused> {
+        // Nobody may add a mask between the moment they are read and the moment the shim has them.
+        let _gate = self.masks.gate.read().await;
+        let job = self.row.id;
+        let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await.map_err(CallError::from)?;
+        let notes = self.notes(request).await;
+        let spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
+        persist(&self.engine, || async {
+            let (log, index) = self.streams(row).await?;
+            self.engine.executor.ensure_step(at, spec.clone(), log, index).await
+        })
+        .await
+        .map_err(Refused::Executor)
+    }
+
+    /// The files of a log stream, made where they are missing.
+    pub(super) async fn streams(&self, row: &StepRow) -> Result<(std::fs::File, std::fs::File), ExecutorError> {
+        let stream = self.stream(row);
+        let made = tokio::task::spawn_blocking(move || stream.create()).await;
+        let made = made.map_err(|error| ExecutorError::Start(error.to_string()))?;
+        made.map_err(|error| ExecutorError::Start(format!("the log could not be made: {}", chain(&error))))
+    }
+
+    /// Once a job, at its first step that asks for a network that is not there.
+    async fn notes(&self, request: &StepRequest) -> Vec<String> {
+        if self.network_noted.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let note = match self.engine.executor.probe().await {
+            Ok(probe) => network_note(&probe, request.network),
+            Err(_) => None,
+        };
+        let first = note.is_some() && !self.network_noted.swap(true, Ordering::Relaxed);
+        note.filter(|_| first).into_iter().collect()
+    }
+
+    /// Notes that the container runs; answers how long it has run.
+    async fn note_start(&self, row: &StepRow) -> Result<Duration, CallError> {
+        let now = self.engine.clock.now();
+        let Some(started) = row.started_at else {
+            let (lease, id) = (self.lease.id, row.id);
+            let noted = self.engine.store.write(Durability::Progress, move |tx| steps::start(tx, lease, id, now, None));
+            noted.await?;
+            return Ok(Duration::ZERO);
+        };
+        Ok(Duration::try_from(now.duration_since(started)).unwrap_or_default())
+    }
+
+    async fn ended(
+        &self,
+        at: StepAt,
+        row: &StepRow,
+        request: &StepRequest,
+        end: &StepEnd,
+        timeout: Option<Duration>,
+    ) -> Result<Attempt, CallError> {
+        let bound = Bound { limits: self.limits_of(request), log_bytes: self.engine.bounds.log_bytes };
+        let mut attempt = Attempt {
+            outcome: outcome::of_end(end, &bound, timeout),
+            ran: Duration::from_nanos(u64::try_from(end.ended_ns - end.started_ns).unwrap_or(0)),
+            log_bytes: Some(end.log_bytes),
+            stdout: String::new(),
+            captured: String::new(),
+        };
+        match request.capture {
+            Capture::No => {}
+            Capture::Stdout => attempt.stdout = self.stdout_of(row).await?,
+            Capture::Secret if attempt.outcome.cause == Cause::Success => match self.keep_captured(at, &row.key).await {
+                Ok(handle) => attempt.captured = handle,
+                Err(error @ CallError::Unavailable(_)) => return Err(error),
+                Err(error) => attempt.outcome = refused(&error),
+            },
+            Capture::Secret => {}
+        }
+        Ok(attempt)
+    }
+}
+
+/// Why an attempt was not started.
+enum Refused {
+    Call(CallError),
+    Executor(ExecutorError),
+}
+
+impl From<CallError> for Refused {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+/// The danubefile is at fault: trying again can't help.
+fn refused(error: &CallError) -> Outcome {
+    outcome::of_error(&ExecutorError::User(error.to_string()))
+}

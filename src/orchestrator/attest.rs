@@ -1,0 +1,176 @@
+//! The signed record of an ended job: made from rows and digests, after the last byte.
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+
+use super::error::chain;
+use super::{DriveError, Engine};
+use crate::artifacts::Digest;
+use crate::model::JobId;
+use crate::model::call::CallKey;
+use crate::model::job::Status;
+use crate::provenance::{
+    self, Builder, ConfigRevision, Ending, Image, Isolation, JobFacts, LogFile, Output, PREDICATE_TYPE, RECORD_TYPE,
+    Source,
+};
+use crate::store::{
+    ArtifactRow, Durability, JobRow, JournalRow, StepRow, View, artifacts, attestations, jobs, journal, steps,
+};
+
+/// Jobs that are looked at in one round.
+const ROUND: u32 = 50;
+
+/// The rows from which a record is made.
+struct Rows {
+    job: JobRow,
+    steps: Vec<StepRow>,
+    artifacts: Vec<ArtifactRow>,
+    calls: Vec<JournalRow>,
+}
+
+/// Records every ended job that has no record yet, and says how many that were: at start, and every
+/// time that signing failed before.
+pub async fn attest_pending(engine: &Engine) -> Result<usize, DriveError> {
+    let mut recorded = 0;
+    loop {
+        let waiting = engine.store.read(|view| jobs::unrecorded(view, ROUND)).await?;
+        if waiting.is_empty() {
+            return Ok(recorded);
+        }
+        for job in &waiting {
+            engine.attest(job.id).await?;
+            recorded += 1;
+        }
+    }
+}
+
+impl Engine {
+    /// Records an ended job; a failure is made good by `attest_pending`.
+    pub(super) async fn attest_logged(&self, job: JobId) {
+        if let Err(error) = self.attest(job).await {
+            tracing::error!(%job, error = chain(&error), "the job's record could not be signed; it will be tried again");
+        }
+    }
+
+    async fn attest(&self, job: JobId) -> Result<(), DriveError> {
+        let rows = self.store.read(move |view| read(view, job)).await?;
+        let probe = self.executor.probe().await;
+        let probe = probe.map_err(|source| DriveError::Executor { what: "say what it enforces", source })?;
+        let facts = facts(self, &rows, probe)?;
+        let good = rows.job.status == Status::Success && !rows.job.reuse && self.signing.is_some();
+        let (kind, statement) = if good {
+            (PREDICATE_TYPE, provenance::provenance(&facts))
+        } else {
+            let ending = Ending { status: rows.job.status, reason: rows.job.reason.clone() };
+            (RECORD_TYPE, provenance::job_record(&facts, &ending))
+        };
+        let (key, envelope) = match &self.signing {
+            Some(key) => {
+                let signed = provenance::sign(&statement, key);
+                (key.public().keyid().to_owned(), signed.map_err(|error| DriveError::Record(error.to_string()))?)
+            }
+            None => (String::new(), unsigned(&statement)),
+        };
+        let stored = self.store.write(Durability::Acknowledged, move |tx| {
+            attestations::insert(tx, job, kind, &key, &envelope)
+        });
+        Ok(stored.await?)
+    }
+}
+
+fn read(view: &View<'_>, job: JobId) -> Result<Rows, crate::store::StoreError> {
+    Ok(Rows {
+        job: jobs::get(view, job)?,
+        steps: steps::of_job(view, job)?,
+        artifacts: artifacts::of_job(view, job)?,
+        calls: journal::of_job(view, job)?,
+    })
+}
+
+/// The same envelope without a signature: `danube run` has no key, and says so by this.
+fn unsigned(statement: &[u8]) -> String {
+    let payload = base64::engine::general_purpose::STANDARD.encode(statement);
+    serde_json::json!({ "payloadType": provenance::PAYLOAD_TYPE, "payload": payload, "signatures": [] }).to_string()
+}
+
+fn facts(engine: &Engine, rows: &Rows, probe: crate::executor::Probe) -> Result<JobFacts, DriveError> {
+    let job = &rows.job;
+    let pipeline = job.pipeline()?;
+    let ran = rows.steps.iter().filter(|step| step.seq > 0 && step.started_at.is_some());
+    let mut images: Vec<Image> = ran.filter_map(image).collect();
+    images.sort();
+    images.dedup();
+    Ok(JobFacts {
+        builder: Builder { id: engine.builder.id.clone(), version: engine.builder.version.clone() },
+        job_id: job.id,
+        attempt: job.attempt,
+        pipeline: job.pipeline_name.clone(),
+        source: Source {
+            repository: pipeline.repository,
+            git_ref: git_ref(job),
+            commit: job.commit_sha.clone(),
+            script: pipeline.script,
+        },
+        trigger: job.trigger,
+        event: job.event,
+        params: job.params.clone(),
+        config: ConfigRevision {
+            repository: engine.builder.config_repository.clone(),
+            git_ref: engine.builder.config_ref.clone(),
+            commit: job.config_commit.clone(),
+            snapshot: Digest::of(job.snapshot.as_bytes()),
+        },
+        images,
+        secret_names: secret_names(&rows.calls),
+        contacted_hosts: Vec::new(),
+        executor: probe.kind,
+        isolation: Isolation { not_enforced: probe.not_enforced, privileges: Vec::new() },
+        started_on: job.started_at,
+        finished_on: job.finished_at.unwrap_or(job.created_at),
+        logs: rows.steps.iter().filter_map(log).collect(),
+        artifacts: rows.artifacts.iter().filter(|row| row.expired_at.is_none() && row.provenance).filter_map(output).collect(),
+        pushed_images: Vec::new(),
+    })
+}
+
+fn git_ref(job: &JobRow) -> Option<String> {
+    match &job.tag {
+        Some(tag) => Some(format!("refs/tags/{tag}")),
+        None => (!job.branch.is_empty()).then(|| format!("refs/heads/{}", job.branch)),
+    }
+}
+
+fn image(step: &StepRow) -> Option<Image> {
+    if step.image == "host" {
+        return Some(Image::Host);
+    }
+    let digest = step.image_digest.as_deref()?;
+    let digest = digest.strip_prefix("sha256:").unwrap_or(digest).parse().ok()?;
+    Some(Image::Oci { reference: step.image.clone(), digest })
+}
+
+fn log(step: &StepRow) -> Option<LogFile> {
+    let digest = step.log_sha256.as_deref()?.parse().ok()?;
+    Some(match step.seq {
+        0 => LogFile::coordinator(step.attempt, digest),
+        seq => LogFile::step(seq, step.attempt, digest),
+    })
+}
+
+fn output(row: &ArtifactRow) -> Option<Output> {
+    Some(Output { name: row.name.clone(), sha256: row.sha256.parse().ok()? })
+}
+
+/// The secrets that the danubefile asked for, by the journal.
+fn secret_names(calls: &[JournalRow]) -> Vec<String> {
+    let named = calls.iter().filter(|call| CallKey::parse(&call.key).is_ok_and(|key| key.kind() == "secret"));
+    let mut names: Vec<String> = named
+        .filter_map(|call| {
+            let fields: BTreeMap<String, serde_json::Value> = serde_json::from_str(&call.request).ok()?;
+            Some(fields.get("name")?.as_str()?.to_owned())
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}

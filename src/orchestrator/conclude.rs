@@ -1,0 +1,136 @@
+//! The end of a job: containers gone, logs sealed, state moved, record signed. May be done again.
+use super::coordinate::Verdict;
+use super::error::chain;
+use super::watching::persist;
+use super::{DriveError, Driven, Engine, LiveJob};
+use crate::model::call::CallKey;
+use crate::model::job::Event;
+use crate::model::step::StepStatus;
+use crate::queue::{self, Lost};
+use crate::store::journal;
+use crate::store::steps::{self, StepEnd};
+use crate::store::{Durability, StepRow};
+
+impl LiveJob {
+    /// Ends the job by its verdict.
+    pub(super) async fn conclude(&self, verdict: Verdict) -> Result<Driven, DriveError> {
+        self.engine.teardown(self.row.id).await;
+        self.seal().await?;
+        let store = &self.engine.store;
+        let (event, reason) = match verdict {
+            Verdict::Success => (Event::Exited { code: 0 }, None),
+            Verdict::Failed(reason) => (Event::Exited { code: 1 }, Some(reason)),
+            Verdict::Rejected(reason) => (Event::Rejected, Some(reason)),
+            Verdict::Cancelled => (Event::Stopped, Some(self.cancelled_by().await?)),
+            Verdict::TimedOut => (Event::DeadlinePassed, Some(self.out_of_time().await?)),
+            Verdict::Lost(reason) => match self.finished_once().await? {
+                None => return self.lost(reason).await,
+                Some(step) => {
+                    let reason = format!("{reason}; it is not tried again, because the step '{step}' may run only once");
+                    (Event::Lost { attempts_left: false }, Some(reason))
+                }
+            },
+        };
+        let good = event == Event::Exited { code: 0 };
+        self.engine.discard_artifacts(self.row.id, good).await?;
+        let status = queue::finish(store, self.lease, event, reason).await?;
+        tracing::info!(%status, job = self.row.label(), "the job ended");
+        self.engine.attest_logged(self.row.id).await;
+        Ok(Driven::Ended(status))
+    }
+
+    async fn lost(&self, reason: String) -> Result<Driven, DriveError> {
+        match queue::lost(&self.engine.store, self.lease, reason).await? {
+            Lost::Retried { run_after } => {
+                tracing::warn!(%run_after, job = self.row.label(), "the attempt was lost; the job runs again");
+                Ok(Driven::Retried)
+            }
+            Lost::Ended(status) => {
+                self.engine.discard_artifacts(self.row.id, false).await?;
+                self.engine.attest_logged(self.row.id).await;
+                Ok(Driven::Ended(status))
+            }
+        }
+    }
+
+    async fn cancelled_by(&self) -> Result<String, DriveError> {
+        let id = self.row.id;
+        let row = self.engine.store.read(move |view| crate::store::jobs::get(view, id)).await?;
+        Ok(format!("cancelled by {}", row.cancel_requested_by.as_deref().unwrap_or("somebody")))
+    }
+
+    async fn out_of_time(&self) -> Result<String, DriveError> {
+        let id = self.row.id;
+        let row = self.engine.store.read(move |view| crate::store::jobs::get(view, id)).await?;
+        Ok(match row.deadline {
+            Some(deadline) => format!("the job's time was up at {deadline}"),
+            None => "the job's time was up".to_owned(),
+        })
+    }
+
+    /// A finished step of this attempt that must never run twice.
+    async fn finished_once(&self) -> Result<Option<String>, DriveError> {
+        let (job, attempt) = (self.row.id, self.row.attempt);
+        let (calls, rows) = self
+            .engine
+            .store
+            .read(move |view| Ok((journal::of_job(view, job)?, steps::of_job(view, job)?)))
+            .await?;
+        // A step that was lost half way counts too: nobody knows how far it came.
+        let once = |call: &&crate::store::JournalRow| {
+            CallKey::parse(&call.key).is_ok_and(|key| key.kind() == "run") && asks_for_once(&call.request)
+        };
+        let started = |key: &str| {
+            rows.iter().find(|row| row.job_attempt == attempt && row.key == key && row.started_at.is_some())
+        };
+        Ok(calls.iter().filter(once).find_map(|call| started(&call.key)).map(|row| row.name.clone()))
+    }
+
+    /// Hashes the logs: from here on they do not change.
+    async fn seal(&self) -> Result<(), DriveError> {
+        let job = self.row.id;
+        let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await?;
+        for row in rows.into_iter().filter(|row| row.log_sha256.is_none()) {
+            self.seal_step(row).await?;
+        }
+        Ok(())
+    }
+
+    async fn seal_step(&self, row: StepRow) -> Result<(), DriveError> {
+        let stream = self.stream(&row);
+        let path = stream.log_path();
+        let hashed = tokio::task::spawn_blocking(move || stream.sha256()).await;
+        let failed = |source| DriveError::Io { what: "seal the log", path, source };
+        let hash = match hashed {
+            Ok(Ok(hash)) => hash,
+            Ok(Err(error)) => return Err(failed(std::io::Error::other(chain(&error)))),
+            Err(error) => return Err(failed(error.into())),
+        };
+        let open = if row.started_at.is_some() { StepStatus::Cancelled } else { StepStatus::Skipped };
+        let end = StepEnd {
+            status: if row.status.is_terminal() { row.status } else { open },
+            cause: row.cause,
+            exit_code: row.exit_code,
+            reason: row.reason.or_else(|| (!row.status.is_terminal()).then(|| "stopped with its job".to_owned())),
+            log_sha256: Some(hash.sha256),
+            log_bytes: Some(hash.bytes),
+            finished_at: row.finished_at.unwrap_or_else(|| self.engine.clock.now()),
+        };
+        let (lease, id) = (self.lease.id, row.id);
+        Ok(self.engine.store.write(Durability::Progress, move |tx| steps::finish(tx, lease, id, &end)).await?)
+    }
+}
+
+impl Engine {
+    /// Ends and removes everything that an executor has of a job; what stays is removed at the next start.
+    pub(super) async fn teardown(&self, job: crate::model::JobId) {
+        if let Err(error) = persist(self, || self.executor.teardown(job)).await {
+            tracing::error!(%job, %error, "the job's containers and workspace could not be removed");
+        }
+    }
+}
+
+fn asks_for_once(request: &str) -> bool {
+    let fields: Result<serde_json::Value, _> = serde_json::from_str(request);
+    fields.is_ok_and(|fields| fields.get("once").and_then(serde_json::Value::as_bool).unwrap_or(false))
+}

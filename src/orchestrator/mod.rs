@@ -1,0 +1,56 @@
+//! Drives one leased attempt of a job: workspace, coordinator, steps, end. The same for a server
+//! and for a run on a developer's machine.
+//!
+//! Owns: the journal's rules, the life of steps, the job's socket, the sealed end. May use: queue,
+//! store, executor, logs, artifacts, secrets, mirror, provenance. Must not touch: HTTP, gRPC types.
+//!
+//! Everything is derived from rows: a master that was killed is followed by one that does the same
+//! again and meets its own work. Calls of the danubefile come in through [`LiveJob`]; the work they
+//! ask for belongs to the job, not to the connection that asked.
+
+mod artifact_calls;
+mod attempt;
+mod attest;
+mod bounds;
+mod call;
+mod canonical;
+mod conclude;
+mod context;
+mod coordinate;
+mod credential;
+mod declare;
+mod drive;
+mod engine;
+mod error;
+mod journal;
+mod live;
+mod masks;
+mod origin;
+mod outcome;
+mod output;
+mod reason;
+mod recover;
+mod schedule;
+mod spec;
+mod steps;
+mod values;
+mod watching;
+
+pub use artifact_calls::{Kept, Upload};
+pub use attest::attest_pending;
+pub use call::{Call, Capture, Retry, StepAnswer, StepRequest, Value};
+pub use context::Context;
+pub use credential::JobKey;
+pub use declare::Declaration;
+pub use drive::{Driven, drive};
+pub use engine::{Bounds, BuilderFacts, Dirs, Engine, Serve};
+pub use error::{CallError, DriveError};
+pub use live::LiveJob;
+pub use origin::{MirrorOrigin, Origin, OriginError, WorkTreeOrigin};
+pub use recover::recover;
+pub use schedule::Scheduler;
+
+pub use crate::executor::Root;
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,98 @@
+//! Why a danubefile failed, in one sentence for the job's page, read from the end of its log. Pure.
+
+/// How much of the log's end is looked at.
+pub(super) const TAIL: usize = 16 << 10;
+
+/// The sentence for a coordinator that ended with `exit_code`.
+pub(super) fn of_coordinator(exit_code: i32, tail: &str) -> String {
+    own_line(tail).or_else(|| python_error(tail)).map_or_else(|| exited(exit_code), |text| bounded(&text))
+}
+
+fn exited(exit_code: i32) -> String {
+    match exit_code {
+        137 => "the danubefile was killed".to_owned(),
+        143 => "the danubefile was terminated".to_owned(),
+        code => format!("the danubefile exited with code {code}"),
+    }
+}
+
+/// The last line that the SDK wrote about an error.
+fn own_line(tail: &str) -> Option<String> {
+    let line = tail.lines().rev().find_map(|line| line.strip_prefix("danube: "))?;
+    (!line.trim().is_empty()).then(|| line.trim().to_owned())
+}
+
+/// `danubefile.py:12: ValueError: …` from the last traceback.
+fn python_error(tail: &str) -> Option<String> {
+    let start = tail.rfind("Traceback (most recent call last):").unwrap_or(0);
+    let mut place = None;
+    let mut error = None;
+    for line in tail[start..].lines() {
+        if let Some(found) = frame(line) {
+            place = Some(found);
+            error = None;
+        } else if place.is_some() && error.is_none() && names_an_error(line) {
+            error = Some(line.trim_end());
+        }
+    }
+    Some(format!("{}: {}", place?, error?))
+}
+
+/// The place of a line such as `  File "/danube/source/danubefile.py", line 12, in build`.
+fn frame(line: &str) -> Option<String> {
+    let (file, rest) = line.trim_start().strip_prefix("File \"")?.split_once("\", line ")?;
+    let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let file = file.strip_prefix("/danube/source/").unwrap_or(file);
+    (!number.is_empty()).then(|| format!("{file}:{number}"))
+}
+
+/// A line such as `ValueError: text` or `KeyboardInterrupt`, unindented, begins with a Python name.
+fn names_an_error(line: &str) -> bool {
+    let name = line.split(':').next().unwrap_or_default();
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(500).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_sdks_own_sentence_comes_first() {
+        let tail = "compiling\ndanube: step \"unit\" failed: exit code 1\n  danubefile.py:9\n";
+        assert_eq!(of_coordinator(1, tail), "step \"unit\" failed: exit code 1");
+    }
+
+    #[test]
+    fn a_traceback_is_read_to_the_users_line() {
+        let tail = "hello\nTraceback (most recent call last):\n  File \"/danube/source/danubefile.py\", line 3, in \
+                    <module>\n    build()\n  File \"/danube/source/danubefile.py\", line 12, in build\n    raise \
+                    ValueError(\"no\")\nValueError: no\n";
+        assert_eq!(of_coordinator(1, tail), "danubefile.py:12: ValueError: no");
+    }
+
+    #[test]
+    fn a_syntax_error_is_read_too() {
+        let tail = "  File \"/danube/source/ci/danubefile.py\", line 2\n    def (:\n        ^\nSyntaxError: invalid syntax\n";
+        assert_eq!(of_coordinator(1, tail), "ci/danubefile.py:2: SyntaxError: invalid syntax");
+    }
+
+    #[test]
+    fn a_silent_end_is_named_by_its_code() {
+        assert_eq!(of_coordinator(7, "just output\n"), "the danubefile exited with code 7");
+        assert_eq!(of_coordinator(137, ""), "the danubefile was killed");
+    }
+
+    proptest! {
+        #[test]
+        fn any_log_gives_a_bounded_sentence(tail in "(?s).{0,400}") {
+            let text = of_coordinator(1, &tail);
+            prop_assert!(!text.is_empty() && text.chars().count() <= 500 && !text.chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The start of a master: what runs is adopted, what nobody drives is removed.
+use std::collections::HashSet;
+
+use super::error::chain;
+use super::watching::persist;
+use super::{DriveError, Engine};
+use crate::model::JobId;
+use crate::queue::{self, Claimed};
+
+/// Takes over every leased job of the master before this one; each is to be given to `drive`.
+///
+/// The lock on the data directory must be held: it proves the old master dead.
+pub async fn recover(engine: &Engine, owner: &str) -> Result<Vec<Claimed>, DriveError> {
+    let adopted = queue::adopt(&engine.store, owner).await?;
+    let held: HashSet<JobId> = adopted.iter().map(|claimed| claimed.job.id).collect();
+    match persist(engine, || engine.executor.list()).await {
+        Ok(jobs) => {
+            for job in jobs.into_iter().filter(|job| !held.contains(job)) {
+                tracing::info!(%job, "removing what an ended job left behind");
+                engine.teardown(job).await;
+            }
+        }
+        Err(error) => tracing::error!(error = chain(&error), "the executor does not say which jobs it has"),
+    }
+    Ok(adopted)
+}

@@ -1,0 +1,127 @@
+//! The loop that claims waiting jobs and gives each a driver.
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::chain;
+use super::{DriveError, Driven, Engine, MirrorOrigin, attest_pending, drive, recover};
+use crate::model::JobId;
+use crate::model::job::Event;
+use crate::platform::Tasks;
+use crate::queue::{self, Claimed, Limits};
+use crate::secrets::JobSecrets;
+use crate::store::config_commits;
+use crate::trigger::{self, TriggerError};
+
+/// A look without a reason, for the case that a wake-up was lost.
+const POLL: Duration = Duration::from_secs(30);
+
+/// Claims jobs while slots are free. One per master.
+pub struct Scheduler {
+    engine: Arc<Engine>,
+    trigger: trigger::Ctx,
+    owner: String,
+    driven: Mutex<HashSet<JobId>>,
+}
+
+impl Scheduler {
+    /// Of a server, whose jobs build from mirrors.
+    pub fn new(engine: Arc<Engine>, trigger: trigger::Ctx, owner: String) -> Arc<Self> {
+        Arc::new(Self { engine, trigger, owner, driven: Mutex::default() })
+    }
+
+    /// Takes over what the last master drove, then claims until told to stop.
+    pub async fn run(self: Arc<Self>, tasks: Tasks, stop: CancellationToken) {
+        match recover(&self.engine, &self.owner).await {
+            Ok(adopted) => {
+                for claimed in adopted {
+                    tracing::info!(job = %claimed.job.id, "a running job is taken over");
+                    self.start(&tasks, claimed);
+                }
+            }
+            Err(error) => tracing::error!(error = chain(&error), "running jobs could not be taken over"),
+        }
+        self.seal().await;
+        let mut changes = self.engine.store.changes();
+        loop {
+            changes.borrow_and_update();
+            let wait = match self.claim_all(&tasks).await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "no job could be claimed");
+                    Duration::from_secs(1)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(wait) => self.seal().await,
+            }
+        }
+    }
+
+    /// Claims while something may start; gives how long to wait for the next look.
+    async fn claim_all(self: &Arc<Self>, tasks: &Tasks) -> Result<Duration, DriveError> {
+        let store = &self.engine.store;
+        let global = store.read(config_commits::global_in_force).await?;
+        let limits = Limits { max_running: global.max_running_jobs };
+        while let Some(claimed) = queue::claim(store, &self.owner, limits).await? {
+            self.start(tasks, claimed);
+        }
+        let next = queue::next_run_after(store).await?;
+        let now = self.engine.clock.now();
+        Ok(next.map_or(POLL, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default().min(POLL)))
+    }
+
+    fn start(self: &Arc<Self>, tasks: &Tasks, claimed: Claimed) {
+        let job = claimed.job.id;
+        if !self.driven.lock().unwrap_or_else(PoisonError::into_inner).insert(job) {
+            return;
+        }
+        let this = Arc::clone(self);
+        tasks.spawn("job", move |stop| async move {
+            let label = claimed.job.label();
+            match this.drive(claimed, stop).await {
+                Ok(Driven::Ended(status)) => tracing::info!(%job, label, %status, "job ended"),
+                Ok(other) => tracing::info!(%job, label, outcome = ?other, "job left"),
+                Err(error) => tracing::error!(%job, label, error = chain(&error), "a job can't be driven"),
+            }
+            this.driven.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+            this.seal().await;
+        });
+    }
+
+    async fn drive(&self, claimed: Claimed, stop: CancellationToken) -> Result<Driven, DriveError> {
+        let job = &claimed.job;
+        let snapshot = job.pipeline()?;
+        let mirror = match self.trigger.holding(&snapshot.repository, &job.commit_sha, &stop).await {
+            Ok(mirror) => mirror,
+            Err(_) if stop.is_cancelled() => return Ok(Driven::Left),
+            Err(error) => return self.without_source(&claimed, &error).await,
+        };
+        let origin = MirrorOrigin::new(mirror.objects().clone(), self.engine.dirs.scratch.clone());
+        let secrets = JobSecrets::new(&self.engine.store, &self.engine.vault, job);
+        let secrets = secrets.map_err(|error| DriveError::Secrets(chain(&error)))?;
+        drive(Arc::clone(&self.engine), claimed, Arc::new(origin), Arc::new(secrets), stop).await
+    }
+
+    /// The commit can't be had: later, where that may help.
+    async fn without_source(&self, claimed: &Claimed, error: &TriggerError) -> Result<Driven, DriveError> {
+        let reason = format!("the commit can't be read: {}", chain(error));
+        if error.is_retryable() {
+            queue::lost(&self.engine.store, claimed.lease, reason).await?;
+            return Ok(Driven::Retried);
+        }
+        let status = queue::finish(&self.engine.store, claimed.lease, Event::Rejected, Some(reason)).await?;
+        Ok(Driven::Ended(status))
+    }
+
+    /// Signs the records of jobs that have none.
+    async fn seal(&self) {
+        if let Err(error) = attest_pending(&self.engine).await {
+            tracing::error!(error = chain(&error), "records of jobs could not be signed; they are tried again");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What the executor is asked to run: containers of steps and of the coordinator.
+use base64::Engine as _;
+
+use super::call::{Capture, StepRequest, Value};
+use super::{CallError, LiveJob};
+use crate::executor::{FileSpec, Limits, Probe, Root, StepKind, StepSpec};
+use crate::model::Secret;
+use crate::store::StepRow;
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// `-I` keeps everything but the SDK off the import path, so the SDK is put there by hand.
+const RUN: &str = "import sys; sys.path.insert(0, '/danube/sdk'); from danube._run import main; main()";
+/// A log always has room for the reason of a failure.
+const LEAST_LOG: u64 = 64 << 10;
+
+impl LiveJob {
+    /// The container of the danubefile.
+    pub(super) fn coordinator_spec(&self) -> StepSpec {
+        let credential = self.credential();
+        let env = [
+            ("DANUBE_SOCKET_DIR", "/danube/run"),
+            ("DANUBE_CREDENTIAL", credential.expose().as_str()),
+            ("DANUBE_FILE", &format!("/danube/source/{}", self.pipeline.script)),
+            ("PATH", PATH),
+            ("LANG", "C.UTF-8"),
+            ("HOME", "/tmp"),
+        ];
+        let mut masks = self.masks.all();
+        let credential = base64::engine::general_purpose::STANDARD.encode(credential.expose());
+        masks.push(crate::executor::Mask { name: "job credential".to_owned(), value: credential });
+        StepSpec {
+            kind: StepKind::Coordinator,
+            image: self.engine.bounds.coordinator_image.clone(),
+            argv: ["/usr/bin/python3", "-I", "-B", "-c", RUN].map(str::to_owned).to_vec(),
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            files: Vec::new(),
+            workdir: "/danube/source".to_owned(),
+            user: None,
+            limits: self.engine.bounds.coordinator,
+            root: Root::Readonly,
+            network: false,
+            masks,
+            log_limit: self.engine.bounds.log_bytes.max(LEAST_LOG),
+            capture_secret: false,
+            notes: Vec::new(),
+        }
+    }
+
+    /// The container of a step's attempt; its secrets are filled in here and nowhere before.
+    pub(super) async fn step_spec(&self, request: &StepRequest, room: u64, notes: Vec<String>) -> Result<StepSpec, CallError> {
+        let mut env = self.base_env();
+        for (name, value) in &request.env {
+            let value = self.value(value).await?;
+            let text = String::from_utf8(value.expose().clone())
+                .map_err(|_| CallError::Invalid(format!("env['{name}'] is a secret that is not text: use files=")))?;
+            if text.contains('\0') {
+                return Err(CallError::Invalid(format!("env['{name}'] is a secret with a NUL byte: use files=")));
+            }
+            env.retain(|(known, _)| known != name);
+            env.push((name.clone(), text));
+        }
+        let mut files = Vec::with_capacity(request.files.len());
+        for (path, value) in &request.files {
+            let content = base64::engine::general_purpose::STANDARD.encode(self.value(value).await?.expose());
+            files.push(FileSpec { path: path.clone(), content });
+        }
+        let workdir = if request.workdir.is_empty() { "/workspace" } else { &request.workdir };
+        Ok(StepSpec {
+            kind: StepKind::Step,
+            image: self.image_of(request),
+            argv: ["/bin/sh", "-c", &request.command].map(str::to_owned).to_vec(),
+            env,
+            files,
+            workdir: workdir.to_owned(),
+            user: request.user.clone(),
+            limits: self.limits_of(request),
+            root: request.root,
+            network: request.network,
+            masks: self.masks.all(),
+            log_limit: room.max(LEAST_LOG),
+            capture_secret: request.capture == Capture::Secret,
+            notes,
+        })
+    }
+
+    /// The image that a step gets.
+    pub(super) fn image_of(&self, request: &StepRequest) -> String {
+        if request.image.is_empty() { self.engine.bounds.default_image.clone() } else { request.image.clone() }
+    }
+
+    /// The limits that a step gets.
+    pub(super) fn limits_of(&self, request: &StepRequest) -> Limits {
+        let default = self.engine.bounds.step;
+        Limits {
+            cpu: if request.cpu > 0.0 { request.cpu } else { default.cpu },
+            memory_bytes: if request.memory_bytes > 0 { request.memory_bytes } else { default.memory_bytes },
+            pids: default.pids,
+        }
+    }
+
+    fn base_env(&self) -> Vec<(String, String)> {
+        let job = self.row.id.to_string();
+        let number = self.row.number.to_string();
+        [
+            ("PATH", PATH),
+            ("HOME", "/root"),
+            ("LANG", "C.UTF-8"),
+            ("CI", "true"),
+            ("DANUBE", "true"),
+            ("DANUBE_JOB_ID", &job),
+            ("DANUBE_JOB_NUMBER", &number),
+            ("DANUBE_PIPELINE", &self.row.pipeline_name),
+            ("DANUBE_BRANCH", &self.row.branch),
+            ("DANUBE_COMMIT", &self.row.commit_sha),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    /// The bytes behind a value of `env=` or `files=`.
+    pub(super) async fn value(&self, value: &Value) -> Result<Secret<Vec<u8>>, CallError> {
+        match value {
+            Value::Text(text) => Ok(Secret::new(text.clone().into_bytes())),
+            Value::Secret(name) => self.secret(name).await,
+            Value::Captured(handle) => self.captured(handle).await,
+        }
+    }
+}
+
+/// The line that a step which asks for the network finds in its log where there is none.
+pub(super) fn network_note(probe: &Probe, wants_network: bool) -> Option<String> {
+    let denied = probe.not_enforced.iter().any(|line| line.starts_with("egress"));
+    (wants_network && denied).then(|| {
+        "danube: this step has no network: egress is not available on this executor yet".to_owned()
+    })
+}
+
+/// The name of a step that was given none: the head of its command's first line.
+pub(super) fn name_of(request: &StepRequest) -> String {
+    if !request.name.is_empty() {
+        return request.name.clone();
+    }
+    let line = request.command.trim().lines().next().unwrap_or_default();
+    let shown: String = line.chars().filter(|c| !c.is_control()).collect();
+    if shown.chars().count() <= 60 { shown } else { shown.chars().take(59).chain(['…']).collect() }
+}
+
+/// The bytes of output that an attempt may write: what earlier ones left of the job's bound.
+pub(super) fn room(bound: u64, rows: &[StepRow]) -> u64 {
+    rows.iter().fold(bound, |room, row| room.saturating_sub(row.log_bytes.unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::orchestrator::tests::request;
+
+    #[test]
+    fn a_step_without_a_name_is_called_by_its_command() {
+        assert_eq!(name_of(&request("  make test\nexit 0")), "make test");
+        assert_eq!(name_of(&request(&"x".repeat(61))), format!("{}…", "x".repeat(59)));
+    }
+
+    #[test]
+    fn a_missing_network_is_told_to_steps_that_ask_for_it() {
+        let mut probe = Probe { kind: "local".to_owned(), version: "1".to_owned(), not_enforced: Vec::new(), host_image: true };
+        assert_eq!(network_note(&probe, true), None);
+        probe.not_enforced.push("egress: no network of its own".to_owned());
+        assert!(network_note(&probe, true).unwrap().contains("no network"));
+        assert_eq!(network_note(&probe, false), None);
+    }
+}

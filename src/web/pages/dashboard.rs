@@ -2,8 +2,6 @@
 use askama::Template;
 use axum::extract::State;
 
-use super::chrome::{Chrome, chrome};
-use super::pipeline_line::{PipelineLine, lines};
 use super::render;
 use crate::model::PipelineId;
 use crate::model::job::Status;
@@ -12,6 +10,7 @@ use crate::store::job_list::{self, Filter};
 use crate::web::access;
 use crate::web::api;
 use crate::web::error::Answer;
+use crate::web::parts::{Chrome, PipelineLine, chrome, lines};
 use crate::web::state::AppState;
 use crate::web::view::{JobLine, job_line};
 use crate::web::visitor::Visitor;

@@ -104,6 +104,11 @@ impl LiveJob {
         if let Some(verdict) = coordinator.as_ref().and_then(verdict_of) {
             return Ok(Prepared::Decided(verdict));
         }
+        let id = self.row.id;
+        let row = self.engine.store.read(move |view| jobs::get(view, id)).await?;
+        if coordinator.is_none() && row.cancel_requested_at.is_some() {
+            return Ok(Prepared::Decided(Verdict::Cancelled));
+        }
         if !self.on_this_machine().await? {
             let reason = "the machine was restarted while the job ran";
             return Ok(Prepared::Decided(Verdict::Lost(reason.to_owned())));

@@ -24,3 +24,11 @@ pub(crate) fn request(command: &str) -> StepRequest {
         allow_failure: false,
     }
 }
+
+pub(crate) mod fake;
+mod artifacts;
+mod calls;
+mod endings;
+mod restarts;
+mod running;
+pub(crate) mod world;

@@ -133,7 +133,8 @@ def build():
 #[tokio::test]
 async fn a_failed_step_is_the_reason_on_the_jobs_page() {
     let served = Served::new().await;
-    let text = "from danube import pipeline, step\n@pipeline(name='c')\ndef build():\n    step.run('exit 4', name='unit')\n";
+    let text =
+        "from danube import pipeline, step\n@pipeline(name='c')\ndef build():\n    step.run('exit 4', name='unit')\n";
     let (code, _) = served.danubefile(text).await;
     assert_eq!(code, 1);
     assert_eq!(served.master.ended().await, Status::Failure);

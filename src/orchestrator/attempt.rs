@@ -55,7 +55,9 @@ impl LiveJob {
             let limit = request.timeout.map(|timeout| timeout.saturating_sub(since));
             match self.watch(at, limit, Manners::Term).await {
                 Seen::Ended(end) => return self.ended(at, row, request, &end, None).await.map(Some),
-                Seen::TimedOut(Some(end)) => return self.ended(at, row, request, &end, request.timeout).await.map(Some),
+                Seen::TimedOut(Some(end)) => {
+                    return self.ended(at, row, request, &end, request.timeout).await.map(Some);
+                }
                 Seen::TimedOut(None) => {
                     let outcome = outcome::timed_out(request.timeout.unwrap_or_default());
                     return Ok(Some(Attempt::without_output(outcome)));
@@ -137,11 +139,13 @@ impl LiveJob {
         match request.capture {
             Capture::No => {}
             Capture::Stdout => attempt.stdout = self.stdout_of(row).await?,
-            Capture::Secret if attempt.outcome.cause == Cause::Success => match self.keep_captured(at, &row.key).await {
-                Ok(handle) => attempt.captured = handle,
-                Err(error @ CallError::Unavailable(_)) => return Err(error),
-                Err(error) => attempt.outcome = refused(&error),
-            },
+            Capture::Secret if attempt.outcome.cause == Cause::Success => {
+                match self.keep_captured(at, &row.key).await {
+                    Ok(handle) => attempt.captured = handle,
+                    Err(error @ CallError::Unavailable(_)) => return Err(error),
+                    Err(error) => attempt.outcome = refused(&error),
+                }
+            }
             Capture::Secret => {}
         }
         Ok(attempt)

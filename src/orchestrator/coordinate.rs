@@ -64,7 +64,8 @@ impl LiveJob {
             }
             if row.started_at.is_none() {
                 let (lease, id, now) = (self.lease.id, row.id, self.engine.clock.now());
-                let noted = self.engine.store.write(Durability::Progress, move |tx| steps::start(tx, lease, id, now, None));
+                let noted =
+                    self.engine.store.write(Durability::Progress, move |tx| steps::start(tx, lease, id, now, None));
                 noted.await?;
             }
             let (verdict, end) = match self.watch(at, None, Manners::Calls).await {

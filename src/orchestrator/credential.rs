@@ -75,7 +75,9 @@ mod tests {
         let credential = JobKey::load_or_create(dir.path(), &ids).unwrap().credential(one, 1);
         let key = JobKey::load_or_create(dir.path(), &ids).unwrap();
         assert!(key.accepts(one, 1, credential.expose()));
-        for (job, attempt, presented) in [(two, 1, credential.expose().as_str()), (one, 2, credential.expose()), (one, 1, ""), (one, 1, "zz")] {
+        for (job, attempt, presented) in
+            [(two, 1, credential.expose().as_str()), (one, 2, credential.expose()), (one, 1, ""), (one, 1, "zz")]
+        {
             assert!(!key.accepts(job, attempt, presented));
         }
     }

@@ -108,15 +108,18 @@ pub(super) fn bytes(n: u64) -> String {
 
 /// A duration for people.
 pub(super) fn seconds(duration: Duration) -> String {
-    if duration.subsec_nanos() == 0 { format!("{} s", duration.as_secs()) } else { format!("{} ms", duration.as_millis()) }
+    if duration.subsec_nanos() == 0 {
+        format!("{} s", duration.as_secs())
+    } else {
+        format!("{} ms", duration.as_millis())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BOUND: Bound =
-        Bound { limits: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 64 }, log_bytes: 1 << 30 };
+    const BOUND: Bound = Bound { limits: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 64 }, log_bytes: 1 << 30 };
 
     fn end(exit_code: i32) -> StepEnd {
         StepEnd {

@@ -47,7 +47,12 @@ impl LiveJob {
     }
 
     /// The container of a step's attempt; its secrets are filled in here and nowhere before.
-    pub(super) async fn step_spec(&self, request: &StepRequest, room: u64, notes: Vec<String>) -> Result<StepSpec, CallError> {
+    pub(super) async fn step_spec(
+        &self,
+        request: &StepRequest,
+        room: u64,
+        notes: Vec<String>,
+    ) -> Result<StepSpec, CallError> {
         let mut env = self.base_env();
         for (name, value) in &request.env {
             let value = self.value(value).await?;
@@ -129,9 +134,8 @@ impl LiveJob {
 /// The line that a step which asks for the network finds in its log where there is none.
 pub(super) fn network_note(probe: &Probe, wants_network: bool) -> Option<String> {
     let denied = probe.not_enforced.iter().any(|line| line.starts_with("egress"));
-    (wants_network && denied).then(|| {
-        "danube: this step has no network: egress is not available on this executor yet".to_owned()
-    })
+    (wants_network && denied)
+        .then(|| "danube: this step has no network: egress is not available on this executor yet".to_owned())
 }
 
 /// Where a step starts; a relative path is one below the workspace.
@@ -171,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_missing_network_is_told_to_steps_that_ask_for_it() {
-        let mut probe = Probe { kind: "local".to_owned(), version: "1".to_owned(), not_enforced: Vec::new(), host_image: true };
+        let mut probe =
+            Probe { kind: "local".to_owned(), version: "1".to_owned(), not_enforced: Vec::new(), host_image: true };
         assert_eq!(network_note(&probe, true), None);
         probe.not_enforced.push("egress: no network of its own".to_owned());
         assert!(network_note(&probe, true).unwrap().contains("no network"));

@@ -29,7 +29,11 @@ async fn a_stored_artifact_has_the_digest_of_its_bytes() {
     assert_eq!(kept.size, 3);
     let again = master.job.store_artifact(call("upload", "/upload#0"), upload("dist/a.tar", "a", "")).await.unwrap();
     assert_eq!(again, kept);
-    master.job.fetch_artifact(call("download", "/download#0"), "a".to_owned(), "in".to_owned(), String::new()).await.unwrap();
+    master
+        .job
+        .fetch_artifact(call("download", "/download#0"), "a".to_owned(), "in".to_owned(), String::new())
+        .await
+        .unwrap();
     assert_eq!(world.executor.imported(), [("in/a".to_owned(), b"abc".to_vec())]);
 }
 
@@ -40,7 +44,10 @@ async fn other_bytes_under_a_used_name_are_refused_by_name() {
     master.job.store_artifact(call("upload", "/upload#0"), upload("dist/a.tar", "a", "")).await.unwrap();
     master.job.store_artifact(call("upload", "/upload#1"), upload("dist/a.tar", "a", "")).await.unwrap();
     let clash = master.job.store_artifact(call("upload", "/upload#2"), upload("dist/b.tar", "a", "")).await;
-    assert!(matches!(&clash, Err(CallError::Invalid(text)) if text.contains("'a'") && text.contains("another name")), "{clash:?}");
+    assert!(
+        matches!(&clash, Err(CallError::Invalid(text)) if text.contains("'a'") && text.contains("another name")),
+        "{clash:?}"
+    );
 }
 
 #[tokio::test]
@@ -55,10 +62,12 @@ async fn what_cannot_be_stored_says_why() {
     assert!(matches!(&huge, Err(CallError::Invalid(text)) if text.contains("1048576")), "{huge:?}");
     let named = store(2, upload("dist/a.tar", "../a", "")).await;
     assert!(matches!(named, Err(CallError::Invalid(_))));
-    let nothing = master.job.fetch_artifact(call("download", "/download#0"), "x".to_owned(), String::new(), String::new()).await;
+    let nothing =
+        master.job.fetch_artifact(call("download", "/download#0"), "x".to_owned(), String::new(), String::new()).await;
     assert!(matches!(nothing, Err(CallError::NotFound(_))));
     let foreign = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
-    let other = master.job.fetch_artifact(call("download", "/download#1"), "x".to_owned(), String::new(), foreign).await;
+    let other =
+        master.job.fetch_artifact(call("download", "/download#1"), "x".to_owned(), String::new(), foreign).await;
     assert!(matches!(&other, Err(CallError::NotFound(text)) if text.contains("has no job")), "{other:?}");
 }
 
@@ -67,7 +76,11 @@ async fn only_artifacts_for_the_jobs_end_are_kept() {
     let (world, claimed) = world().await;
     let id = claimed.job.id;
     let master = world.master(claimed).await;
-    for (n, (path, name, when)) in [("dist/a.tar", "good", ""), ("dist/b.tar", "bad", "failure"), ("dist/a.tar", "both", "always")].into_iter().enumerate() {
+    for (n, (path, name, when)) in
+        [("dist/a.tar", "good", ""), ("dist/b.tar", "bad", "failure"), ("dist/a.tar", "both", "always")]
+            .into_iter()
+            .enumerate()
+    {
         master.job.store_artifact(call("upload", &format!("/upload#{n}")), upload(path, name, when)).await.unwrap();
     }
     world.executor.finish(world.executor.coordinator(1).await, StepState::Ended(end(0)));

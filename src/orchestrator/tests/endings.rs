@@ -13,8 +13,8 @@ use crate::model::step::StepStatus;
 use crate::orchestrator::*;
 use crate::provenance::{PREDICATE_TYPE, RECORD_TYPE};
 use crate::queue;
-use crate::store::testing::pipeline;
 use crate::store::attestations;
+use crate::store::testing::pipeline;
 
 async fn world() -> (World, crate::queue::Claimed) {
     let site = pipeline("site", "web");
@@ -37,7 +37,10 @@ async fn a_failed_danubefile_fails_the_job_with_the_line_from_its_log() {
     world.executor.finish(at, StepState::Ended(end(1)));
     assert_eq!(master.ended().await, Status::Failure);
     let row = world.row(id).await;
-    assert_eq!((row.failure_kind, row.reason.as_deref()), (Some(FailureKind::Pipeline), Some("step \"unit\" failed: exit code 1")));
+    assert_eq!(
+        (row.failure_kind, row.reason.as_deref()),
+        (Some(FailureKind::Pipeline), Some("step \"unit\" failed: exit code 1"))
+    );
     assert_eq!(record(&world, id).await.predicate_type, RECORD_TYPE);
 }
 

@@ -80,9 +80,7 @@ impl FakeExecutor {
 
     /// Waits for the coordinator of that attempt.
     pub(crate) async fn coordinator(&self, attempt: u32) -> StepAt {
-        let found = |state: &State| {
-            state.attempts.keys().find(|at| at.step == 0 && at.attempt == attempt).copied()
-        };
+        let found = |state: &State| state.attempts.keys().find(|at| at.step == 0 && at.attempt == attempt).copied();
         self.until(found).await
     }
 

@@ -25,10 +25,10 @@ pub(crate) fn request(command: &str) -> StepRequest {
     }
 }
 
-pub(crate) mod fake;
 mod artifacts;
 mod calls;
 mod endings;
+pub(crate) mod fake;
 mod restarts;
 mod running;
 pub(crate) mod world;

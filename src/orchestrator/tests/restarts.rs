@@ -5,9 +5,9 @@ use super::fake::end;
 use super::request;
 use super::world::{World, call};
 use crate::executor::StepState;
+use crate::model::Principal;
 use crate::model::job::Status;
 use crate::model::step::Cause;
-use crate::model::Principal;
 use crate::orchestrator::*;
 use crate::queue;
 use crate::store::testing::pipeline;
@@ -25,7 +25,8 @@ async fn an_answered_call_is_answered_again_and_its_step_not_run_again() {
     let (world, claimed) = world().await;
     let master = world.master(claimed).await;
     let first = master.run("/run#0", request("exit 3")).await.unwrap();
-    let (now, random) = (master.job.now(&call("now", "/now#0")).await, master.job.random(&call("random", "/random#0")).await);
+    let (now, random) =
+        (master.job.now(&call("now", "/now#0")).await, master.job.random(&call("random", "/random#0")).await);
     master.stop().await;
     world.test.clock.advance(std::time::Duration::from_secs(60));
     let master = world.again().await;

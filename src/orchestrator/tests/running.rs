@@ -27,13 +27,17 @@ async fn a_step_that_ends_well_answers_and_the_job_succeeds() {
     let (world, claimed) = world().await;
     let master = world.master(claimed).await;
     let id = master.job.row.id;
-    let answer = master.run("/run#0", StepRequest { capture: Capture::Stdout, ..request("print hello") }).await.unwrap();
+    let answer =
+        master.run("/run#0", StepRequest { capture: Capture::Stdout, ..request("print hello") }).await.unwrap();
     assert_eq!((answer.outcome, answer.exit_code, answer.attempt, answer.step), (Cause::Success, 0, 1, 1));
     assert_eq!((answer.stdout.as_str(), answer.seconds), ("hello", 2.5));
     world.executor.finish(world.executor.coordinator(1).await, StepState::Ended(end(0)));
     assert_eq!(master.ended().await, Status::Success);
     let rows = world.steps(id).await;
-    assert_eq!(rows.iter().map(|row| (row.seq, row.status)).collect::<Vec<_>>(), [(0, StepStatus::Success), (1, StepStatus::Success)]);
+    assert_eq!(
+        rows.iter().map(|row| (row.seq, row.status)).collect::<Vec<_>>(),
+        [(0, StepStatus::Success), (1, StepStatus::Success)]
+    );
     assert_eq!((rows[1].name.as_str(), rows[1].command.as_str()), ("print hello", "print hello"));
     assert!(rows.iter().all(|row| row.log_sha256.is_some()));
     assert_eq!(world.executor.torn_down(), [id]);
@@ -80,8 +84,14 @@ async fn a_step_that_outlives_its_timeout_is_ended_also_against_its_will() {
     let (world, claimed) = world().await;
     let master = world.master(claimed).await;
     for (key, command) in [("/run#0", "hang"), ("/run#1", "stubborn")] {
-        let answer = master.run(key, StepRequest { timeout: Some(Duration::from_millis(20)), ..request(command) }).await.unwrap();
-        assert_eq!((answer.outcome, answer.message.as_str()), (Cause::Timeout, "it ran longer than its timeout of 20 ms"));
+        let answer = master
+            .run(key, StepRequest { timeout: Some(Duration::from_millis(20)), ..request(command) })
+            .await
+            .unwrap();
+        assert_eq!(
+            (answer.outcome, answer.message.as_str()),
+            (Cause::Timeout, "it ran longer than its timeout of 20 ms")
+        );
     }
 }
 

@@ -143,7 +143,12 @@ impl World {
         queue::claim(&self.test.store, "m1", queue::Limits { max_running: 10 }).await.unwrap().unwrap()
     }
 
-    fn drive(&self, engine: Arc<Engine>, claimed: Claimed, stop: &CancellationToken) -> JoinHandle<Result<Driven, DriveError>> {
+    fn drive(
+        &self,
+        engine: Arc<Engine>,
+        claimed: Claimed,
+        stop: &CancellationToken,
+    ) -> JoinHandle<Result<Driven, DriveError>> {
         let source: Arc<dyn SecretSource> = Arc::new(PlainFile::load(None, self.secrets.clone()).unwrap());
         tokio::spawn(drive(engine, claimed, Arc::new(FakeOrigin { script: self.script }), source, stop.clone()))
     }

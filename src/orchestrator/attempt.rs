@@ -57,7 +57,11 @@ impl LiveJob {
                 Seen::TimedOut(Some(end)) => {
                     return self.ended(at, row, request, &end, request.timeout).await.map(Some);
                 }
-                Seen::TimedOut(None) | Seen::Lost => return Ok(Some(Attempt::without_output(outcome::lost()))),
+                Seen::TimedOut(None) => {
+                    let outcome = outcome::timed_out(request.timeout.unwrap_or_default());
+                    return Ok(Some(Attempt::without_output(outcome)));
+                }
+                Seen::Lost => return Ok(Some(Attempt::without_output(outcome::lost()))),
                 Seen::Stopped => return Ok(None),
                 Seen::NotStarted if start < STARTS => {}
                 Seen::NotStarted => break,

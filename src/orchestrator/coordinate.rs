@@ -108,7 +108,7 @@ impl LiveJob {
             .read(move |view| Ok((journal::of_job(view, job)?, steps::attempts(view, job, 0)?)))
             .await?;
         let last_call = calls.last().map(|call| call.created_at);
-        let fruitless = |row: &&StepRow| row.finished_at > last_call || last_call.is_none();
+        let fruitless = |row: &&StepRow| row.finished_at >= last_call;
         Ok(rows.iter().rev().filter(|row| row.job_attempt == attempt).take_while(fruitless).count())
     }
 

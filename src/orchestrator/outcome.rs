@@ -71,6 +71,12 @@ pub(super) fn of_error(error: &ExecutorError) -> Outcome {
     Outcome { cause, exit_code: NOTHING_RAN, message: error.to_string(), again, started }
 }
 
+/// An attempt that was ended for its own time and left no record.
+pub(super) fn timed_out(limit: Duration) -> Outcome {
+    let message = format!("it ran longer than its timeout of {}", seconds(limit));
+    Outcome { cause: Cause::Timeout, exit_code: NOTHING_RAN, message, again: true, started: true }
+}
+
 /// An attempt whose end nobody knows.
 pub(super) fn lost() -> Outcome {
     let message = "the attempt was lost: its end is not recorded (the machine or its supervisor went down)";

@@ -69,14 +69,13 @@ impl LiveJob {
             let content = base64::engine::general_purpose::STANDARD.encode(self.value(value).await?.expose());
             files.push(FileSpec { path: path.clone(), content });
         }
-        let workdir = if request.workdir.is_empty() { "/workspace" } else { &request.workdir };
         Ok(StepSpec {
             kind: StepKind::Step,
             image: self.image_of(request),
             argv: ["/bin/sh", "-c", &request.command].map(str::to_owned).to_vec(),
             env,
             files,
-            workdir: workdir.to_owned(),
+            workdir: workdir_of(&request.workdir),
             user: request.user.clone(),
             limits: self.limits_of(request),
             root: request.root,
@@ -137,6 +136,15 @@ pub(super) fn network_note(probe: &Probe, wants_network: bool) -> Option<String>
     let denied = probe.not_enforced.iter().any(|line| line.starts_with("egress"));
     (wants_network && denied)
         .then(|| "danube: this step has no network: egress is not available on this executor yet".to_owned())
+}
+
+/// Where a step starts; a relative path is one below the workspace.
+fn workdir_of(asked: &str) -> String {
+    match asked {
+        "" => "/workspace".to_owned(),
+        absolute if absolute.starts_with('/') => absolute.to_owned(),
+        below => format!("/workspace/{below}"),
+    }
 }
 
 /// The name of a step that was given none: the head of its command's first line.

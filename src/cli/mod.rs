@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "the command line talks to people")]
 
 mod config;
+mod demo;
 mod engine;
 mod executor;
 mod init;
@@ -31,6 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Cmd {
     Config(config::ConfigArgs),
+    Demo(demo::DemoArgs),
     Executor(executor::ExecutorArgs),
     Init(init::InitArgs),
     Lint(lint::LintArgs),
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Cmd::Config(args) => config::run(&args),
+        Cmd::Demo(args) => demo::run(&args),
         Cmd::Executor(args) => {
             logging::start_plain("info");
             executor::run(args)

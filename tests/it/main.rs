@@ -3,6 +3,7 @@
 //! All are modules of this one binary. They need root (containers) and the shim that `make test`
 //! builds; a missing part fails the test that needs it with what to do.
 
+mod demo;
 mod executor;
 mod provenance;
 mod support;

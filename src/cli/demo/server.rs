@@ -44,6 +44,9 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
+            // What it must not read is not offered: it is another user, who cannot enter root's home.
+            .env("HOME", place.data())
+            .env_remove("XDG_CONFIG_HOME")
             // Ctrl-C on the terminal is for the demo, which then stops the server in its own time.
             .process_group(0)
             .kill_on_drop(true);
@@ -109,7 +112,7 @@ pub(super) fn last_words(log: &Path) -> Vec<String> {
     const LINES: usize = 15;
     let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| super::show::clean(line)).collect()
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| super::show::cut(line, 300)).collect()
 }
 
 /// The server's own socket.

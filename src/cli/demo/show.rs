@@ -95,8 +95,13 @@ pub(super) fn size(bytes: u64) -> String {
 
 /// Text of a job, without what a terminal would obey, cut to a line.
 pub(super) fn clean(text: &str) -> String {
-    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
-    if text.chars().nth(100).is_some() {
+    cut(text, 100)
+}
+
+/// The same, of another length.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(most).collect();
+    if text.chars().nth(most).is_some() {
         shown.push('…');
     }
     shown

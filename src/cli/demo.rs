@@ -62,23 +62,36 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         password: repos::fresh(&SystemIds::new()),
     };
     // First the ear for Ctrl-C, then the work: what was begun is always cleared away.
-    let played = tokio::select! {
+    let ended = tokio::select! {
         biased;
-        () = &mut stop => Err(anyhow!("stopped by a signal")),
-        played = demo.play(args) => played,
+        () = &mut stop => Ended::Stopped,
+        played = demo.play(args) => played.map_or_else(Ended::Failed, |()| Ended::Well),
     };
-    if played.is_ok() && !args.exit {
-        tokio::select! {
-            () = &mut stop => {}
-            () = demo.server_gone() => {}
-        }
-    }
-    let well = played.is_ok();
-    if let Err(error) = played {
-        demo.complain(&error);
+    let ended = match ended {
+        Ended::Well if !args.exit => tokio::select! {
+            biased;
+            () = &mut stop => Ended::Well,
+            failed = demo.server_gone() => Ended::Failed(failed),
+        },
+        ended => ended,
+    };
+    match &ended {
+        Ended::Well => {}
+        Ended::Stopped => demo.show.print("\nStopped before the end."),
+        Ended::Failed(error) => demo.complain(error),
     }
     let cleared = demo.clear().await;
-    Ok(if well && cleared { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if matches!(ended, Ended::Well) && cleared { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How a demo ended.
+enum Ended {
+    /// The job succeeded and its attestation holds.
+    Well,
+    /// A person or the machine wanted the end.
+    Stopped,
+    /// Something did not work.
+    Failed(anyhow::Error),
 }
 
 struct Demo {
@@ -131,10 +144,12 @@ impl Demo {
         Ok(())
     }
 
-    async fn server_gone(&mut self) {
-        let Some(server) = &mut self.server else { return };
-        if let Ok(status) = server.end().await {
-            self.show.print(&format!("The server ended ({status})."));
+    /// Waits for the end of the server, which nobody asked for.
+    async fn server_gone(&mut self) -> anyhow::Error {
+        let Some(server) = &mut self.server else { return anyhow!("there is no server") };
+        match server.end().await {
+            Ok(status) => anyhow!("the server ended by itself ({status})"),
+            Err(error) => error,
         }
     }
 

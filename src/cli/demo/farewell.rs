@@ -51,9 +51,7 @@ async fn cancel_jobs(place: &Place, server: &mut Server) -> anyhow::Result<()> {
     for id in unfinished(&api).await? {
         api.post(&format!("/api/v1/jobs/{id}/cancel")).await?;
     }
-    server
-        .until("the cancelled job ended", CANCEL, async || Ok(unfinished(&api).await?.is_empty().then_some(())))
-        .await
+    server.until("the cancelled job ended", CANCEL, async || Ok(unfinished(&api).await?.is_empty().then_some(()))).await
 }
 
 async fn unfinished(api: &Api) -> anyhow::Result<Vec<String>> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::api::Api;
-use super::show::{Colour, Show, clean, took};
+use super::show::{Colour, Show, clean, cut, took};
 use crate::model::job::Status;
 use crate::model::step::StepStatus;
 use crate::platform::{Clock, SystemClock};
@@ -75,7 +75,7 @@ async fn tell(api: &Api, show: &Show, job: &str, step: &Step) {
     }
     let code = step.exit_code.map(|code| format!("exit code {code}"));
     let why = step.reason.clone().or(code).unwrap_or_else(|| step.status.to_string());
-    show.line(&format!("{} {} {time}: {}", show.paint("✗", Colour::Red), clean(&step.name), clean(&why)));
+    show.line(&format!("{} {} {time}: {}", show.paint("✗", Colour::Red), clean(&step.name), cut(&why, 500)));
     for line in last_words(&log, 15) {
         show.line(&format!("  {}", clean(line)));
     }
@@ -108,7 +108,7 @@ impl Job {
     pub(super) fn ending(&self) -> String {
         let time = took(between(self.started_at, self.finished_at));
         match &self.reason {
-            Some(reason) => format!("{} after {time}: {}", self.status, clean(reason)),
+            Some(reason) => format!("{} after {time}: {}", self.status, cut(reason, 500)),
             None => format!("{} after {time}", self.status),
         }
     }

@@ -30,13 +30,7 @@ struct Stored {
 }
 
 /// Downloads and verifies; prints each check.
-pub(super) async fn prove(
-    api: &Api,
-    show: &Show,
-    server: &mut Server,
-    place: &Place,
-    job: &Job,
-) -> anyhow::Result<()> {
+pub(super) async fn prove(api: &Api, show: &Show, server: &mut Server, place: &Place, job: &Job) -> anyhow::Result<()> {
     let at = format!("/api/v1/jobs/{}", job.id);
     let stored = stored(api, &at).await?;
     let envelope = server

@@ -46,7 +46,7 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    needs::check()?;
+    needs::check(args.port)?;
     // The server reads the repositories as another user, whatever this shell's mask is.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

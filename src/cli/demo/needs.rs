@@ -1,4 +1,5 @@
 //! What the machine must have, asked before anything starts.
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,8 +31,8 @@ for package, there in (
         print(package)
 "#;
 
-/// Refuses with what is missing and the line that installs it.
-pub(super) fn check() -> anyhow::Result<()> {
+/// Refuses with what is missing and the line that installs it. Port 0 is any free one.
+pub(super) fn check(port: u16) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("danube demo needs root, because it makes containers: try `sudo danube demo`");
     }
@@ -47,6 +48,9 @@ pub(super) fn check() -> anyhow::Result<()> {
         bail!("{}", complaint(&missing));
     }
     privileges::find_shim()?;
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
+        format!("port {port} on 127.0.0.1 cannot be used: choose another with --port, or leave it out")
+    })?;
     Ok(())
 }
 

@@ -48,10 +48,13 @@ impl Show {
         self.line(&format!("{} {text} {time}", self.paint("✓", Colour::Green)));
     }
 
-    /// A line that the next one replaces; only a terminal shows it.
+    /// A line that the next one replaces; only a terminal shows it, and never more than fits.
     pub(super) fn passing(&self, text: &str) {
         if self.terminal {
-            self.raw(&format!("\r\u{1b}[K    {text}"));
+            let size = rustix::termios::tcgetwinsize(std::io::stdout());
+            let columns = size.map_or(0, |size| usize::from(size.ws_col));
+            let room = if columns == 0 { 80 } else { columns }.saturating_sub(6);
+            self.raw(&format!("\r\u{1b}[K    {}", cut(text, room)));
         }
     }
 

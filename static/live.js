@@ -81,7 +81,7 @@
         const now = document.getElementById(id);
         const then = fresh.getElementById(id);
         if (now && then) now.replaceWith(then);
-        else if (then && id === "steps") document.querySelector(".side > p")?.replaceWith(then);
+        else if (then && id === "steps") document.querySelector(".side > .panel > p")?.replaceWith(then);
       }
       for (const log of fresh.querySelectorAll("details.steplog")) {
         const here = section(log.dataset.step);

@@ -34,6 +34,9 @@ pub(super) struct ExecutorArgs {
     /// End this many seconds after the last client went, when no step lives
     #[arg(long)]
     pub(super) linger: Option<u64>,
+    /// Remove the directory on disk as well when it ends and no job is left
+    #[arg(long)]
+    pub(super) temporary: bool,
     /// The shim's program
     #[arg(long)]
     pub(super) shim: Option<PathBuf>,
@@ -78,7 +81,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     let options = ServeOptions { master_uid: args.master_uid, linger: args.linger.map(Duration::from_secs) };
     serve(&listener, Arc::clone(&local), &options).context("the executor's socket failed")?;
     if local.list().is_ok_and(|jobs| jobs.is_empty()) {
-        local.leave();
+        local.leave(args.temporary);
     }
     Ok(ExitCode::SUCCESS)
 }

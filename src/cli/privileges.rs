@@ -95,6 +95,8 @@ pub(super) struct Launch<'a> {
     pub(super) master_uid: u32,
     /// The pseudo-image `host` is offered.
     pub(super) host_image: bool,
+    /// Its directory on disk goes with it.
+    pub(super) temporary: bool,
 }
 
 /// The runtime directory of an instance.
@@ -135,6 +137,9 @@ pub(super) fn start_executor(launch: &Launch<'_>) -> anyhow::Result<PathBuf> {
     if launch.host_image {
         command.arg("--host-image");
     }
+    if launch.temporary {
+        command.arg("--temporary");
+    }
     let mut child = command.spawn().context("cannot start danube executor")?;
     wait_for_socket(&socket, &mut child, &log)?;
     Ok(socket)
@@ -154,6 +159,18 @@ fn wait_for_socket(socket: &Path, child: &mut Child, log: &Path) -> anyhow::Resu
         std::thread::sleep(Duration::from_millis(10));
     }
     bail!("the executor does not answer at {}; see {}", socket.display(), log.display())
+}
+
+/// Waits until an executor that was told to leave has removed what was its own, but not for ever.
+pub(super) async fn wait_until_gone(instance: &str) {
+    let run = run_dir(instance);
+    for _ in 0..500 {
+        if !run.exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tracing::warn!(dir = %run.display(), "the executor takes long to end");
 }
 
 /// The shim beside this program, in the package's place, or where DANUBE_SHIM says.

@@ -69,7 +69,9 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let instance = privileges::instance(&data, &ids)?;
     let prepared = prepare(&checkout, &data)?;
     let root = Path::new("/var/lib/danube-executor").join(format!("run-{instance}"));
-    let launch = Launch { root: &root, instance: &instance, master_uid: identity.uid, host_image: true };
+    super::executor::outer_dir(Path::new("/var/lib/danube-executor"))?;
+    let launch =
+        Launch { root: &root, instance: &instance, master_uid: identity.uid, host_image: true, temporary: true };
     let socket = privileges::start_executor(&launch)?;
     privileges::give(&data, &identity, &[])?;
     privileges::drop_to(&identity)?;
@@ -99,7 +101,6 @@ fn data_dir(given: Option<&Path>, root: &Path, identity: &privileges::Identity) 
     } else {
         let hash = crate::artifacts::Digest::of(wanted.as_os_str().as_encoded_bytes()).to_string();
         let elsewhere = Path::new("/var/lib/danube-executor").join(format!("data-{}", &hash[..16]));
-        super::executor::outer_dir(Path::new("/var/lib/danube-executor"))?;
         elsewhere
     };
     private_dir(&dir)?;
@@ -161,6 +162,7 @@ impl RunJob {
         // The executor ends with its only job, whatever became of that.
         client.leave().await?;
         drop(client);
+        privileges::wait_until_gone(&self.instance).await;
         driven?;
         let job = store.read(move |view| jobs::get(view, job.id)).await?;
         if self.json {

@@ -49,7 +49,9 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         bail!("executor.kind = \"kubernetes\" comes with a later release; this one runs jobs on this machine");
     }
     if config.server.tls.is_some() {
-        bail!("server.tls_cert: this release does not speak TLS itself; put a proxy in front and name it in server.trusted_proxies");
+        bail!(
+            "server.tls_cert: this release does not speak TLS itself; put a proxy in front and name it in server.trusted_proxies"
+        );
     }
     let data = config.server.data_dir.clone();
     let root = rustix::process::geteuid().is_root();
@@ -120,9 +122,16 @@ fn start_executor(
     instance: &str,
     identity: &Identity,
 ) -> anyhow::Result<PathBuf> {
-    let root = if args.data_dir.is_some() { data.join("executor") } else { PathBuf::from("/var/lib/danube-executor/main") };
+    let root =
+        if args.data_dir.is_some() { data.join("executor") } else { PathBuf::from("/var/lib/danube-executor/main") };
     let host_image = config.executor.host_image;
-    privileges::start_executor(&Launch { root: &root, instance, master_uid: identity.uid, host_image })
+    privileges::start_executor(&Launch {
+        root: &root,
+        instance,
+        master_uid: identity.uid,
+        host_image,
+        temporary: false,
+    })
 }
 
 /// Not started as root: the executor is a unit of its own.
@@ -130,6 +139,8 @@ fn running_executor(instance: &str) -> anyhow::Result<PathBuf> {
     let own = privileges::run_dir(instance).join("executor.sock");
     let unit = PathBuf::from("/run/danube/main/executor.sock");
     [own, unit].into_iter().find(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok()).ok_or_else(|| {
-        anyhow!("no executor runs: start `danube executor` as root (danube-executor.service), or `danube serve` as root")
+        anyhow!(
+            "no executor runs: start `danube executor` as root (danube-executor.service), or `danube serve` as root"
+        )
     })
 }

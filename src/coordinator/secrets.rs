@@ -25,7 +25,10 @@ pub(super) async fn reveal_secret(
     Ok(v1::RevealSecretReply { value: revealed.expose().clone() })
 }
 
-pub(super) async fn mask_value(job: &Arc<LiveJob>, request: v1::MaskValueRequest) -> Result<v1::MaskValueReply, Status> {
+pub(super) async fn mask_value(
+    job: &Arc<LiveJob>,
+    request: v1::MaskValueRequest,
+) -> Result<v1::MaskValueReply, Status> {
     job.mask_value(call("mask", request.call)?, Secret::new(request.value)).await?;
     Ok(v1::MaskValueReply {})
 }

@@ -7,9 +7,9 @@ use danube_proto::v1;
 use tonic::Status;
 
 use super::session::call;
-use crate::orchestrator::Root;
 use crate::model::nearest;
 use crate::model::step::Cause;
+use crate::orchestrator::Root;
 use crate::orchestrator::{Capture, LiveJob, Retry, StepRequest, Value};
 
 pub(super) async fn run_step(job: &Arc<LiveJob>, request: v1::RunStepRequest) -> Result<v1::RunStepReply, Status> {

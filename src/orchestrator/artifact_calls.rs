@@ -126,7 +126,13 @@ impl LiveJob {
     }
 
     /// Puts an artifact of this job, or of an earlier one of its pipeline, into the workspace.
-    pub async fn fetch_artifact(self: &Arc<Self>, call: Call, name: String, dest: String, job: String) -> Result<(), CallError> {
+    pub async fn fetch_artifact(
+        self: &Arc<Self>,
+        call: Call,
+        name: String,
+        dest: String,
+        job: String,
+    ) -> Result<(), CallError> {
         bounds::name("the artifact's name", &name)?;
         bounds::path("dest=", &dest)?;
         bounds::name("job=", &job)?;

@@ -1,5 +1,4 @@
 //! One attempt of a step: started unless it was, followed to its end.
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::call::{Capture, StepRequest};
@@ -55,8 +54,14 @@ impl LiveJob {
             let limit = request.timeout.map(|timeout| timeout.saturating_sub(since));
             match self.watch(at, limit, Manners::Term).await {
                 Seen::Ended(end) => return self.ended(at, row, request, &end, None).await.map(Some),
-                Seen::TimedOut(Some(end)) => return self.ended(at, row, request, &end, request.timeout).await.map(Some),
-                Seen::TimedOut(None) | Seen::Lost => return Ok(Some(Attempt::without_output(outcome::lost()))),
+                Seen::TimedOut(Some(end)) => {
+                    return self.ended(at, row, request, &end, request.timeout).await.map(Some);
+                }
+                Seen::TimedOut(None) => {
+                    let outcome = outcome::timed_out(request.timeout.unwrap_or_default());
+                    return Ok(Some(Attempt::without_output(outcome)));
+                }
+                Seen::Lost => return Ok(Some(Attempt::without_output(outcome::lost()))),
                 Seen::Stopped => return Ok(None),
                 Seen::NotStarted if start < STARTS => {}
                 Seen::NotStarted => break,
@@ -89,17 +94,12 @@ impl LiveJob {
         made.map_err(|error| ExecutorError::Start(format!("the log could not be made: {}", chain(&error))))
     }
 
-    /// Once a job, at its first step that asks for a network that is not there.
+    /// Told once in the log of each step that asks for a network that is not there.
     async fn notes(&self, request: &StepRequest) -> Vec<String> {
-        if self.network_noted.load(Ordering::Relaxed) {
-            return Vec::new();
+        match self.engine.executor.probe().await {
+            Ok(probe) => network_note(&probe, request.network).into_iter().collect(),
+            Err(_) => Vec::new(),
         }
-        let note = match self.engine.executor.probe().await {
-            Ok(probe) => network_note(&probe, request.network),
-            Err(_) => None,
-        };
-        let first = note.is_some() && !self.network_noted.swap(true, Ordering::Relaxed);
-        note.filter(|_| first).into_iter().collect()
     }
 
     /// Notes that the container runs; answers how long it has run.
@@ -133,11 +133,13 @@ impl LiveJob {
         match request.capture {
             Capture::No => {}
             Capture::Stdout => attempt.stdout = self.stdout_of(row).await?,
-            Capture::Secret if attempt.outcome.cause == Cause::Success => match self.keep_captured(at, &row.key).await {
-                Ok(handle) => attempt.captured = handle,
-                Err(error @ CallError::Unavailable(_)) => return Err(error),
-                Err(error) => attempt.outcome = refused(&error),
-            },
+            Capture::Secret if attempt.outcome.cause == Cause::Success => {
+                match self.keep_captured(at, &row.key).await {
+                    Ok(handle) => attempt.captured = handle,
+                    Err(error @ CallError::Unavailable(_)) => return Err(error),
+                    Err(error) => attempt.outcome = refused(&error),
+                }
+            }
             Capture::Secret => {}
         }
         Ok(attempt)

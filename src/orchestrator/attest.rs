@@ -71,9 +71,8 @@ impl Engine {
             }
             None => (String::new(), unsigned(&statement)),
         };
-        let stored = self.store.write(Durability::Acknowledged, move |tx| {
-            attestations::insert(tx, job, kind, &key, &envelope)
-        });
+        let stored =
+            self.store.write(Durability::Acknowledged, move |tx| attestations::insert(tx, job, kind, &key, &envelope));
         Ok(stored.await?)
     }
 }
@@ -128,7 +127,12 @@ fn facts(engine: &Engine, rows: &Rows, probe: crate::executor::Probe) -> Result<
         started_on: job.started_at,
         finished_on: job.finished_at.unwrap_or(job.created_at),
         logs: rows.steps.iter().filter_map(log).collect(),
-        artifacts: rows.artifacts.iter().filter(|row| row.expired_at.is_none() && row.provenance).filter_map(output).collect(),
+        artifacts: rows
+            .artifacts
+            .iter()
+            .filter(|row| row.expired_at.is_none() && row.provenance)
+            .filter_map(output)
+            .collect(),
         pushed_images: Vec::new(),
     })
 }

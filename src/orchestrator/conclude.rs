@@ -26,7 +26,8 @@ impl LiveJob {
             Verdict::Lost(reason) => match self.finished_once().await? {
                 None => return self.lost(reason).await,
                 Some(step) => {
-                    let reason = format!("{reason}; it is not tried again, because the step '{step}' may run only once");
+                    let reason =
+                        format!("{reason}; it is not tried again, because the step '{step}' may run only once");
                     (Event::Lost { attempts_left: false }, Some(reason))
                 }
             },
@@ -71,11 +72,8 @@ impl LiveJob {
     /// A finished step of this attempt that must never run twice.
     async fn finished_once(&self) -> Result<Option<String>, DriveError> {
         let (job, attempt) = (self.row.id, self.row.attempt);
-        let (calls, rows) = self
-            .engine
-            .store
-            .read(move |view| Ok((journal::of_job(view, job)?, steps::of_job(view, job)?)))
-            .await?;
+        let (calls, rows) =
+            self.engine.store.read(move |view| Ok((journal::of_job(view, job)?, steps::of_job(view, job)?))).await?;
         // A step that was lost half way counts too: nobody knows how far it came.
         let once = |call: &&crate::store::JournalRow| {
             CallKey::parse(&call.key).is_ok_and(|key| key.kind() == "run") && asks_for_once(&call.request)

@@ -64,7 +64,8 @@ impl LiveJob {
             }
             if row.started_at.is_none() {
                 let (lease, id, now) = (self.lease.id, row.id, self.engine.clock.now());
-                let noted = self.engine.store.write(Durability::Progress, move |tx| steps::start(tx, lease, id, now, None));
+                let noted =
+                    self.engine.store.write(Durability::Progress, move |tx| steps::start(tx, lease, id, now, None));
                 noted.await?;
             }
             let (verdict, end) = match self.watch(at, None, Manners::Calls).await {
@@ -107,7 +108,7 @@ impl LiveJob {
             .read(move |view| Ok((journal::of_job(view, job)?, steps::attempts(view, job, 0)?)))
             .await?;
         let last_call = calls.last().map(|call| call.created_at);
-        let fruitless = |row: &&StepRow| row.finished_at > last_call || last_call.is_none();
+        let fruitless = |row: &&StepRow| row.finished_at >= last_call;
         Ok(rows.iter().rev().filter(|row| row.job_attempt == attempt).take_while(fruitless).count())
     }
 

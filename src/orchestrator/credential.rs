@@ -1,4 +1,5 @@
 //! The credential of a job: derived, not stored, so that it holds over a restart of the master.
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use ring::hmac;
@@ -22,7 +23,14 @@ impl JobKey {
             move |source| DriveError::Io { what, path, source }
         };
         match std::fs::read(&path) {
-            Ok(bytes) if bytes.len() == LENGTH => Ok(Self::from_bytes(&bytes)),
+            Ok(bytes) if bytes.len() == LENGTH => {
+                let mode = std::fs::metadata(&path).map_err(failed("look at"))?.permissions().mode() & 0o7777;
+                if mode & 0o077 != 0 {
+                    let why = format!("others may read it (mode {mode:04o}); run chmod 0600 {}", path.display());
+                    return Err(failed("use")(std::io::Error::other(why)));
+                }
+                Ok(Self::from_bytes(&bytes))
+            }
             Ok(_) => Err(failed("use")(std::io::Error::other(
                 "it must have 32 bytes; remove it, and running jobs will be started again",
             ))),
@@ -75,9 +83,20 @@ mod tests {
         let credential = JobKey::load_or_create(dir.path(), &ids).unwrap().credential(one, 1);
         let key = JobKey::load_or_create(dir.path(), &ids).unwrap();
         assert!(key.accepts(one, 1, credential.expose()));
-        for (job, attempt, presented) in [(two, 1, credential.expose().as_str()), (one, 2, credential.expose()), (one, 1, ""), (one, 1, "zz")] {
+        for (job, attempt, presented) in
+            [(two, 1, credential.expose().as_str()), (one, 2, credential.expose()), (one, 1, ""), (one, 1, "zz")]
+        {
             assert!(!key.accepts(job, attempt, presented));
         }
+    }
+
+    #[test]
+    fn a_key_file_that_others_may_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        JobKey::load_or_create(dir.path(), &SeededIds::new(1)).unwrap();
+        let path = dir.path().join("job.key");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(JobKey::load_or_create(dir.path(), &SeededIds::new(1)).is_err());
     }
 
     #[test]

@@ -27,9 +27,12 @@ impl LiveJob {
         bounds::name("the name of the pipeline", &declaration.name)?;
         let egress = declaration.egress.clone().unwrap_or_default();
         if egress.len() > 1000 || egress.iter().any(|host| host.len() > 253) {
-            return Err(CallError::Invalid("egress= has more than 1000 names, or one of more than 253 bytes".to_owned()));
+            return Err(CallError::Invalid(
+                "egress= has more than 1000 names, or one of more than 253 bytes".to_owned(),
+            ));
         }
-        let timeout_ms = declaration.timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        let timeout_ms =
+            declaration.timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         let canonical = Canonical::new("declare")
             .with("name", declaration.name.as_str())
             .with("timeout_ms", timeout_ms)

@@ -26,6 +26,9 @@ use crate::store::{Durability, jobs};
 const MACHINE: &str = "/machine#0";
 /// How long connections get to end when their job has.
 const CLOSE: Duration = Duration::from_secs(1);
+/// How often a job is driven again after an error of the master's own, and the first pause.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// What became of a driven job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,9 @@ pub enum Driven {
 }
 
 /// Drives a job to its end, or until `stop`. Everything it needs to go on later is in rows and files.
+///
+/// What fails on the master's side (a full disk, a busy database) is tried again from the rows; after
+/// some tries the error comes back, the job stays leased, and the same claim may be driven later.
 pub async fn drive(
     engine: Arc<Engine>,
     claimed: Claimed,
@@ -48,8 +54,33 @@ pub async fn drive(
     secrets: Arc<dyn SecretSource>,
     stop: CancellationToken,
 ) -> Result<Driven, DriveError> {
+    for tries in 1.. {
+        let once = drive_once(&engine, claimed.clone(), Arc::clone(&origin), Arc::clone(&secrets), &stop).await;
+        let Err(error) = once else { return once };
+        if let Err(QueueError::LeaseLost { .. }) = queue::renew(&engine.store, claimed.lease).await {
+            return Ok(Driven::LeaseLost);
+        }
+        if tries == TRIES {
+            return Err(error);
+        }
+        tracing::error!(job = claimed.job.label(), error = chain(&error), "could not drive a job; trying again");
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE * tries) => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    Ok(Driven::Left)
+}
+
+async fn drive_once(
+    engine: &Arc<Engine>,
+    claimed: Claimed,
+    origin: Arc<dyn Origin>,
+    secrets: Arc<dyn SecretSource>,
+    stop: &CancellationToken,
+) -> Result<Driven, DriveError> {
     let lease = claimed.lease;
-    let job = match LiveJob::open(Arc::clone(&engine), claimed, origin, secrets).await {
+    let job = match LiveJob::open(Arc::clone(engine), claimed, origin, secrets).await {
         Ok(job) => job,
         Err(error @ DriveError::Secrets(_)) => {
             let status = queue::finish(&engine.store, lease, Event::Rejected, Some(error.to_string())).await?;
@@ -65,10 +96,7 @@ pub async fn drive(
     job.halt.cancel();
     job.work.close();
     job.work.wait().await;
-    match driven {
-        Err(DriveError::Queue(QueueError::LeaseLost { .. })) => Ok(Driven::LeaseLost),
-        driven => driven,
-    }
+    driven
 }
 
 enum Prepared {
@@ -92,10 +120,18 @@ impl LiveJob {
             due.tick().await;
             match queue::renew(&self.engine.store, self.lease).await {
                 Ok(()) => {}
-                Err(QueueError::LeaseLost { .. }) => return,
+                Err(QueueError::LeaseLost { .. }) if self.is_driven_elsewhere().await => return,
+                // Ended or put back, by this very driver: it has a record to sign still.
+                Err(QueueError::LeaseLost { .. }) => std::future::pending().await,
                 Err(error) => tracing::warn!(error = chain(&error), "could not renew the lease; trying again"),
             }
         }
+    }
+
+    async fn is_driven_elsewhere(&self) -> bool {
+        let (id, lease) = (self.row.id, self.lease.id);
+        let row = self.engine.store.read(move |view| jobs::get(view, id)).await;
+        row.is_ok_and(|row| row.lease_id.is_some_and(|holder| holder != lease))
     }
 
     /// Everything before the coordinator, or the verdict where it stands already.
@@ -103,6 +139,11 @@ impl LiveJob {
         let coordinator = self.coordinator_row().await?;
         if let Some(verdict) = coordinator.as_ref().and_then(verdict_of) {
             return Ok(Prepared::Decided(verdict));
+        }
+        let id = self.row.id;
+        let row = self.engine.store.read(move |view| jobs::get(view, id)).await?;
+        if coordinator.is_none() && row.cancel_requested_at.is_some() {
+            return Ok(Prepared::Decided(Verdict::Cancelled));
         }
         if !self.on_this_machine().await? {
             let reason = "the machine was restarted while the job ran";

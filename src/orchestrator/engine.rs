@@ -115,7 +115,7 @@ impl Default for Bounds {
             coordinator_image: "host".to_owned(),
             default_image: "host".to_owned(),
             grace: Duration::from_secs(10),
-            patience: Duration::from_secs(120),
+            patience: Duration::from_secs(60),
             renew_every: Duration::from_secs(15),
         }
     }

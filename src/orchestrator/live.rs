@@ -2,7 +2,6 @@
 //! in the rows, and a new master makes a new one of these from them.
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
@@ -14,9 +13,9 @@ use super::masks::{MASKED, Masks};
 use super::{CallError, DriveError, Engine, Origin};
 use crate::executor::StepAt;
 use crate::logs::{StreamFile, StreamName};
+use crate::model::Secret;
 use crate::model::call::CallKey;
 use crate::model::settings::Pipeline;
-use crate::model::Secret;
 use crate::queue::{Claimed, Lease};
 use crate::secrets::{self, SecretSource};
 use crate::store::{JobRow, StepRow};
@@ -53,8 +52,6 @@ pub struct LiveJob {
     pub(super) closing: CancellationToken,
     /// Cancelled when this master must not touch the job any more.
     pub(super) halt: CancellationToken,
-    /// A step's log says already that there is no network.
-    pub(super) network_noted: AtomicBool,
     ending: OnceLock<Ending>,
     under_way: Mutex<HashMap<CallKey, Progress>>,
 }
@@ -86,7 +83,6 @@ impl LiveJob {
             work: TaskTracker::new(),
             closing: CancellationToken::new(),
             halt: CancellationToken::new(),
-            network_noted: AtomicBool::new(false),
             ending: OnceLock::new(),
             under_way: Mutex::default(),
         }))

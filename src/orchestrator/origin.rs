@@ -162,7 +162,8 @@ impl Origin for WorkTreeOrigin {
 /// Header and parts as one nameless file, set back to its start.
 async fn joined(header: transfer::Checkout, parts: Vec<Sealed>, scratch: PathBuf) -> Result<File, OriginError> {
     let join = move || write_joined(&header, parts, &scratch);
-    let joined = tokio::task::spawn_blocking(join).await.map_err(|error| OriginError::Unavailable(error.to_string()))?;
+    let joined =
+        tokio::task::spawn_blocking(join).await.map_err(|error| OriginError::Unavailable(error.to_string()))?;
     joined.map_err(|error| OriginError::Unavailable(format!("the checkout could not be prepared: {error}")))
 }
 

@@ -71,6 +71,12 @@ pub(super) fn of_error(error: &ExecutorError) -> Outcome {
     Outcome { cause, exit_code: NOTHING_RAN, message: error.to_string(), again, started }
 }
 
+/// An attempt that was ended for its own time and left no record.
+pub(super) fn timed_out(limit: Duration) -> Outcome {
+    let message = format!("it ran longer than its timeout of {}", seconds(limit));
+    Outcome { cause: Cause::Timeout, exit_code: NOTHING_RAN, message, again: true, started: true }
+}
+
 /// An attempt whose end nobody knows.
 pub(super) fn lost() -> Outcome {
     let message = "the attempt was lost: its end is not recorded (the machine or its supervisor went down)";
@@ -102,15 +108,18 @@ pub(super) fn bytes(n: u64) -> String {
 
 /// A duration for people.
 pub(super) fn seconds(duration: Duration) -> String {
-    if duration.subsec_nanos() == 0 { format!("{} s", duration.as_secs()) } else { format!("{} ms", duration.as_millis()) }
+    if duration.subsec_nanos() == 0 {
+        format!("{} s", duration.as_secs())
+    } else {
+        format!("{} ms", duration.as_millis())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BOUND: Bound =
-        Bound { limits: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 64 }, log_bytes: 1 << 30 };
+    const BOUND: Bound = Bound { limits: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 64 }, log_bytes: 1 << 30 };
 
     fn end(exit_code: i32) -> StepEnd {
         StepEnd {

@@ -1,11 +1,18 @@
 //! Why a danubefile failed, in one sentence for the job's page, read from the end of its log. Pure.
 
+/// What the SDK's own lines begin with.
+const OWN: &str = "danube: ";
+/// What they say of an error that Python tells better.
+const ABOUT_PYTHON: [&str; 2] = ["the danubefile raised ", " cannot be read as Python"];
 /// How much of the log's end is looked at.
 pub(super) const TAIL: usize = 16 << 10;
 
 /// The sentence for a coordinator that ended with `exit_code`.
 pub(super) fn of_coordinator(exit_code: i32, tail: &str) -> String {
-    own_line(tail).or_else(|| python_error(tail)).map_or_else(|| exited(exit_code), |text| bounded(&text))
+    let own = own_line(tail);
+    // Of an exception the SDK says only that there was one: the traceback above it says which.
+    let python = || python_error(tail).filter(|_| own.is_none_or(|line| ABOUT_PYTHON.iter().any(|p| line.contains(p))));
+    python().or_else(|| own.map(str::to_owned)).map_or_else(|| exited(exit_code), |text| bounded(&text))
 }
 
 fn exited(exit_code: i32) -> String {
@@ -16,10 +23,10 @@ fn exited(exit_code: i32) -> String {
     }
 }
 
-/// The last line that the SDK wrote about an error.
-fn own_line(tail: &str) -> Option<String> {
-    let line = tail.lines().rev().find_map(|line| line.strip_prefix("danube: "))?;
-    (!line.trim().is_empty()).then(|| line.trim().to_owned())
+/// What the SDK wrote about an error: the first of its last lines, notes follow it.
+fn own_line(tail: &str) -> Option<&str> {
+    let own = tail.lines().rev().skip_while(|line| !line.starts_with(OWN)).take_while(|line| line.starts_with(OWN));
+    own.last()?.strip_prefix(OWN).map(str::trim).filter(|line| !line.is_empty())
 }
 
 /// `danubefile.py:12: ValueError: …` from the last traceback.
@@ -77,8 +84,18 @@ mod tests {
     }
 
     #[test]
+    fn the_traceback_of_an_exception_says_more_than_the_sdks_line_and_notes_do_not_count() {
+        let tail = "Traceback (most recent call last):\n  File \"danubefile.py\", line 4, in build\n    raise \
+                    ValueError('no')\nValueError: no\ndanube: the danubefile raised ValueError (danubefile.py:4)\n";
+        assert_eq!(of_coordinator(1, tail), "danubefile.py:4: ValueError: no");
+        let tail = "danube: step \"a\" failed: exit code 1\ndanube: another branch failed too\n";
+        assert_eq!(of_coordinator(1, tail), "step \"a\" failed: exit code 1");
+    }
+
+    #[test]
     fn a_syntax_error_is_read_too() {
-        let tail = "  File \"/danube/source/ci/danubefile.py\", line 2\n    def (:\n        ^\nSyntaxError: invalid syntax\n";
+        let tail =
+            "  File \"/danube/source/ci/danubefile.py\", line 2\n    def (:\n        ^\nSyntaxError: invalid syntax\n";
         assert_eq!(of_coordinator(1, tail), "ci/danubefile.py:2: SyntaxError: invalid syntax");
     }
 

@@ -47,7 +47,12 @@ impl LiveJob {
     }
 
     /// The container of a step's attempt; its secrets are filled in here and nowhere before.
-    pub(super) async fn step_spec(&self, request: &StepRequest, room: u64, notes: Vec<String>) -> Result<StepSpec, CallError> {
+    pub(super) async fn step_spec(
+        &self,
+        request: &StepRequest,
+        room: u64,
+        notes: Vec<String>,
+    ) -> Result<StepSpec, CallError> {
         let mut env = self.base_env();
         for (name, value) in &request.env {
             let value = self.value(value).await?;
@@ -64,14 +69,13 @@ impl LiveJob {
             let content = base64::engine::general_purpose::STANDARD.encode(self.value(value).await?.expose());
             files.push(FileSpec { path: path.clone(), content });
         }
-        let workdir = if request.workdir.is_empty() { "/workspace" } else { &request.workdir };
         Ok(StepSpec {
             kind: StepKind::Step,
             image: self.image_of(request),
             argv: ["/bin/sh", "-c", &request.command].map(str::to_owned).to_vec(),
             env,
             files,
-            workdir: workdir.to_owned(),
+            workdir: workdir_of(&request.workdir),
             user: request.user.clone(),
             limits: self.limits_of(request),
             root: request.root,
@@ -130,9 +134,17 @@ impl LiveJob {
 /// The line that a step which asks for the network finds in its log where there is none.
 pub(super) fn network_note(probe: &Probe, wants_network: bool) -> Option<String> {
     let denied = probe.not_enforced.iter().any(|line| line.starts_with("egress"));
-    (wants_network && denied).then(|| {
-        "danube: this step has no network: egress is not available on this executor yet".to_owned()
-    })
+    (wants_network && denied)
+        .then(|| "danube: this step has no network: egress is not available on this executor yet".to_owned())
+}
+
+/// Where a step starts; a relative path is one below the workspace.
+fn workdir_of(asked: &str) -> String {
+    match asked {
+        "" => "/workspace".to_owned(),
+        absolute if absolute.starts_with('/') => absolute.to_owned(),
+        below => format!("/workspace/{below}"),
+    }
 }
 
 /// The name of a step that was given none: the head of its command's first line.
@@ -163,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_missing_network_is_told_to_steps_that_ask_for_it() {
-        let mut probe = Probe { kind: "local".to_owned(), version: "1".to_owned(), not_enforced: Vec::new(), host_image: true };
+        let mut probe =
+            Probe { kind: "local".to_owned(), version: "1".to_owned(), not_enforced: Vec::new(), host_image: true };
         assert_eq!(network_note(&probe, true), None);
         probe.not_enforced.push("egress: no network of its own".to_owned());
         assert!(network_note(&probe, true).unwrap().contains("no network"));

@@ -47,7 +47,12 @@ impl LiveJob {
     }
 
     /// From the newest attempt in the rows to the last one.
-    async fn attempts(self: Arc<Self>, call: Call, request: StepRequest, first: Option<StepRow>) -> Result<(), CallError> {
+    async fn attempts(
+        self: Arc<Self>,
+        call: Call,
+        request: StepRequest,
+        first: Option<StepRow>,
+    ) -> Result<(), CallError> {
         let _slot = self.slots.acquire().await.map_err(|_| CallError::Cancelled)?;
         let mut row = match first {
             Some(row) => row,
@@ -89,7 +94,13 @@ impl LiveJob {
     }
 
     /// Notes the end of an attempt and the next one, in one transaction.
-    async fn again(&self, call: &Call, request: &StepRequest, row: &StepRow, attempt: &Attempt) -> Result<StepRow, CallError> {
+    async fn again(
+        &self,
+        call: &Call,
+        request: &StepRequest,
+        row: &StepRow,
+        attempt: &Attempt,
+    ) -> Result<StepRow, CallError> {
         let end = self.end_of(&attempt.outcome, attempt);
         let next = NewStep { seq: Some(row.seq), attempt: row.attempt + 1, ..self.new_step(call, request) };
         let (lease, id) = (self.lease.id, row.id);

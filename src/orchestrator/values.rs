@@ -130,15 +130,9 @@ impl LiveJob {
     }
 
     async fn keep(&self, key: &str, value: &Secret<Vec<u8>>) -> Result<(), CallError> {
-        let kept = secrets::keep_value(
-            &self.engine.store,
-            &self.engine.vault,
-            self.row.id,
-            self.lease.id,
-            key,
-            value.clone(),
-        )
-        .await;
+        let kept =
+            secrets::keep_value(&self.engine.store, &self.engine.vault, self.row.id, self.lease.id, key, value.clone())
+                .await;
         kept.map_err(|error| CallError::Unavailable(chain(&error)))
     }
 }

@@ -132,8 +132,11 @@ pub(super) fn same_site(app: &AppState, headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let mut ours: Vec<String> = app.public_url.as_deref().map(origin_of).into_iter().collect();
     if let Some(host) = host {
-        let scheme = if app.secure_cookies() { "https" } else { "http" };
-        ours.push(format!("{scheme}://{host}"));
+        ours.push(format!("https://{host}"));
+        // Without `public_url`, a proxy in front may speak TLS or not; with https, nothing else is ours.
+        if !app.secure_cookies() {
+            ours.push(format!("http://{host}"));
+        }
     }
     csrf::same_site(said, &ours)
 }

@@ -15,6 +15,7 @@ mod headers;
 mod hooks;
 mod job_ref;
 mod pages;
+mod parts;
 mod peer;
 mod range;
 mod routes;

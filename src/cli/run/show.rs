@@ -130,7 +130,12 @@ impl Follow {
             }
             for artifact in stored.iter().filter(|a| a.expired_at.is_none()) {
                 let path = artifact_path(&self.data, artifact);
-                out.line(&format!("  artifact {} ({} bytes): {}", clean(&artifact.name), artifact.size, path.display()));
+                out.line(&format!(
+                    "  artifact {} ({} bytes): {}",
+                    clean(&artifact.name),
+                    artifact.size,
+                    path.display()
+                ));
             }
             out.line(&format!("  logs: {}", self.logs.display()));
         });
@@ -218,8 +223,7 @@ impl Out {
 /// The run as one JSON object.
 pub(super) async fn summary(store: &Store, job: &JobRow, data: &Path) -> anyhow::Result<String> {
     let id = job.id;
-    let (rows, stored) =
-        store.read(move |view| Ok((steps::of_job(view, id)?, artifacts::of_job(view, id)?))).await?;
+    let (rows, stored) = store.read(move |view| Ok((steps::of_job(view, id)?, artifacts::of_job(view, id)?))).await?;
     let rows: Vec<_> = rows
         .iter()
         .map(|s| {

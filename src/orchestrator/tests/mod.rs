@@ -24,3 +24,11 @@ pub(crate) fn request(command: &str) -> StepRequest {
         allow_failure: false,
     }
 }
+
+mod artifacts;
+mod calls;
+mod endings;
+pub(crate) mod fake;
+mod restarts;
+mod running;
+pub(crate) mod world;

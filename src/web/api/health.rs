@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde_json::json;
 
+use crate::store::config_commits;
 use crate::web::error::Answer;
 use crate::web::state::AppState;
 
@@ -16,7 +17,7 @@ pub(in crate::web) async fn alive() -> Answer {
 /// 503 with the names of what is down; the details are for the operator's listener.
 pub(in crate::web) async fn ready(State(app): State<AppState>) -> Answer {
     let mut down = (app.hooks.down)().await;
-    if app.store.read(|view| crate::store::config_commits::find_last(view)).await.is_err() {
+    if app.store.read(config_commits::find_last).await.is_err() {
         down.push("database".to_owned());
     }
     let (code, word) = match down.is_empty() {

@@ -2,6 +2,7 @@
 
 pub(super) mod artifacts;
 pub(super) mod attestation;
+mod body;
 pub(super) mod cancel;
 pub(super) mod config;
 pub(super) mod events;

@@ -7,6 +7,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::object;
 use crate::auth::Scope;
 use crate::auth::tokens::{self, Made, Wish};
 use crate::model::{Action, TokenId};
@@ -53,8 +54,7 @@ pub(in crate::web) async fn list(State(app): State<AppState>, visitor: Visitor) 
 /// Makes a token; its text is in this answer and nowhere else.
 pub(in crate::web) async fn create(State(app): State<AppState>, visitor: Visitor, body: Bytes) -> Answer {
     access::allow(&visitor, Action::ManageOwnTokens)?;
-    let request = serde_json::from_slice(&body)
-        .map_err(|e| WebError::bad_request(format!("a token is made of {{\"name\": …}}: {e}")))?;
+    let request = object(&body)?;
     let made = make(&app, &visitor, request).await?;
     let answer = json!({ "id": made.id, "token": made.text.expose(), "expires_at": made.expires_at });
     Ok((StatusCode::CREATED, Json(answer)).into_response())

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::body::object;
 use crate::auth::{Authorized, noted};
 use crate::model::{Action, JobId, PipelineId};
 use crate::store::pipelines::PipelineRow;
@@ -39,11 +40,7 @@ pub(in crate::web) async fn trigger(
     body: Bytes,
 ) -> Answer {
     let (authorized, row) = access::pipeline(&app, &visitor, name, Action::Trigger).await?;
-    let request = if body.is_empty() {
-        Request::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|e| WebError::bad_request(format!("the body is not as expected: {e}")))?
-    };
+    let request = if body.is_empty() { Request::default() } else { object(&body)? };
     let id = start(&app, &visitor, authorized, &row, request).await?;
     let job = app.store.read(move |view| jobs::get(view, id)).await?;
     let answer = json!({

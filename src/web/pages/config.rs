@@ -4,13 +4,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use serde_json::Value;
 
-use super::chrome::{Chrome, chrome};
 use super::render;
 use crate::model::Action;
 use crate::store::{config_commits, pipelines};
 use crate::web::access;
 use crate::web::api::config as status;
 use crate::web::error::Answer;
+use crate::web::parts::{Chrome, chrome};
 use crate::web::state::AppState;
 use crate::web::view::{When, when};
 use crate::web::visitor::Visitor;

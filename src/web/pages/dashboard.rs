@@ -2,8 +2,6 @@
 use askama::Template;
 use axum::extract::State;
 
-use super::chrome::{Chrome, chrome};
-use super::pipeline_line::{PipelineLine, lines};
 use super::render;
 use crate::model::PipelineId;
 use crate::model::job::Status;
@@ -12,6 +10,7 @@ use crate::store::job_list::{self, Filter};
 use crate::web::access;
 use crate::web::api;
 use crate::web::error::Answer;
+use crate::web::parts::{Chrome, PipelineLine, chrome, lines};
 use crate::web::state::AppState;
 use crate::web::view::{JobLine, job_line};
 use crate::web::visitor::Visitor;
@@ -47,8 +46,7 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor) 
         waiting.push(job_line(job, why, now));
     }
     let pipelines = lines(&app, rows, now).await?;
-    let red = |line: &&JobLine| line.status == "failure" || line.status == "timeout";
-    let failed: Vec<JobLine> = pipelines.iter().filter_map(|line| line.last.as_ref()).filter(red).cloned().collect();
+    let failed: Vec<JobLine> = pipelines.iter().filter_map(|line| line.red.clone()).collect();
     let line = |job: &JobRow| job_line(job, None, now);
     let summary = format!("{} running · {} waiting · {} red", running.len(), waiting.len(), failed.len());
     let page = Page {

@@ -4,8 +4,6 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
 
-use super::chrome::{Chrome, chrome};
-use super::job_log::{Focus, LogSection, note, sections};
 use super::render;
 use crate::model::Action;
 use crate::model::job::Status;
@@ -14,6 +12,7 @@ use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, steps}
 use crate::web::access;
 use crate::web::api::{self, Cursor};
 use crate::web::error::Answer;
+use crate::web::parts::{Chrome, Focus, LogSection, chrome, note, sections};
 use crate::web::state::AppState;
 use crate::web::view::{
     StepLine, When, Why, axis, failing_lines, first_line, path_segment, pipeline_href, size, step_lines, took, when,

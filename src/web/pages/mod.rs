@@ -1,15 +1,12 @@
 //! The console's pages: one file each, with a template of its own name. The struct is everything that
 //! the page may show; it reads whole without any script.
 
-mod chrome;
 pub(super) mod config;
 pub(super) mod dashboard;
 pub(super) mod job;
-mod job_log;
 pub(super) mod link;
 pub(super) mod login;
 pub(super) mod pipeline;
-mod pipeline_line;
 pub(super) mod pipelines;
 pub(super) mod tokens;
 

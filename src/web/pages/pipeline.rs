@@ -5,8 +5,6 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
 
-use super::chrome::{Chrome, chrome};
-use super::pipeline_line::HISTORY;
 use super::render;
 use crate::model::settings::{Pipeline, TriggerRule};
 use crate::model::{Action, JobId};
@@ -14,6 +12,7 @@ use crate::store::job_list::{self, Filter};
 use crate::web::access;
 use crate::web::api::trigger::{self, Request};
 use crate::web::error::{Answer, WebError};
+use crate::web::parts::{Chrome, HISTORY, chrome};
 use crate::web::state::AppState;
 use crate::web::view::{Chart, JobLine, chart, job_line, pipeline_href, usual};
 use crate::web::visitor::Visitor;

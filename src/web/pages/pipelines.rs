@@ -2,11 +2,10 @@
 use askama::Template;
 use axum::extract::State;
 
-use super::chrome::{Chrome, chrome};
-use super::pipeline_line::{PipelineLine, lines};
 use super::render;
 use crate::web::access;
 use crate::web::error::Answer;
+use crate::web::parts::{Chrome, PipelineLine, chrome, lines};
 use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 

@@ -5,7 +5,6 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
 
-use super::chrome::{Chrome, chrome};
 use super::render;
 use crate::auth::tokens;
 use crate::model::{Action, TokenId};
@@ -13,6 +12,7 @@ use crate::store::tokens::TokenRow;
 use crate::web::access;
 use crate::web::api::tokens as api;
 use crate::web::error::{Answer, WebError};
+use crate::web::parts::{Chrome, chrome};
 use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 

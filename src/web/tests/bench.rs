@@ -80,7 +80,7 @@ pub(super) fn pipeline(name: &str, team: &str) -> Pipeline {
     }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let hash = bcrypt::hash(PASSWORD, 4).unwrap();
     let user = |name: &str| User {
         name: name.to_owned(),

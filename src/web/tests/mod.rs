@@ -8,4 +8,6 @@ mod html;
 mod login;
 mod pages;
 mod rows;
+mod serve;
+mod trigger;
 mod webhooks;

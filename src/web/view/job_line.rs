@@ -23,7 +23,7 @@ pub(in crate::web) struct JobLine {
     pub(in crate::web) who: String,
     /// The moment that counts in its state.
     pub(in crate::web) when: When,
-    /// How long it took, or has run.
+    /// How long it took, or has run so far, in words.
     pub(in crate::web) took: Option<String>,
 }
 
@@ -44,7 +44,10 @@ pub(in crate::web) fn job_line(job: &JobRow, why: Option<String>, now: Timestamp
         what: what.unwrap_or_else(|| first_line(&job.message)),
         who: format!("{} · {}", starter(job), job.tag.as_deref().unwrap_or(&job.branch)),
         when: when(at, now),
-        took: job.started_at.map(|from| took(from, job.finished_at.unwrap_or(now))),
+        took: job.started_at.map(|from| match job.finished_at {
+            Some(to) => format!("took {}", took(from, to)),
+            None => format!("for {}", took(from, now)),
+        }),
     }
 }
 

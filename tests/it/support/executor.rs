@@ -85,14 +85,25 @@ impl Box {
 }
 
 impl Drop for Box {
+    /// Whatever became of the test, nothing of it stays on the machine.
     fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
-        let instance = self.run.file_name().unwrap().to_string_lossy().into_owned();
-        let _gone = fs::remove_dir_all(&self.run);
-        for controller in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let _gone = fs::remove_dir(controller.path().join(format!("danube-{instance}")));
+        let socket = self.run.join("executor.sock");
+        // Our own connection would keep the executor from leaving.
+        drop(std::mem::replace(&mut self.client, Client::new(&socket)));
+        let cleaned = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(async {
+                let client = Client::new(&socket);
+                for job in client.list().await.unwrap_or_default() {
+                    let _gone = client.teardown(job).await;
+                }
+                client.leave().await
+            })
+        });
+        if !matches!(cleaned.join(), Ok(Ok(()))) {
+            let _killed = self.child.kill();
         }
+        let _reaped = self.child.wait();
     }
 }
 

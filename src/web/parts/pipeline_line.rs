@@ -1,6 +1,7 @@
 //! A pipeline in a list.
 use jiff::Timestamp;
 
+use crate::model::job::Status;
 use crate::store::JobRow;
 use crate::store::job_list::{self, Filter};
 use crate::store::pipelines::PipelineRow;
@@ -11,21 +12,23 @@ use crate::web::view::{Chart, JobLine, chart, job_line, pipeline_href, usual};
 /// Pipelines whose history is drawn on one page; the others show their last job.
 const DRAWN: usize = 60;
 /// Jobs of a history.
-pub(super) const HISTORY: u32 = 18;
+pub(in crate::web) const HISTORY: u32 = 18;
 
 /// A pipeline in a list.
-pub(super) struct PipelineLine {
-    pub(super) href: String,
-    pub(super) name: String,
-    pub(super) team: String,
-    pub(super) repository: String,
-    pub(super) last: Option<JobLine>,
-    pub(super) chart: Chart,
-    pub(super) usual: String,
+pub(in crate::web) struct PipelineLine {
+    pub(in crate::web) href: String,
+    pub(in crate::web) name: String,
+    pub(in crate::web) team: String,
+    pub(in crate::web) repository: String,
+    pub(in crate::web) last: Option<JobLine>,
+    /// The newest job that ended, if it ended red: a new run does not hide it.
+    pub(in crate::web) red: Option<JobLine>,
+    pub(in crate::web) chart: Chart,
+    pub(in crate::web) usual: String,
 }
 
 /// The lines of pipelines, each with its newest jobs.
-pub(super) async fn lines(app: &AppState, rows: Vec<PipelineRow>, now: Timestamp) -> Answer<Vec<PipelineLine>> {
+pub(in crate::web) async fn lines(app: &AppState, rows: Vec<PipelineRow>, now: Timestamp) -> Answer<Vec<PipelineLine>> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let histories: Vec<Vec<JobRow>> = app
         .store
@@ -46,8 +49,17 @@ fn line(row: &PipelineRow, jobs: &[JobRow], now: Timestamp) -> PipelineLine {
         name: row.name.clone(),
         team: row.team.clone(),
         repository: row.repository.clone(),
+        red: jobs
+            .iter()
+            .find(|job| job.status.is_terminal())
+            .filter(|job| is_red(job))
+            .map(|job| job_line(job, None, now)),
         last: jobs.first().map(|job| job_line(job, None, now)),
         chart: chart(jobs),
         usual: usual(jobs),
     }
+}
+
+fn is_red(job: &JobRow) -> bool {
+    matches!(job.status, Status::Failure | Status::Timeout)
 }

@@ -7,21 +7,21 @@ use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
 /// The head of every page.
-pub(super) struct Chrome {
+pub(in crate::web) struct Chrome {
     /// Who is logged in.
-    pub(super) who: String,
+    pub(in crate::web) who: String,
     /// The token of every form.
-    pub(super) csrf: String,
+    pub(in crate::web) csrf: String,
     /// The current entry of the navigation.
-    pub(super) here: &'static str,
+    pub(in crate::web) here: &'static str,
     /// The visitor may see what concerns everybody.
-    pub(super) global: bool,
+    pub(in crate::web) global: bool,
     /// Something that every admin should know.
-    pub(super) banner: Option<String>,
+    pub(in crate::web) banner: Option<String>,
 }
 
 /// The head for a visitor.
-pub(super) async fn chrome(app: &AppState, visitor: &Visitor, here: &'static str) -> Answer<Chrome> {
+pub(in crate::web) async fn chrome(app: &AppState, visitor: &Visitor, here: &'static str) -> Answer<Chrome> {
     let global = access::may(visitor, Action::ReadConfigStatus);
     let banner = if global && here != "config" { banner(app).await? } else { None };
     let who = match &visitor.caller.principal {

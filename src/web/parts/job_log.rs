@@ -11,51 +11,51 @@ use crate::web::streams;
 use crate::web::view::{Line, Part, Want, part, size};
 
 /// Lines of the step that is looked at.
-pub(super) const SHOWN: usize = 2000;
+pub(in crate::web) const SHOWN: usize = 2000;
 /// Lines of the others.
 const ASIDE: usize = 200;
 /// Lines of all the others together; beyond, a link leads to them.
 const ASIDE_IN_ALL: usize = 4000;
 
 /// One line on the page.
-pub(super) struct LogLine {
-    pub(super) number: u64,
-    pub(super) text: String,
-    pub(super) class: &'static str,
+pub(in crate::web) struct LogLine {
+    pub(in crate::web) number: u64,
+    pub(in crate::web) text: String,
+    pub(in crate::web) class: &'static str,
 }
 
 /// One step's section.
-pub(super) struct LogSection {
-    pub(super) seq: u32,
-    pub(super) attempt: u32,
-    pub(super) name: String,
-    pub(super) image: String,
-    pub(super) command: String,
-    pub(super) status: &'static str,
-    pub(super) note: String,
-    pub(super) open: bool,
-    pub(super) from: u64,
-    pub(super) earlier: String,
-    pub(super) earlier_from: u64,
-    pub(super) later: Option<String>,
-    pub(super) end: u64,
-    pub(super) next: u64,
-    pub(super) lines: Vec<LogLine>,
-    pub(super) empty: &'static str,
-    pub(super) notice: Option<String>,
+pub(in crate::web) struct LogSection {
+    pub(in crate::web) seq: u32,
+    pub(in crate::web) attempt: u32,
+    pub(in crate::web) name: String,
+    pub(in crate::web) image: String,
+    pub(in crate::web) command: String,
+    pub(in crate::web) status: &'static str,
+    pub(in crate::web) note: String,
+    pub(in crate::web) open: bool,
+    pub(in crate::web) from: u64,
+    pub(in crate::web) earlier: String,
+    pub(in crate::web) earlier_from: u64,
+    pub(in crate::web) later: Option<String>,
+    pub(in crate::web) end: u64,
+    pub(in crate::web) next: u64,
+    pub(in crate::web) lines: Vec<LogLine>,
+    pub(in crate::web) empty: &'static str,
+    pub(in crate::web) notice: Option<String>,
 }
 
 /// What the page looks at.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Focus {
+pub(in crate::web) struct Focus {
     /// The step that is open.
-    pub(super) seq: Option<u32>,
+    pub(in crate::web) seq: Option<u32>,
     /// Its first shown line; none: its last lines.
-    pub(super) from: Option<u64>,
+    pub(in crate::web) from: Option<u64>,
 }
 
 /// The sections of steps (newest attempts), and the lines of the step in focus.
-pub(super) async fn sections(
+pub(in crate::web) async fn sections(
     app: &AppState,
     steps: Vec<StepRow>,
     focus: Focus,
@@ -135,7 +135,7 @@ fn shown(step: &StepRow, line: Line) -> LogLine {
 }
 
 /// How a step ended, in few words.
-pub(super) fn note(step: &StepRow) -> String {
+pub(in crate::web) fn note(step: &StepRow) -> String {
     let bytes = step.log_bytes.map(|bytes| format!(" · {}", size(bytes))).unwrap_or_default();
     let ended = match (step.status, step.cause, step.exit_code) {
         (StepStatus::Failure, Some(Cause::Oom), _) => "out of memory".to_owned(),

@@ -1,0 +1,285 @@
+//! An executor that runs nothing: the command of a step says how it ends. Its state outlives the
+//! master of a test, like containers outlive a real one.
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::sync::{Arc, Mutex};
+
+use danube_shim::index::{self, Record, Stream};
+use danube_shim::{frame, transfer};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::executor::*;
+use crate::model::{JobId, Secret};
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, ExecutorError>>;
+
+/// What became of an attempt, and what it was.
+struct Attempt {
+    state: watch::Sender<Option<StepState>>,
+    spec: StepSpec,
+    log: Mutex<(File, File)>,
+}
+
+#[derive(Default)]
+struct State {
+    attempts: HashMap<StepAt, Arc<Attempt>>,
+    jobs: HashMap<JobId, tempfile::TempDir>,
+    files: HashMap<String, Vec<u8>>,
+    imported: Vec<(String, Vec<u8>)>,
+    masked: Vec<String>,
+    torn_down: Vec<JobId>,
+}
+
+/// The fake.
+#[derive(Default)]
+pub(crate) struct FakeExecutor {
+    state: Mutex<State>,
+    changed: watch::Sender<u64>,
+    pub(crate) not_enforced: Mutex<Vec<String>>,
+}
+
+pub(crate) fn end(exit_code: i32) -> StepEnd {
+    StepEnd {
+        exit_code,
+        oom_kills: 0,
+        log_overflow: false,
+        log_truncated: false,
+        log_bytes: 0,
+        started_ns: 1_000_000_000,
+        ended_ns: 3_500_000_000,
+        error: None,
+    }
+}
+
+impl FakeExecutor {
+    /// Waits until the state is as wished.
+    async fn until<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {
+        let mut changed = self.changed.subscribe();
+        loop {
+            if let Some(found) = look(&self.state.lock().unwrap()) {
+                return found;
+            }
+            changed.changed().await.unwrap();
+        }
+    }
+
+    fn bump(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Waits for an attempt with this command to be there; its place.
+    pub(crate) async fn started(&self, command: &str) -> StepAt {
+        let found = |state: &State| {
+            state.attempts.iter().find(|(_, a)| a.spec.argv.last().unwrap() == command).map(|(at, _)| *at)
+        };
+        self.until(found).await
+    }
+
+    /// Waits for the coordinator of that attempt.
+    pub(crate) async fn coordinator(&self, attempt: u32) -> StepAt {
+        let found = |state: &State| state.attempts.keys().find(|at| at.step == 0 && at.attempt == attempt).copied();
+        self.until(found).await
+    }
+
+    /// How often a command was started.
+    pub(crate) fn starts(&self, command: &str) -> usize {
+        let state = self.state.lock().unwrap();
+        state.attempts.values().filter(|a| a.spec.argv.last().unwrap() == command).count()
+    }
+
+    /// What a command was started with.
+    pub(crate) fn spec(&self, command: &str) -> StepSpec {
+        let state = self.state.lock().unwrap();
+        state.attempts.values().find(|a| a.spec.argv.last().unwrap() == command).unwrap().spec.clone()
+    }
+
+    /// What the coordinator was started with.
+    pub(crate) fn coordinator_env(&self) -> Vec<(String, String)> {
+        let state = self.state.lock().unwrap();
+        state.attempts.iter().find(|(at, _)| at.step == 0).unwrap().1.spec.env.clone()
+    }
+
+    /// Writes what an attempt prints, as the shim does: record, then bytes.
+    pub(crate) fn print(&self, at: StepAt, stream: Stream, text: &str) {
+        let state = self.state.lock().unwrap();
+        print(&state.attempts[&at], stream, text);
+    }
+
+    /// Ends an attempt.
+    pub(crate) fn finish(&self, at: StepAt, to: StepState) {
+        self.state.lock().unwrap().attempts[&at].state.send_replace(Some(to));
+        self.bump();
+    }
+
+    /// Puts a file into every workspace.
+    pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
+        self.state.lock().unwrap().files.insert(path.to_owned(), bytes.to_vec());
+    }
+
+    pub(crate) fn imported(&self) -> Vec<(String, Vec<u8>)> {
+        self.state.lock().unwrap().imported.clone()
+    }
+
+    pub(crate) fn masked(&self) -> Vec<String> {
+        self.state.lock().unwrap().masked.clone()
+    }
+
+    pub(crate) fn torn_down(&self) -> Vec<JobId> {
+        self.state.lock().unwrap().torn_down.clone()
+    }
+
+    pub(crate) fn socket(&self, job: JobId) -> std::path::PathBuf {
+        self.state.lock().unwrap().jobs[&job].path().join("rpc.sock")
+    }
+}
+
+fn print(attempt: &Attempt, stream: Stream, text: &str) {
+    let mut files = attempt.log.lock().unwrap();
+    let offset = files.0.metadata().unwrap().len();
+    if files.1.metadata().unwrap().len() == 0 {
+        files.1.write_all(index::HEADER).unwrap();
+    }
+    let record = Record { offset, time_ns: 1, length: u32::try_from(text.len()).unwrap(), stream };
+    files.1.write_all(&record.to_bytes()).unwrap();
+    files.0.write_all(text.as_bytes()).unwrap();
+}
+
+/// How a command ends; `None` runs on until it is signalled or finished by the test.
+fn script(at: StepAt, command: &str) -> Option<StepState> {
+    let ended = |end| Some(StepState::Ended(end));
+    match command.split_once(' ').unwrap_or((command, "")) {
+        ("exit", code) => ended(end(code.parse().unwrap())),
+        ("print", _) => ended(end(0)),
+        ("oom", _) => ended(StepEnd { oom_kills: 1, ..end(137) }),
+        ("overflow", _) => ended(StepEnd { log_overflow: true, ..end(137) }),
+        ("lost", _) => Some(StepState::Lost),
+        ("never", _) => Some(StepState::NotStarted),
+        // Fails in its first attempts.
+        ("flaky", n) if at.attempt <= n.parse().unwrap() => ended(end(1)),
+        ("flaky", _) => ended(end(0)),
+        _ => None,
+    }
+}
+
+impl Executor for FakeExecutor {
+    fn probe(&self) -> Answer<'_, Probe> {
+        let not_enforced = self.not_enforced.lock().unwrap().clone();
+        let probe = Probe { kind: "fake".to_owned(), version: "1".to_owned(), not_enforced, host_image: true };
+        async { Ok(probe) }.boxed()
+    }
+
+    fn ensure_job(&self, spec: JobSpec, _source: File) -> Answer<'_, JobPlace> {
+        let mut state = self.state.lock().unwrap();
+        let dir = state.jobs.entry(spec.job).or_insert_with(|| tempfile::tempdir().unwrap());
+        let place = JobPlace { socket_dir: dir.path().to_owned() };
+        async { Ok(place) }.boxed()
+    }
+
+    fn ensure_step(&self, at: StepAt, spec: StepSpec, log: File, index: File) -> Answer<'_, ()> {
+        let command = spec.argv.last().unwrap().clone();
+        if command == "denied" {
+            return async { Err(ExecutorError::PolicyDenied("cpu = 1000".to_owned())) }.boxed();
+        }
+        let mut state = self.state.lock().unwrap();
+        state.attempts.entry(at).or_insert_with(|| {
+            let ending = if spec.kind == StepKind::Coordinator { None } else { script(at, &command) };
+            let attempt = Attempt { state: watch::Sender::new(ending), spec, log: Mutex::new((log, index)) };
+            for note in &attempt.spec.notes {
+                print(&attempt, Stream::Note, &format!("{note}\n"));
+            }
+            if let Some(text) = command.strip_prefix("print ") {
+                print(&attempt, Stream::Stderr, "noise\n");
+                print(&attempt, Stream::Stdout, text);
+            }
+            Arc::new(attempt)
+        });
+        drop(state);
+        self.bump();
+        async { Ok(()) }.boxed()
+    }
+
+    fn observe(&self, at: StepAt) -> Answer<'_, StepState> {
+        let attempt = self.state.lock().unwrap().attempts.get(&at).cloned();
+        async move {
+            let Some(attempt) = attempt else { return Ok(StepState::NotStarted) };
+            let mut state = attempt.state.subscribe();
+            let ended = state.wait_for(Option::is_some).await.unwrap().clone();
+            Ok(ended.unwrap())
+        }
+        .boxed()
+    }
+
+    fn signal(&self, at: StepAt, signal: Signal) -> Answer<'_, ()> {
+        let attempt = Arc::clone(&self.state.lock().unwrap().attempts[&at]);
+        let stubborn = attempt.spec.argv.last().unwrap() == "stubborn";
+        let code = match signal {
+            Signal::Term if stubborn => None,
+            Signal::Term => Some(143),
+            Signal::Kill => Some(137),
+        };
+        let lives = attempt.state.borrow().is_none();
+        if let (Some(code), true) = (code, lives) {
+            self.finish(at, StepState::Ended(end(code)));
+        }
+        async { Ok(()) }.boxed()
+    }
+
+    fn add_mask(&self, _job: JobId, masks: Vec<Mask>) -> Answer<'_, ()> {
+        self.state.lock().unwrap().masked.extend(masks.into_iter().map(|mask| mask.value));
+        async { Ok(()) }.boxed()
+    }
+
+    fn captured(&self, at: StepAt) -> Answer<'_, Secret<Vec<u8>>> {
+        let command = self.state.lock().unwrap().attempts[&at].spec.argv.last().unwrap().clone();
+        let value = command.strip_prefix("print ").unwrap_or_default().to_owned() + "\n";
+        async { Ok(Secret::new(value.into_bytes())) }.boxed()
+    }
+
+    fn export(&self, _job: JobId, path: String, mut sink: File) -> Answer<'_, ()> {
+        let bytes = self.state.lock().unwrap().files.get(&path).cloned();
+        async move {
+            let Some(bytes) = bytes else {
+                return Err(ExecutorError::User(format!("{path}: no such file in the workspace")));
+            };
+            let size = Some(bytes.len() as u64);
+            let item = transfer::Item { version: transfer::VERSION, kind: transfer::Kind::File, name: path, size };
+            let sent = tokio::task::spawn_blocking(move || {
+                frame::write(&mut sink, &item).unwrap();
+                sink.write_all(&bytes)
+            });
+            sent.await.unwrap().map_err(|error| ExecutorError::User(error.to_string()))
+        }
+        .boxed()
+    }
+
+    fn import(&self, _job: JobId, dest: String, mut source: File) -> Answer<'_, ()> {
+        async move {
+            let read = tokio::task::spawn_blocking(move || {
+                let item: transfer::Item = frame::read(&mut source, frame::HEADER_LIMIT).unwrap();
+                let mut bytes = Vec::new();
+                source.read_to_end(&mut bytes).unwrap();
+                (item.name, bytes)
+            });
+            let (name, bytes) = read.await.unwrap();
+            self.state.lock().unwrap().imported.push((format!("{dest}/{name}"), bytes));
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn list(&self) -> Answer<'_, Vec<JobId>> {
+        let jobs = self.state.lock().unwrap().jobs.keys().copied().collect();
+        async { Ok(jobs) }.boxed()
+    }
+
+    fn teardown(&self, job: JobId) -> Answer<'_, ()> {
+        let mut state = self.state.lock().unwrap();
+        state.attempts.retain(|at, _| at.job != job);
+        state.jobs.remove(&job);
+        state.torn_down.push(job);
+        async { Ok(()) }.boxed()
+    }
+}

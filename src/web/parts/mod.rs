@@ -1,0 +1,9 @@
+//! Parts of pages that need the store or the logs: the head, lists of pipelines, sections of logs.
+
+mod chrome;
+mod job_log;
+mod pipeline_line;
+
+pub(super) use chrome::{Chrome, chrome};
+pub(super) use job_log::{Focus, LogSection, note, sections};
+pub(super) use pipeline_line::{HISTORY, PipelineLine, lines};

@@ -2,8 +2,10 @@
 #![expect(clippy::print_stderr, reason = "the command line talks to people")]
 
 mod admin;
+pub mod client;
 mod config;
 mod config_status;
+mod demo;
 mod engine;
 mod executor;
 mod init;
@@ -18,12 +20,11 @@ mod say;
 mod schema;
 mod secret;
 mod serve;
+pub mod style;
 mod sync;
 mod token;
 mod trigger;
 mod user;
-pub mod client;
-pub mod style;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ struct Cli {
 enum Cmd {
     Admin(admin::AdminArgs),
     Config(config::ConfigArgs),
+    Demo(demo::DemoArgs),
     Executor(executor::ExecutorArgs),
     Init(init::InitArgs),
     Job(job::JobArgs),
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Cmd::Admin(args) => admin::run(&args),
         Cmd::Config(args) => config::run(&args),
+        Cmd::Demo(args) => demo::run(&args),
         Cmd::Executor(args) => {
             logging::start_plain("info");
             executor::run(args)

@@ -36,7 +36,10 @@ pub(super) struct ListArgs {
 }
 
 pub(super) async fn run(client: &Client, args: &ListArgs) -> Result<ExitCode, ClientError> {
-    let request = Request::get(path(args));
+    let mut request = Request::get(path(args));
+    if let Some(name) = &args.pipeline {
+        request = request.about(format!("the pipeline {name}"));
+    }
     if args.json {
         let answer: Value = client.fetch(request).await?;
         say_json(&answer).map_err(unsaid)?;

@@ -61,7 +61,7 @@ pub fn table<const N: usize>(headings: [&str; N], rows: &[[Cell; N]], look: Look
         line
     };
     let heading = headings.map(|text| Cell::new(text).colour(Colour::Dim));
-    let shown = headings.iter().any(|text| !text.is_empty()).then(|| line(&heading)).unwrap_or_default();
+    let shown = if headings.iter().any(|text| !text.is_empty()) { line(&heading) } else { String::new() };
     shown + &rows.iter().map(line).collect::<String>()
 }
 

@@ -11,10 +11,10 @@ use crate::platform::{Ids, SystemIds};
 
 /// Work per hash: some tenths of a second.
 const COST: u32 = 12;
-/// bcrypt reads 72 bytes, and the last one marks the end.
-const LONGEST: usize = 71;
 /// Shorter passwords are guessed.
 const SHORTEST: usize = 8;
+/// The longest that bcrypt takes in whole: 72 bytes with the final NUL.
+const LONGEST: usize = 71;
 
 /// Helpers for users.yaml
 #[derive(Debug, Args)]
@@ -51,6 +51,9 @@ fn hash(password: &Secret<Vec<u8>>, ids: &dyn Ids, cost: u32) -> Result<String, 
     }
     if bytes.len() < SHORTEST {
         return Err(ClientError::Usage(format!("a password has at least {SHORTEST} characters")));
+    }
+    if bytes.len() > LONGEST {
+        return Err(ClientError::Usage(format!("a password has at most {LONGEST} bytes: bcrypt looks at no more")));
     }
     let mut salt = [0; 16];
     ids.fill(&mut salt);

@@ -47,6 +47,7 @@ pub(super) async fn run(config: Config, data: &Path, socket: &Path, instance: &s
     for line in &probe.not_enforced {
         tracing::warn!(executor = probe.kind, "not enforced: {line}");
     }
+    let builder = provenance::builder_id(config.server.public_url.as_deref(), instance);
     let public_url = Some(config.server.public_url.clone().unwrap_or_else(|| format!("http://{address}")));
     let engine = engine(Parts {
         data: data.to_owned(),
@@ -57,7 +58,7 @@ pub(super) async fn run(config: Config, data: &Path, socket: &Path, instance: &s
         executor: client,
         bounds: bounds(&config),
         builder: BuilderFacts {
-            id: provenance::builder_id(config.server.public_url.as_deref(), instance),
+            id: builder.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_repository: config.config_repo.url.clone(),
             config_ref: format!("refs/heads/{}", config.config_repo.branch),
@@ -73,6 +74,7 @@ pub(super) async fn run(config: Config, data: &Path, socket: &Path, instance: &s
         logs: data.join("logs"),
         artifacts: data.join("artifacts"),
         keys: vec![public],
+        builder,
         public_url,
         tls: false,
         trusted_proxies: config.server.trusted_proxies.clone(),

@@ -136,6 +136,7 @@ impl Bench {
             artifacts: dir.path().join("artifacts"),
             keys: vec![PublicKey { id: "ab".repeat(32), pem: "-----BEGIN PUBLIC KEY-----\n".to_owned() }],
             public_url: public_url.map(str::to_owned),
+            builder: crate::provenance::builder_id(public_url, "0000abcd"),
             tls: false,
             trusted_proxies: Vec::new(),
             trigger,

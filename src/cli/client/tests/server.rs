@@ -80,6 +80,7 @@ impl Server {
             artifacts: dir.join("artifacts"),
             keys: Vec::new(),
             public_url: Some("https://danube.example.com".to_owned()),
+            builder: "https://danube.example.com/builder/v1".to_owned(),
             tls: false,
             trusted_proxies: Vec::new(),
             trigger: trigger::Ctx { store: self.store.clone(), repos, known_hosts, vault },

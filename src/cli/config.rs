@@ -1,6 +1,6 @@
 //! `danube config`: what the host's configuration says, and where each value came from.
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -11,7 +11,7 @@ use crate::config::{self, Setting, Sources};
 /// Wrong configuration (sysexits `EX_CONFIG`).
 const WRONG: u8 = 78;
 
-/// Show the configuration of this machine
+/// Show the configuration: of this machine, and of the server's config repo
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
     #[command(subcommand)]
@@ -29,12 +29,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    Status(super::config_status::StatusArgs),
 }
 
 pub(super) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
-    let Command::Show { config, json } = &args.command;
+    match &args.command {
+        Command::Show { config, json } => show(config.as_deref(), *json),
+        Command::Status(args) => super::config_status::run(args),
+    }
+}
+
+fn show(config: Option<&Path>, json: bool) -> anyhow::Result<ExitCode> {
     let mut sources = Sources { env: environment(), ..Sources::default() };
-    let loaded = sources.read_file(config.as_deref()).and_then(|()| config::load(&sources));
+    let loaded = sources.read_file(config).and_then(|()| config::load(&sources));
     let settings = match loaded {
         Ok(config) => config.settings,
         Err(error) => {
@@ -42,7 +49,7 @@ pub(super) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(WRONG));
         }
     };
-    if *json {
+    if json {
         say_json(&settings)?;
     } else {
         say(&table(&settings))?;

@@ -1,17 +1,30 @@
 //! The command line: one file per subcommand, no logic of its own.
 #![expect(clippy::print_stderr, reason = "the command line talks to people")]
 
+mod admin;
+pub mod client;
 mod config;
+mod config_status;
+mod demo;
 mod engine;
 mod executor;
 mod init;
+mod input;
+mod job;
 mod lint;
 mod logging;
+mod logs;
 mod privileges;
 mod run;
 mod say;
 mod schema;
+mod secret;
 mod serve;
+pub mod style;
+mod sync;
+mod token;
+mod trigger;
+mod user;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -30,13 +43,22 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Cmd {
+    Admin(admin::AdminArgs),
     Config(config::ConfigArgs),
+    Demo(demo::DemoArgs),
     Executor(executor::ExecutorArgs),
     Init(init::InitArgs),
+    Job(job::JobArgs),
     Lint(lint::LintArgs),
+    Logs(logs::LogsArgs),
     Run(run::RunArgs),
     Schema(schema::SchemaArgs),
+    Secret(secret::SecretArgs),
     Serve(serve::ServeArgs),
+    Sync(sync::SyncArgs),
+    Token(token::TokenArgs),
+    Trigger(trigger::TriggerArgs),
+    User(user::UserArgs),
     Verify(verify::VerifyArgs),
 }
 
@@ -55,19 +77,28 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
+        Cmd::Admin(args) => admin::run(&args),
         Cmd::Config(args) => config::run(&args),
+        Cmd::Demo(args) => demo::run(&args),
         Cmd::Executor(args) => {
             logging::start_plain("info");
             executor::run(args)
         }
         Cmd::Init(args) => init::run(&args),
+        Cmd::Job(args) => job::run(&args),
         Cmd::Lint(args) => lint::run(&args),
+        Cmd::Logs(args) => logs::run(&args),
         Cmd::Run(args) => {
             logging::start_plain("warn");
             run::run(args)
         }
         Cmd::Schema(args) => schema::run(&args),
+        Cmd::Secret(args) => secret::run(&args),
         Cmd::Serve(args) => serve::run(&args),
+        Cmd::Sync(args) => sync::run(&args),
+        Cmd::Token(args) => token::run(&args),
+        Cmd::Trigger(args) => trigger::run(&args),
+        Cmd::User(args) => user::run(&args),
         Cmd::Verify(args) => {
             let now = SystemClock.now();
             Ok(ExitCode::from(verify::run(&args, now, &mut std::io::stdout(), &mut std::io::stderr())))

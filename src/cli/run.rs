@@ -100,8 +100,7 @@ fn data_dir(given: Option<&Path>, root: &Path, identity: &privileges::Identity) 
         wanted
     } else {
         let hash = crate::artifacts::Digest::of(wanted.as_os_str().as_encoded_bytes()).to_string();
-        let elsewhere = Path::new("/var/lib/danube-executor").join(format!("data-{}", &hash[..16]));
-        elsewhere
+        Path::new("/var/lib/danube-executor").join(format!("data-{}", &hash[..16]))
     };
     private_dir(&dir)?;
     let ignore = dir.join(".gitignore");
@@ -166,7 +165,7 @@ impl RunJob {
         driven?;
         let job = store.read(move |view| jobs::get(view, job.id)).await?;
         if self.json {
-            println!("{}", show::summary(&store, &job, &self.data).await?);
+            super::say::say(&format!("{}\n", show::summary(&store, &job, &self.data).await?))?;
         }
         Ok(job.status)
     }

@@ -1,0 +1,40 @@
+//! `danube job`: lists, shows, cancels jobs and fetches what they keep.
+mod artifacts;
+mod bars;
+mod cancel;
+mod list;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::client::{Connection, command};
+
+/// Look at jobs and stop them
+#[derive(Debug, Args)]
+pub(super) struct JobArgs {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::ListArgs),
+    Show(show::ShowArgs),
+    Cancel(cancel::CancelArgs),
+    Artifacts(artifacts::ArtifactsArgs),
+}
+
+pub(super) fn run(args: &JobArgs) -> anyhow::Result<ExitCode> {
+    command(&args.connection, |client| async move {
+        match &args.command {
+            Command::List(args) => list::run(&client, args).await,
+            Command::Show(args) => show::run(&client, args).await,
+            Command::Cancel(args) => cancel::run(&client, args).await,
+            Command::Artifacts(args) => artifacts::run(&client, args).await,
+        }
+    })
+}

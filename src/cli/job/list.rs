@@ -1,0 +1,134 @@
+//! `danube job list`.
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::cli::client::{Client, ClientError, Job, Page, Request, segment};
+use crate::cli::say::{say, say_json};
+use crate::cli::style::{Cell, Colour, Look, ago, state, table, took};
+use crate::cli::trigger::unsaid;
+use crate::model::job::Status;
+use crate::platform::{Clock as _, SystemClock};
+
+/// Characters of the last column.
+const WHAT: usize = 72;
+
+/// List jobs, newest first
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Only of this pipeline
+    #[arg(long)]
+    pipeline: Option<String>,
+    /// Only in this state: pending, running, success, failure, cancelled, timeout
+    #[arg(long)]
+    status: Option<Status>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
+    limit: u16,
+    /// Go on where the page before ended
+    #[arg(long)]
+    cursor: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(client: &Client, args: &ListArgs) -> Result<ExitCode, ClientError> {
+    let request = Request::get(path(args));
+    if args.json {
+        let answer: Value = client.fetch(request).await?;
+        say_json(&answer).map_err(unsaid)?;
+    } else {
+        let page: Page = client.fetch(request).await?;
+        let text = render(&page, SystemClock.now(), Look::of(&std::io::stdout()));
+        say(&text).map_err(ClientError::output)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn path(args: &ListArgs) -> String {
+    let mut path = format!("/api/v1/jobs?limit={}", args.limit);
+    let status = args.status.map(Status::as_str);
+    for (key, value) in [("pipeline", args.pipeline.as_deref()), ("status", status), ("cursor", args.cursor.as_deref())]
+    {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={}", segment(value)));
+        }
+    }
+    path
+}
+
+fn render(page: &Page, now: Timestamp, look: Look) -> String {
+    if page.jobs.is_empty() {
+        return "no jobs\n".to_owned();
+    }
+    let rows: Vec<[Cell; 7]> = page.jobs.iter().map(|job| row(job, now)).collect();
+    let mut text = table(["JOB", "STATE", "BRANCH", "COMMIT", "WHEN", "TOOK", "WHAT"], &rows, look);
+    if let Some(next) = &page.next {
+        let more = format!("more: --cursor {}", crate::cli::style::plain(next));
+        text.push_str(&look.paint(Colour::Dim, &more));
+        text.push('\n');
+    }
+    text
+}
+
+fn row(job: &Job, now: Timestamp) -> [Cell; 7] {
+    let at = job.finished_at.or(job.started_at).unwrap_or(job.created_at);
+    let age = job.started_at.map_or_else(String::new, |from| took(from, job.finished_at.unwrap_or(now)));
+    let why = match job.status {
+        Status::Failure | Status::Timeout => job.reason.as_deref(),
+        Status::Running => job.parked.as_deref(),
+        _ => None,
+    };
+    let what: String = why.unwrap_or_else(|| job.subject()).chars().take(WHAT).collect();
+    let label = Cell::new(&job.label()).colour(Colour::Bold);
+    [
+        label,
+        state(job.status).into(),
+        job.line().into(),
+        job.short_commit().into(),
+        ago(at, now).into(),
+        age.into(),
+        what.into(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::client::tests::{at, job};
+
+    #[test]
+    fn jobs_stand_in_columns_with_why_they_failed() {
+        let mut failed = job(Status::Failure);
+        (failed.started_at, failed.finished_at) = (Some(at(1)), Some(at(74)));
+        failed.reason = Some("step \"test\" failed:\u{1b}[2J exit code 1".to_owned());
+        let mut waits = job(Status::Pending);
+        waits.number = 7;
+        waits.branch = "feature/long-name".to_owned();
+        let page = Page { jobs: vec![failed, waits], next: Some("0189".to_owned()) };
+        let expected = "JOB     STATE      BRANCH             COMMIT    WHEN       TOOK          WHAT\n\
+                        web#42  ✗ failure  main               9f3c1ab0  2 h ago    1 min 13 s    step \"test\" failed:\u{fffd}[2J exit code 1\n\
+                        web#7   ◌ pending  feature/long-name  9f3c1ab0  2 h ago                  Reject bare carriage returns\n\
+                        more: --cursor 0189\n";
+        let squeezed = |text: &str| text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        let shown = render(&page, at(7274), Look::bare());
+        assert_eq!(squeezed(&shown), squeezed(expected));
+        let columns: Vec<_> = shown.lines().take(3).map(|line| line.chars().count()).collect();
+        assert!(columns.iter().all(|width| *width <= 130), "{shown}");
+    }
+
+    #[test]
+    fn the_query_carries_names_as_they_are() {
+        let args = ListArgs {
+            pipeline: Some("a&b c".to_owned()),
+            status: Some(Status::Failure),
+            limit: 5,
+            cursor: None,
+            json: false,
+        };
+        assert_eq!(path(&args), "/api/v1/jobs?limit=5&pipeline=a%26b%20c&status=failure");
+    }
+}

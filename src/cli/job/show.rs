@@ -1,0 +1,143 @@
+//! `danube job show`: the answer first, then the steps.
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::bars;
+use crate::cli::client::{Client, ClientError, Job, JobName, LogEnd, Request, log_end};
+use crate::cli::say::{say, say_json};
+use crate::cli::style::{Colour, Look, ago, exact, plain, state, took};
+use crate::cli::trigger::unsaid;
+use crate::model::job::Status;
+use crate::platform::{Clock as _, SystemClock};
+
+/// Show a job: how it stands and why, its steps
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// The job: web#42, or its id
+    job: JobName,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(client: &Client, args: &ShowArgs) -> Result<ExitCode, ClientError> {
+    let request = Request::get(args.job.path());
+    if args.json {
+        let answer: Value = client.fetch(request).await?;
+        say_json(&answer).map_err(unsaid)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let job: Job = client.fetch(request).await?;
+    let end = match job.culprit() {
+        Some(step) => log_end(client, &args.job, step).await?,
+        None => None,
+    };
+    let text = render(&job, end.as_ref(), SystemClock.now(), Look::of(&std::io::stdout()));
+    say(&text).map_err(ClientError::output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn render(job: &Job, end: Option<&LogEnd>, now: Timestamp, look: Look) -> String {
+    let mut text = String::new();
+    let dim = |text: &str| look.paint(Colour::Dim, text);
+    let label = look.paint(Colour::Bold, &plain(&job.label()));
+    let mut put = |line: String| {
+        let _always = writeln!(text, "{line}");
+    };
+    put(format!("{} {label}{}", state(job.status).paint(look), reason(job)));
+    if let Some(end) = end {
+        put(String::new());
+        put(format!("  the last lines of step {}, {}:", end.step, plain(&end.name)));
+        end.lines.iter().for_each(|line| put(format!("  {} {line}", dim("│"))));
+        put(format!("  all of it: danube logs '{}' --step {}", plain(&job.label()), end.step));
+    }
+    put(String::new());
+    for (name, value) in facts(job, now) {
+        put(format!("  {} {}", dim(&format!("{name:<8}")), plain(&value)));
+    }
+    if !job.steps.is_empty() {
+        put(String::new());
+        text.push_str(&bars::steps(job, now, look));
+    }
+    text
+}
+
+fn reason(job: &Job) -> String {
+    let why = match job.status {
+        Status::Pending => job.waiting.as_deref().or(job.reason.as_deref()),
+        Status::Running => job.parked.as_deref(),
+        _ => job.reason.as_deref(),
+    };
+    why.map_or_else(String::new, |why| format!(": {}", plain(why)))
+}
+
+fn facts(job: &Job, now: Timestamp) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        ("commit", format!("{} {}", job.short_commit(), job.subject())),
+        if job.tag.is_some() { ("tag", job.line().to_owned()) } else { ("branch", job.branch.clone()) },
+    ];
+    if !job.author.is_empty() {
+        facts.push(("author", job.author.clone()));
+    }
+    facts.push((
+        "asked",
+        format!("{} ({}), by {} ({})", ago(job.created_at, now), exact(job.created_at), job.actor, job.trigger),
+    ));
+    if let Some(from) = job.started_at {
+        let word = if job.finished_at.is_some() { "took" } else { "runs" };
+        facts.push((word, took(from, job.finished_at.unwrap_or(now))));
+    }
+    if job.attempt > 1 {
+        facts.push(("attempt", job.attempt.to_string()));
+    }
+    facts.push(("id", job.id.to_string()));
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::client::Step;
+    use crate::cli::client::tests::{at, job, step};
+    use crate::model::step::StepStatus;
+
+    #[test]
+    fn the_answer_comes_first_then_the_facts_then_the_steps() {
+        let mut job = job(Status::Failure);
+        (job.started_at, job.finished_at) = (Some(at(0)), Some(at(16)));
+        job.reason = Some("step \"test\" failed: exit code 1".to_owned());
+        job.message = "Reject\u{1b}[2J it\n\nmore".to_owned();
+        job.steps =
+            vec![Step { finished_at: Some(at(16)), exit_code: Some(1), ..step(1, "test", StepStatus::Failure) }];
+        let end = LogEnd { step: 1, name: "test".to_owned(), lines: vec!["not raised".to_owned()] };
+        let expected = "\
+✗ failure web#42: step \"test\" failed: exit code 1
+
+  the last lines of step 1, test:
+  │ not raised
+  all of it: danube logs 'web#42' --step 1
+
+  commit   9f3c1ab0 Reject\u{fffd}[2J it
+  branch   main
+  author   Mina Ito <mina@example.com>
+  asked    1 min ago (2027-01-15 08:00:00 UTC), by mina@example.com (manual)
+  took     16.0 s
+  id       01890a5d-ac96-774b-bcce-b302099a8057
+
+#  STATE      STEP  TOOK    0 … 16.0 s
+1  ✗ failure  test  16.0 s  ████████████████████████████████  exit code 1
+";
+        assert_eq!(render(&job, Some(&end), at(60), Look::bare()), expected);
+    }
+
+    #[test]
+    fn a_waiting_job_says_what_for() {
+        let mut job = job(Status::Pending);
+        job.waiting = Some("10 jobs run already".to_owned());
+        assert!(render(&job, None, at(1), Look::bare()).starts_with("◌ pending web#42: 10 jobs run already\n"));
+    }
+}

@@ -1,0 +1,107 @@
+//! `danube trigger`: starts a pipeline.
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{Client, ClientError, Connection, JobName, Request, Started, command, follow, segment};
+use super::say::{say, say_json};
+use super::style::{Screen, plain};
+use crate::model::job::Status;
+
+/// Start a pipeline
+#[derive(Debug, Args)]
+pub(super) struct TriggerArgs {
+    /// The pipeline's name
+    pipeline: String,
+    /// The branch whose newest commit is built [default: the repository's default branch]
+    #[arg(long, conflicts_with = "commit")]
+    branch: Option<String>,
+    /// The commit to build
+    #[arg(long, value_name = "SHA")]
+    commit: Option<String>,
+    /// A parameter that the danubefile reads
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    params: Vec<(String, String)>,
+    /// Start so many jobs
+    #[arg(short = 'n', default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    count: u16,
+    /// Follow to the end; the job's result is the command's: 0 success, 1 anything else
+    #[arg(long)]
+    wait: bool,
+    /// Print JSON, an object for each job: as it began, or with --wait as it ended
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn param(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &TriggerArgs) -> anyhow::Result<ExitCode> {
+    command(&args.connection, |client| async move { trigger(&client, args).await })
+}
+
+async fn trigger(client: &Client, args: &TriggerArgs) -> Result<ExitCode, ClientError> {
+    let mut jobs = Vec::new();
+    for _ in 0..args.count {
+        let answer: Value = client.fetch(request(args)).await?;
+        let started: Started = serde_json::from_value(answer.clone())
+            .map_err(|error| ClientError::Strange { place: client.place(), why: error.to_string() })?;
+        if args.json && !args.wait {
+            say_json(&answer).map_err(unsaid)?;
+        } else if !args.json {
+            say(&told(&started)).map_err(ClientError::output)?;
+        }
+        jobs.push(JobName::from(started.id));
+    }
+    if !args.wait {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut well = true;
+    for job in &jobs {
+        well &= wait(client, job, args.json).await? == Status::Success;
+    }
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn wait(client: &Client, job: &JobName, json: bool) -> Result<Status, ClientError> {
+    if !json {
+        return follow(client, job, &mut Screen::stdout()).await;
+    }
+    let mut unseen = Screen::bare(std::io::sink(), std::sync::Arc::new(crate::platform::SystemClock));
+    let status = follow(client, job, &mut unseen).await?;
+    let ended: Value = client.fetch(Request::get(job.path())).await?;
+    say_json(&ended).map_err(unsaid)?;
+    Ok(status)
+}
+
+fn request(args: &TriggerArgs) -> Request {
+    let params: serde_json::Map<_, _> = args.params.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let mut body = json!({ "params": params });
+    if let Some(branch) = &args.branch {
+        body["branch"] = json!(branch);
+    }
+    if let Some(commit) = &args.commit {
+        body["commit"] = json!(commit);
+    }
+    Request::post(format!("/api/v1/pipelines/{}/trigger", segment(&args.pipeline))).json(&body)
+}
+
+fn told(started: &Started) -> String {
+    let commit = started.commit.get(..8).unwrap_or(&started.commit);
+    plain(&format!("started {}#{} on {} at {commit}", started.pipeline, started.number, started.branch)) + "\n"
+}
+
+/// `say_json` fails where standard output does.
+pub(super) fn unsaid(error: anyhow::Error) -> ClientError {
+    match error.downcast::<std::io::Error>() {
+        Ok(error) => ClientError::output(error),
+        Err(error) => ClientError::Failed(format!("{error:#}")),
+    }
+}

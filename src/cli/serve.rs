@@ -3,7 +3,7 @@ mod lock;
 mod master;
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -58,9 +58,11 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     if root {
         at_home(&data)?;
     }
-    let identity = root.then(|| privileges::identity(args.user.as_deref())).transpose()?;
+    let identity = root.then(|| privileges::identity(args.user.as_deref(), &data)).transpose()?;
     make_data_dir(&data, args.data_dir.is_some(), identity.as_ref())?;
     let held = lock::hold(&data)?;
+    // Before anything is started: a taken port is told at once.
+    let listener = listen(config.server.bind_address)?;
     let instance = privileges::instance(&data, &SystemIds::new())?;
     let socket = match &identity {
         Some(identity) => start_executor(args, &config, &data, &instance, identity)?,
@@ -71,10 +73,15 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         privileges::drop_to(identity)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(master::run(config, &data, &socket, &instance));
+    let result = runtime.block_on(master::run(config, listener, &data, &socket, &instance));
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     drop(held);
     result.map(|()| ExitCode::SUCCESS)
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    bound.with_context(|| format!("cannot listen on {address}: choose another with --listen"))
 }
 
 fn load(args: &ServeArgs) -> anyhow::Result<Config> {
@@ -98,11 +105,8 @@ fn at_home(data: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let program = std::env::current_exe().context("cannot find my own program")?;
-    let error = Command::new(program)
-        .args(std::env::args_os().skip(1))
-        .env("HOME", data)
-        .env_remove("XDG_CONFIG_HOME")
-        .exec();
+    let error =
+        Command::new(program).args(std::env::args_os().skip(1)).env("HOME", data).env_remove("XDG_CONFIG_HOME").exec();
     Err(error).context("cannot start anew with a home of its own")
 }
 

@@ -140,7 +140,11 @@ impl Bench {
             trusted_proxies: Vec::new(),
             trigger,
             stop: CancellationToken::new(),
-            hooks: Hooks { sync: Arc::new(|| {}), down: Arc::new(|| Box::pin(async { Vec::new() })) },
+            hooks: Hooks {
+                sync: Arc::new(|| {}),
+                config: Arc::new(Default::default),
+                down: Arc::new(|| Box::pin(async { Vec::new() })),
+            },
         });
         let bench = Self { router: router(app.clone()), dir, clock, app, store };
         bench.apply(settings()).await;

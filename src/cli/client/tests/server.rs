@@ -84,7 +84,11 @@ impl Server {
             trusted_proxies: Vec::new(),
             trigger: trigger::Ctx { store: self.store.clone(), repos, known_hosts, vault },
             stop: stop.clone(),
-            hooks: Hooks { sync: Arc::new(|| {}), down: Arc::new(|| Box::pin(async { Vec::new() })) },
+            hooks: Hooks {
+                sync: Arc::new(|| {}),
+                config: Arc::new(Default::default),
+                down: Arc::new(|| Box::pin(async { Vec::new() })),
+            },
         });
         let _none = std::fs::remove_file(self.socket());
         let listener = UnixListener::bind(self.socket()).unwrap();

@@ -1,0 +1,109 @@
+//! Processes die at once, as by `kill -9`; what runs goes on, once, and no byte of its log is lost.
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::server::{Danube, until};
+
+/// Prints numbered lines until it is let go.
+const COUNT: &str = "step.run('echo started >> runs; i=0; until test -e go; do i=$((i+1)); echo line $i; sleep 0.01; \
+                     done; echo end $i', name='count', image='host')";
+
+struct Counting {
+    server: Danube,
+    job: String,
+}
+
+impl Counting {
+    fn start() -> Self {
+        let server = Danube::building(&[COUNT, "step.run('cat runs', name='runs', image='host')"]);
+        let job = server.trigger();
+        let this = Self { server, job };
+        this.grows();
+        this
+    }
+
+    fn log(&self) -> PathBuf {
+        self.server.data().join("logs").join(&self.job).join("1.1.log")
+    }
+
+    fn size(&self) -> u64 {
+        fs::metadata(self.log()).map_or(0, |meta| meta.len())
+    }
+
+    /// Waits until the step has printed more than it has now.
+    #[track_caller]
+    fn grows(&self) {
+        let before = self.size();
+        until("the step prints more", || (self.size() > before + 50).then_some(()));
+    }
+
+    /// Lets the step go, and checks everything it left.
+    #[track_caller]
+    fn ends_whole(self) {
+        self.grows();
+        fs::write(self.server.workspace(&self.job).join("go"), "").unwrap();
+        let job = self.server.succeeds(&self.job);
+        assert_eq!(job["attempt"], 1, "the job was not started again: {job:#}");
+        let steps: Vec<_> = job["steps"].as_array().unwrap().iter().map(|step| &step["attempt"]).collect();
+        assert_eq!(steps, [1, 1]);
+        let log = self.server.log(&self.job, 1);
+        let lines = log.lines().count() - 1;
+        let whole: String = (1..=lines).map(|n| format!("line {n}\n")).collect();
+        assert!(log == format!("{whole}end {lines}\n"), "the log has {lines} lines, but not each of them once");
+        assert_eq!(self.server.log(&self.job, 2), "started\n", "the step ran once");
+        assert_eq!(job["steps"][0]["log_bytes"].as_u64(), Some(self.size()));
+    }
+}
+
+#[test]
+fn a_step_outlives_a_server_that_is_killed_twice() {
+    let mut this = Counting::start();
+    for _ in 0..2 {
+        this.server.kill();
+        this.grows();
+        this.server.start();
+        let job = this.server.job(&this.job);
+        assert_eq!((job["status"].as_str(), job["steps"][0]["status"].as_str()), (Some("running"), Some("running")));
+        this.grows();
+    }
+    this.ends_whole();
+}
+
+#[test]
+fn a_step_outlives_the_executor() {
+    let this = Counting::start();
+    let words = this.server.kill_executor();
+    this.grows();
+    this.server.start_executor(&words);
+    this.ends_whole();
+}
+
+#[test]
+fn a_step_outlives_server_and_executor_together() {
+    let mut this = Counting::start();
+    this.server.kill();
+    this.server.kill_executor();
+    this.grows();
+    this.server.start();
+    this.ends_whole();
+}
+
+#[test]
+fn a_step_that_ends_while_nobody_looks_is_met_at_the_next_start() {
+    let mut this = Counting::start();
+    this.server.kill();
+    fs::write(this.server.workspace(&this.job).join("go"), "").unwrap();
+    until("the step has ended", || fs::read_to_string(this.log()).unwrap_or_default().contains("end ").then_some(()));
+    this.server.start();
+    this.server.succeeds(&this.job);
+    assert_eq!(this.server.log(&this.job, 2), "started\n");
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_leaves_steps_running() {
+    let mut this = Counting::start();
+    this.server.stop();
+    this.grows();
+    this.server.start();
+    this.ends_whole();
+}

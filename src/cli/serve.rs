@@ -117,8 +117,9 @@ fn make_data_dir(data: &Path, by_hand: bool, identity: Option<&Identity>) -> any
     fs::create_dir_all(data)
         .with_context(|| format!("cannot make the data directory {}; it must be writable", data.display()))?;
     let mode = if by_hand { 0o711 } else { 0o700 };
-    fs::set_permissions(data, fs::Permissions::from_mode(mode))
-        .with_context(|| format!("cannot use the data directory {}", data.display()))?;
+    fs::set_permissions(data, fs::Permissions::from_mode(mode)).with_context(|| {
+        format!("cannot use the data directory {}: its owner must be the user that runs the server", data.display())
+    })?;
     let probe = data.join(".writable");
     fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(|error| {
         anyhow!("the data directory {} is not writable: {error}; check its owner and the disk", data.display())

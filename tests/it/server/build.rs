@@ -27,7 +27,7 @@ fn verify(server: &Danube, file: &Path, envelope: &str) -> (Option<i32>, String)
 fn artifact(server: &Danube, job: &str, name: &str) -> std::path::PathBuf {
     let reply = server.get(&format!("/api/v1/jobs/{job}/artifacts/{name}"));
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let path = server.path(name);
+    let path = server.path(&format!("downloaded-{name}"));
     fs::write(&path, &reply.body).unwrap();
     path
 }
@@ -85,7 +85,8 @@ fn a_push_becomes_an_artifact_that_verifies_and_is_built_once() {
 fn what_a_failed_job_made_is_no_provenance() {
     let server = Danube::building(&[
         "step.run('echo built > app', name='make', image='host')",
-        "artifacts.upload('app', name='app')",
+        "artifacts.upload('app', name='good')",
+        "artifacts.upload('app', name='app', when='always')",
         "step.run('echo broken >&2; exit 5', name='test', image='host')",
     ]);
     let id = server.trigger();
@@ -95,6 +96,8 @@ fn what_a_failed_job_made_is_no_provenance() {
     assert!(reason.contains("test") && reason.contains('5'), "{reason}");
     assert_eq!((job["steps"][1]["exit_code"].as_i64(), job["trigger"].as_str()), (Some(5), Some("manual")));
     assert_eq!(server.log(&id, 2), "broken\n");
+    let gone = server.get(&format!("/api/v1/jobs/{id}/artifacts/good"));
+    assert!(gone.status == 410 && gone.text().contains("when=\\\"success\\\""), "{}", gone.text());
     let file = artifact(&server, &id, "app");
     let (code, said) = verify(&server, &file, &server.attestation(&id));
     assert_eq!(code, Some(2), "{said}");
@@ -133,7 +136,7 @@ fn the_command_line_starts_follows_and_reads_a_job() {
     let output = server.danube(&["trigger", "app", "--wait"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("from the step"), "{said}");
+    assert!(said.contains("✓ make") && said.contains("success"), "{said}");
     let id = server.jobs()[0]["id"].as_str().unwrap().to_owned();
     let output = server.danube(&["logs", &id]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("from the step"));

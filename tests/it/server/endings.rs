@@ -26,7 +26,7 @@ fn a_cancelled_job_ends_its_step_politely_and_says_who_asked() {
     assert_eq!(job["status"], "cancelled", "{job:#}");
     assert_eq!(job["cancel_requested_by"], "local-admin");
     assert_eq!(job["steps"][0]["status"], "cancelled");
-    assert_eq!(server.log(&id, 1), "up\nbye\n");
+    assert!(server.log(&id, 1).contains("bye\n"), "{}", server.log(&id, 1));
     assert_eq!(server.post(&path, &serde_json::Value::Null).with(200)["outcome"], "already cancelled");
     until("its workspace is gone", || (!server.workspace(&id).exists()).then_some(()));
     assert!(server.attestation(&id).contains("payload"), "a cancelled job has a signed record too");
@@ -40,7 +40,7 @@ fn a_job_ends_when_its_time_is_up() {
     assert_eq!(job["status"], "timeout", "{job:#}");
     let reason = job["reason"].as_str().unwrap();
     assert!(reason.contains("max_duration_seconds") && reason.contains('3'), "{reason}");
-    assert_eq!(server.log(&id, 1), "up\nbye\n");
+    assert!(server.log(&id, 1).contains("bye\n"), "{}", server.log(&id, 1));
 }
 
 #[test]
@@ -53,8 +53,7 @@ fn a_newer_job_of_a_group_takes_the_place_of_the_older() {
     server.succeeds(&newer);
     let job = server.ended(&older);
     assert_eq!(job["status"], "cancelled", "{job:#}");
-    let told = format!("{} {}", job["reason"], job["cancel_requested_by"]);
-    assert!(told.contains("newer") || told.contains("app#2") || told.contains("supersed"), "{told}");
+    assert_eq!(job["reason"], "superseded by app#2");
 }
 
 #[test]
@@ -67,7 +66,7 @@ fn more_jobs_than_may_run_wait_and_say_for_what() {
     let waits = server.job(&second);
     assert_eq!(waits["status"], "pending");
     let why = waits["waiting"].as_str().unwrap();
-    assert!(why.contains("max_running_jobs") || why.contains("1"), "{why}");
+    assert!(why.starts_with("all 1 slots are taken"), "{why}");
     server.post(&format!("/api/v1/jobs/{first}/cancel"), &serde_json::Value::Null).with(202);
     server.succeeds(&second);
     let (first, second) = (server.job(&first), server.job(&second));

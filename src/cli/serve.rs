@@ -5,7 +5,7 @@ mod master;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -55,9 +55,6 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let data = config.server.data_dir.clone();
     let root = rustix::process::geteuid().is_root();
-    if root {
-        at_home(&data)?;
-    }
     let identity = root.then(|| privileges::identity(args.user.as_deref(), &data)).transpose()?;
     make_data_dir(&data, args.data_dir.is_some(), identity.as_ref())?;
     let held = lock::hold(&data)?;
@@ -95,19 +92,6 @@ fn load(args: &ServeArgs) -> anyhow::Result<Config> {
     }
     sources.read_file(args.config.as_deref())?;
     Ok(config::load(&sources)?)
-}
-
-/// Starts this program anew with the data directory as its home: libgit2 looks for settings at home, and fails
-/// where that is root's and the rights of root are gone.
-fn at_home(data: &Path) -> anyhow::Result<()> {
-    use std::os::unix::process::CommandExt;
-    if std::env::var_os("HOME").is_some_and(|home| home == data) {
-        return Ok(());
-    }
-    let program = std::env::current_exe().context("cannot find my own program")?;
-    let error =
-        Command::new(program).args(std::env::args_os().skip(1)).env("HOME", data).env_remove("XDG_CONFIG_HOME").exec();
-    Err(error).context("cannot start anew with a home of its own")
 }
 
 /// Made by hand, the directory is searchable (the executor's tree lies in it) and the rest private;

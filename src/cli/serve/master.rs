@@ -132,10 +132,10 @@ async fn config_sync(config: &Config, data: &Path, store: &Store) -> anyhow::Res
 }
 
 fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>) -> Hooks {
-    let (wake, known, look, engine) = (Arc::clone(sync), Arc::clone(sync), Arc::clone(sync), Arc::clone(engine));
+    let (wake, look, seen, engine) = (Arc::clone(sync), Arc::clone(sync), Arc::clone(sync), Arc::clone(engine));
     Hooks {
+        config: Arc::new(move || seen.status()),
         sync: Arc::new(move || wake.wake()),
-        config: Arc::new(move || known.status()),
         down: Arc::new(move || {
             let (look, engine) = (Arc::clone(&look), Arc::clone(&engine));
             Box::pin(async move {

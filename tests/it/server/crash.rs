@@ -63,8 +63,11 @@ fn a_step_outlives_a_server_that_is_killed_twice() {
         this.server.kill();
         this.grows();
         this.server.start();
-        let job = this.server.job(&this.job);
-        assert_eq!((job["status"].as_str(), job["steps"][0]["status"].as_str()), (Some("running"), Some("running")));
+        until("the step is met", || {
+            let job = this.server.job(&this.job);
+            assert_eq!(job["status"], "running", "{job:#}");
+            (job["steps"][0]["status"] == "running").then_some(())
+        });
         this.grows();
     }
     this.ends_whole();

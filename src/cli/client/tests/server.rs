@@ -86,7 +86,7 @@ impl Server {
             stop: stop.clone(),
             hooks: Hooks {
                 sync: Arc::new(|| {}),
-                config: Arc::new(Default::default),
+                config: Arc::new(crate::config_repo::Status::default),
                 down: Arc::new(|| Box::pin(async { Vec::new() })),
             },
         });

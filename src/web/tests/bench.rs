@@ -142,7 +142,7 @@ impl Bench {
             stop: CancellationToken::new(),
             hooks: Hooks {
                 sync: Arc::new(|| {}),
-                config: Arc::new(Default::default),
+                config: Arc::new(crate::config_repo::Status::default),
                 down: Arc::new(|| Box::pin(async { Vec::new() })),
             },
         });

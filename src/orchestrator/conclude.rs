@@ -57,15 +57,20 @@ impl LiveJob {
     async fn cancelled_by(&self) -> Result<String, DriveError> {
         let id = self.row.id;
         let row = self.engine.store.read(move |view| crate::store::jobs::get(view, id)).await?;
-        Ok(format!("cancelled by {}", row.cancel_requested_by.as_deref().unwrap_or("somebody")))
+        // Noted by who asked: a person, or a newer job of the group.
+        Ok(row.reason.filter(|_| row.cancel_requested_at.is_some()).unwrap_or_else(|| "cancelled".to_owned()))
     }
 
     async fn out_of_time(&self) -> Result<String, DriveError> {
         let id = self.row.id;
         let row = self.engine.store.read(move |view| crate::store::jobs::get(view, id)).await?;
-        Ok(match row.deadline {
-            Some(deadline) => format!("the job's time was up at {deadline}"),
-            None => "the job's time was up".to_owned(),
+        Ok(match (row.started_at, row.deadline) {
+            (Some(started), Some(deadline)) => format!(
+                "the job's time was up: it may take {} seconds, by max_duration_seconds in the pipeline's document or \
+                 timeout= in the danubefile",
+                deadline.duration_since(started).as_secs()
+            ),
+            _ => "the job's time was up".to_owned(),
         })
     }
 

@@ -27,15 +27,18 @@ use crate::web::{self, AppState, Hooks, PublicKey, Setup};
 const FAREWELL: Duration = Duration::from_secs(15);
 
 /// Serves until SIGTERM or Ctrl-C.
-pub(super) async fn run(config: Config, data: &Path, socket: &Path, instance: &str) -> anyhow::Result<()> {
+pub(super) async fn run(
+    config: Config,
+    listener: std::net::TcpListener,
+    data: &Path,
+    socket: &Path,
+    instance: &str,
+) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(SystemIds::new());
     let tasks = Tasks::new();
     let stop = tasks.stop_token();
-    // First, so that a taken port is told before anything else is touched.
-    let listener = TcpListener::bind(config.server.bind_address)
-        .await
-        .with_context(|| format!("cannot listen on {}: choose another with --listen", config.server.bind_address))?;
+    let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
     let store = Store::open(data, Arc::clone(&clock), Arc::clone(&ids))?;
     let keys = data.join("keys");

@@ -1,7 +1,9 @@
 //! What the whole-program tests share.
 pub(crate) mod executor;
+pub(crate) mod http;
 pub(crate) mod machine;
 pub(crate) mod repo;
+pub(crate) mod server;
 
 use std::path::PathBuf;
 

@@ -60,9 +60,9 @@ class StepTest(JobTest):
         cases = [
             ({"outcome": "exit", "exit_code": 3}, 'step "unit" failed: exit code 3'),
             ({"outcome": "exit", "exit_code": 3, "message": "exit code 3"}, 'step "unit" failed: exit code 3'),
-            ({"outcome": "timeout", "exit_code": 143, "message": "killed after 5m"},
-             'step "unit" failed: it ran longer than its timeout (exit code 143): killed after 5m'),
-            ({"outcome": "oom", "exit_code": 137}, 'step "unit" failed: it ran out of memory (exit code 137)'),
+            ({"outcome": "timeout", "exit_code": 143, "message": "it ran longer than its timeout of 5 s"},
+             'step "unit" failed: it ran longer than its timeout of 5 s'),
+            ({"outcome": "oom", "exit_code": 137}, 'step "unit" failed: it ran out of memory'),
             ({"outcome": "infra", "message": "cannot pull alpine:9"},
              'step "unit" failed: the infrastructure failed: cannot pull alpine:9'),
         ]  # fmt: skip

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use crate::config;
 use crate::coordinator;
-use crate::executor::Executor;
+use crate::executor::{Executor, Limits};
 use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, JobKey};
 use crate::platform::{Clock, Ids};
 use crate::provenance::SigningKey;
@@ -55,6 +56,18 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         machine: machine.trim().to_owned(),
         serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
     }))
+}
+
+/// The bounds of jobs that the host's configuration sets.
+pub(super) fn bounds(limits: &config::Limits) -> Bounds {
+    let base = Bounds::default();
+    // What a step gets that asks for nothing; a machine with less gives what it has.
+    let step = Limits {
+        cpu: 0.0,
+        memory_bytes: base.step.memory_bytes.min(limits.memory),
+        pids: base.step.pids.min(limits.pids),
+    };
+    Bounds { log_bytes: limits.max_log_bytes, artifact_bytes: limits.max_artifact_bytes, step, ..base }
 }
 
 /// A directory that only its owner may enter; well where it stands.

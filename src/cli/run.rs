@@ -15,15 +15,16 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Parts, engine, private_dir};
+use super::engine::{Parts, bounds, engine, private_dir};
 use super::privileges::{self, Launch};
+use crate::config::{self, Sources};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
-use crate::model::Principal;
 use crate::model::job::Status;
 use crate::model::settings::{Concurrency, Pipeline, Settings, Team, TriggerRule};
 use crate::model::trigger::Trigger;
-use crate::orchestrator::{Bounds, BuilderFacts, drive};
+use crate::model::{JobId, Principal};
+use crate::orchestrator::{Bounds, BuilderFacts, Driven, drive};
 use crate::platform::{Clock, Ids, SystemClock, SystemIds};
 use crate::queue::{self, NewJob};
 use crate::secrets::{self, PlainFile, SecretSource};
@@ -61,6 +62,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         bail!("danube run needs root to make containers: try `sudo danube run`");
     }
     let params = params(&args.params)?;
+    let bounds = host_bounds()?;
     let secrets = PlainFile::load(args.secrets.as_deref(), super::config::environment())?;
     let checkout = source::locate(&args.path)?;
     let identity = privileges::identity(args.user.as_deref(), &checkout.root)?;
@@ -75,10 +77,18 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let socket = privileges::start_executor(&launch)?;
     privileges::give(&data, &identity, &[])?;
     privileges::drop_to(&identity)?;
-    let job = RunJob { data, socket, params, secrets: Arc::new(secrets), prepared, instance, json: args.json };
+    let job = RunJob { data, socket, bounds, params, secrets: Arc::new(secrets), prepared, instance, json: args.json };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(job.drive())?;
     Ok(if status == Status::Success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The limits of the machine's configuration, where there is one: what runs on its server runs here.
+fn host_bounds() -> anyhow::Result<Bounds> {
+    let mut sources = Sources { env: super::config::environment(), ..Sources::default() };
+    sources.read_file(None)?;
+    let (executor, _) = config::load_executor(&sources)?;
+    Ok(bounds(&executor.limits))
 }
 
 fn params(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
@@ -113,6 +123,7 @@ fn data_dir(given: Option<&Path>, root: &Path, identity: &privileges::Identity) 
 struct RunJob {
     data: PathBuf,
     socket: PathBuf,
+    bounds: Bounds,
     params: BTreeMap<String, String>,
     secrets: Arc<PlainFile>,
     prepared: Prepared,
@@ -142,7 +153,7 @@ impl RunJob {
             clock,
             ids,
             executor: Arc::clone(&client) as Arc<dyn Executor>,
-            bounds: Bounds::default(),
+            bounds: self.bounds.clone(),
             builder,
             signing: None,
             public_url: None,
@@ -151,18 +162,28 @@ impl RunJob {
         let job = claimed.job.clone();
         let stop = CancellationToken::new();
         let show = (!self.json).then(|| show::Show::start(&store, &self.data, &job, &self.prepared));
-        let watch = tokio::spawn(cancel_on_signal(store.clone(), job.id));
+        let watch = tokio::spawn(cancel_on_signal(store.clone(), job.id, stop.clone()));
         let source: Arc<dyn SecretSource> = self.secrets.clone();
         let driven = drive(engine, claimed, Arc::new(self.prepared.origin()?), source, stop).await;
         watch.abort();
-        if let Some(show) = show {
-            show.end().await;
+        let left = matches!(driven, Ok(Driven::Left));
+        if left || driven.is_err() {
+            // Nobody will come back to it.
+            client.teardown(job.id).await?;
+        }
+        match show {
+            Some(show) if left || driven.is_err() => show.give_up(),
+            Some(show) => show.end().await,
+            None => {}
         }
         // The executor ends with its only job, whatever became of that.
         client.leave().await?;
         drop(client);
         privileges::wait_until_gone(&self.instance).await;
         driven?;
+        if left {
+            bail!("the run was given up: its record and its logs may be incomplete");
+        }
         let job = store.read(move |view| jobs::get(view, job.id)).await?;
         if self.json {
             super::say::say(&format!("{}\n", show::summary(&store, &job, &self.data).await?))?;
@@ -236,11 +257,13 @@ fn pipeline(prepared: &Prepared) -> Pipeline {
     }
 }
 
-/// Ctrl-C asks the job to end, as a person would on a server.
-async fn cancel_on_signal(store: Store, job: crate::model::JobId) {
+/// Ctrl-C asks the job to end, as a person would on a server; a second one does not wait for that.
+async fn cancel_on_signal(store: Store, job: JobId, stop: CancellationToken) {
     super::serve::interrupted().await;
-    eprintln!("danube: stopping; steps get 10 seconds");
-    if let Err(error) = queue::cancel(&store, job, Principal::LocalAdmin).await {
-        eprintln!("danube: {error}");
+    eprintln!("danube: stopping; steps get 10 seconds, press Ctrl-C again to wait no longer");
+    match queue::cancel(&store, job, Principal::LocalAdmin).await {
+        Ok(_) => super::serve::interrupted().await,
+        Err(error) => eprintln!("danube: {:#}", anyhow::Error::new(error)),
     }
+    stop.cancel();
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::call::Call;
 use super::canonical::Canonical;
 use super::error::chain;
-use super::journal::{Entry, read, write};
+use super::journal::{Entry, read};
 use super::watching::persist;
 use super::{CallError, LiveJob, bounds};
 use crate::artifacts::{self, Digest, Kind, Name, Stored, Writer};
@@ -79,9 +79,16 @@ impl LiveJob {
     }
 
     async fn upload(&self, call: &Call, upload: Upload, name: Name) -> Result<(), CallError> {
+        if self.masks.redact(&upload.name) != upload.name {
+            let shown = "the artifact's name contains the value of a secret: choose another name".to_owned();
+            return self
+                .record(call, self.written::<Kept>(Err(CallError::Invalid(shown)))?, |_| Ok(()))
+                .await
+                .map(drop);
+        }
         let stored = match self.receive(&upload.path, name).await {
             Ok(stored) => stored,
-            Err(error) => return self.record(call, write::<Kept>(Err(error))?, |_| Ok(())).await.map(drop),
+            Err(error) => return self.record(call, self.written::<Kept>(Err(error))?, |_| Ok(())).await.map(drop),
         };
         let kept = Kept { name: upload.name, sha256: stored.sha256.to_string(), size: stored.size };
         if let Some(other) = self.artifact(self.row.id, &kept.name).await?
@@ -91,7 +98,10 @@ impl LiveJob {
                 "the job has stored another artifact '{}' already, with other content (SHA-256 {}): choose another name",
                 kept.name, other.sha256
             );
-            return self.record(call, write::<Kept>(Err(CallError::Invalid(clash)))?, |_| Ok(())).await.map(drop);
+            return self
+                .record(call, self.written::<Kept>(Err(CallError::Invalid(clash)))?, |_| Ok(()))
+                .await
+                .map(drop);
         }
         let new = NewArtifact {
             job_id: self.row.id,
@@ -104,7 +114,7 @@ impl LiveJob {
         };
         let lease = self.lease.id;
         let insert = move |tx: &Tx<'_>| crate::store::artifacts::insert(tx, lease, &new).map(drop);
-        self.record(call, write(Ok(kept))?, insert).await.map(drop)
+        self.record(call, self.written(Ok(kept))?, insert).await.map(drop)
     }
 
     /// Takes the bytes from the executor; they appear as a file only when all of them came.
@@ -147,7 +157,7 @@ impl LiveJob {
             let (this, call) = (Arc::clone(self), call.clone());
             async move {
                 let done = this.download(&name, dest, &job).await;
-                this.record(&call, write(done)?, |_| Ok(())).await.map(drop)
+                this.record(&call, this.written(done)?, |_| Ok(())).await.map(drop)
             }
         };
         self.once(&call.key, work).await?;

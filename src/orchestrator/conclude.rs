@@ -1,6 +1,9 @@
 //! The end of a job: containers gone, logs sealed, state moved, record signed. May be done again.
+use std::time::Duration;
+
 use super::coordinate::Verdict;
 use super::error::chain;
+use super::outcome::seconds;
 use super::watching::persist;
 use super::{DriveError, Driven, Engine, LiveJob};
 use crate::model::call::CallKey;
@@ -63,15 +66,14 @@ impl LiveJob {
 
     async fn out_of_time(&self) -> Result<String, DriveError> {
         let id = self.row.id;
-        let row = self.engine.store.read(move |view| crate::store::jobs::get(view, id)).await?;
-        Ok(match (row.started_at, row.deadline) {
-            (Some(started), Some(deadline)) => format!(
-                "the job's time was up: it may take {} seconds, by max_duration_seconds in the pipeline's document or \
-                 timeout= in the danubefile",
-                deadline.duration_since(started).as_secs()
-            ),
-            _ => "the job's time was up".to_owned(),
-        })
+        let calls = self.engine.store.read(move |view| journal::of_job(view, id)).await?;
+        let allowed = Duration::from_secs(u64::from(self.pipeline.max_duration_seconds));
+        let declared = calls.iter().find_map(|call| declared_timeout(&call.request)).filter(|own| *own < allowed);
+        let (limit, whose) = match declared {
+            Some(own) => (own, "`timeout=` of @pipeline"),
+            None => (allowed, "`max_duration_seconds` of the pipeline"),
+        };
+        Ok(format!("it ran longer than {}, which is {whose}", seconds(limit)))
     }
 
     /// A finished step of this attempt that must never run twice.
@@ -131,6 +133,13 @@ impl Engine {
             tracing::error!(%job, %error, "the job's containers and workspace could not be removed");
         }
     }
+}
+
+/// The time that a journaled declaration asks for.
+fn declared_timeout(request: &str) -> Option<Duration> {
+    let fields: serde_json::Value = serde_json::from_str(request).ok()?;
+    let declares = fields.get("call").and_then(serde_json::Value::as_str) == Some("declare");
+    fields.get("timeout_ms").and_then(serde_json::Value::as_u64).filter(|_| declares).map(Duration::from_millis)
 }
 
 fn asks_for_once(request: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The danubefile's own process: step 0 of the job. Its row holds how the job ends.
 use super::live::Ending;
-use super::outcome::bytes;
+use super::outcome::{LOG_LOST, bytes};
 use super::watching::{Manners, Seen, persist};
 use super::{DriveError, LiveJob, reason};
 use crate::executor::{ExecutorError, StepEnd};
@@ -123,6 +123,9 @@ impl LiveJob {
         if end.log_overflow {
             let limit = bytes(self.engine.bounds.log_bytes);
             return Verdict::Failed(format!("the danubefile wrote more than {limit} of output"));
+        }
+        if end.log_truncated {
+            return Verdict::Failed(format!("of the danubefile, {LOG_LOST}"));
         }
         if end.exit_code == 0 {
             return Verdict::Success;

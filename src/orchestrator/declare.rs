@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::canonical::Canonical;
-use super::journal::{Entry, read, write};
+use super::journal::{Entry, read};
 use super::live::Ending;
 use super::{CallError, LiveJob, bounds};
 use crate::queue;
@@ -42,7 +42,7 @@ impl LiveJob {
             Entry::Done(bytes) => bytes,
             Entry::Open(_) => {
                 let taken = self.take(&declaration).await;
-                self.record(call, write(taken)?, |_| Ok(())).await?
+                self.record(call, self.written(taken)?, |_| Ok(())).await?
             }
         };
         let result = read(&answer);

@@ -91,7 +91,7 @@ impl LiveJob {
         match self.enter(call, canonical, |_| Ok(())).await? {
             Entry::Done(bytes) => read(&bytes),
             Entry::Open(_) => {
-                let answer = write(compute.await)?;
+                let answer = self.written(compute.await)?;
                 read(&self.record(call, answer, |_| Ok(())).await?)
             }
         }
@@ -111,6 +111,19 @@ impl LiveJob {
         Ok(stored.await?.and_then(|row| row.answer).unwrap_or_default())
     }
 
+    /// The bytes of an answer; an error that may pass is handed back instead. Errors name what the danubefile sent,
+    /// so they are redacted.
+    pub(super) fn written<T: Serialize>(&self, result: Result<T, CallError>) -> Result<Vec<u8>, CallError> {
+        let answer = match result {
+            Ok(value) => Answer::Ok(value),
+            Err(CallError::Invalid(text)) => Answer::Invalid(self.masks.redact(&text)),
+            Err(CallError::NotFound(text)) => Answer::NotFound(self.masks.redact(&text)),
+            Err(CallError::Denied(text)) => Answer::Denied(self.masks.redact(&text)),
+            Err(passing) => return Err(passing),
+        };
+        serde_json::to_vec(&answer).map_err(|error| CallError::Unavailable(chain(&error)))
+    }
+
     /// The answer of a call whose work is done.
     pub(super) async fn answered<T: DeserializeOwned>(&self, call: &Call) -> Result<T, CallError> {
         let (job, key) = (self.row.id, call.key.to_string());
@@ -120,18 +133,6 @@ impl LiveJob {
             None => Err(CallError::Unavailable("the call has no answer yet".to_owned())),
         }
     }
-}
-
-/// The bytes of an answer; an error that may pass is handed back instead.
-pub(super) fn write<T: Serialize>(result: Result<T, CallError>) -> Result<Vec<u8>, CallError> {
-    let answer = match result {
-        Ok(value) => Answer::Ok(value),
-        Err(CallError::Invalid(text)) => Answer::Invalid(text),
-        Err(CallError::NotFound(text)) => Answer::NotFound(text),
-        Err(CallError::Denied(text)) => Answer::Denied(text),
-        Err(passing) => return Err(passing),
-    };
-    serde_json::to_vec(&answer).map_err(|error| CallError::Unavailable(chain(&error)))
 }
 
 /// An answer from its bytes.

@@ -7,6 +7,9 @@ use crate::model::step::{Cause, StepStatus};
 
 /// The exit code that stands for "nothing was started".
 const NOTHING_RAN: i32 = 125;
+/// Output that nobody can read is no record of a success.
+pub(super) const LOG_LOST: &str = "its output could not be stored, because the disk of the data directory is full: \
+                                   free some space and run it again";
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -52,6 +55,8 @@ pub(super) fn of_end(end: &StepEnd, bound: &Bound, timeout: Option<Duration>) ->
         (Cause::Infra, format!("it could not be started: {error}"), true)
     } else if end.log_overflow {
         (Cause::Exit, format!("it wrote more than {} of output", bytes(bound.log_bytes)), false)
+    } else if end.log_truncated {
+        (Cause::Exit, LOG_LOST.to_owned(), false)
     } else if end.exit_code == 0 {
         (Cause::Success, String::new(), false)
     } else if end.oom_kills > 0 {
@@ -149,6 +154,8 @@ mod tests {
         let full = of(StepEnd { log_overflow: true, ..end(0) });
         assert_eq!((full.cause, full.message.as_str()), (Cause::Exit, "it wrote more than 1 GiB of output"));
         assert_ne!(full.exit_code, 0);
+        let lost = of(StepEnd { log_truncated: true, ..end(0) });
+        assert_eq!((lost.cause, lost.message.as_str()), (Cause::Exit, LOG_LOST));
         assert_eq!(of(StepEnd { error: Some("crun: no".to_owned()), ..end(1) }).cause, Cause::Infra);
         let late = of_end(&end(143), &BOUND, Some(Duration::from_secs(2)));
         assert_eq!((late.cause, late.message.as_str()), (Cause::Timeout, "it ran longer than its timeout of 2 s"));

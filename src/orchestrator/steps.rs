@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::attempt::Attempt;
 use super::call::{Call, StepAnswer, StepRequest};
 use super::canonical::Canonical;
-use super::journal::{Entry, read, write};
+use super::journal::{Entry, read};
 use super::outcome::{Outcome, next_attempt, pause};
 use super::spec::name_of;
 use super::{CallError, LiveJob, bounds};
@@ -114,7 +114,7 @@ impl LiveJob {
     /// Notes the end of the last attempt and the answer, in one transaction: then the danubefile hears of it.
     async fn finish_step(&self, call: &Call, row: &StepRow, attempt: Attempt) -> Result<(), CallError> {
         let end = self.end_of(&attempt.outcome, &attempt);
-        let answer = write(Ok(StepAnswer {
+        let answer = self.written(Ok(StepAnswer {
             outcome: attempt.outcome.cause,
             exit_code: attempt.outcome.exit_code,
             stdout: attempt.stdout,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::call::{Call, Value};
 use super::canonical::Canonical;
 use super::error::chain;
-use super::journal::{Entry, read, write};
+use super::journal::{Entry, read};
 use super::masks::MASKED;
 use super::watching::persist;
 use super::{CallError, LiveJob};
@@ -83,7 +83,7 @@ impl LiveJob {
                 if masked.is_ok() {
                     job.keep(call.key.as_str(), &value).await?;
                 }
-                job.record(&call, write(masked)?, |_| Ok(())).await.map(drop)
+                job.record(&call, job.written(masked)?, |_| Ok(())).await.map(drop)
             }
         };
         self.once(&call.key, work).await?;

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from io import TextIOWrapper
 from types import ModuleType
 
@@ -64,7 +65,25 @@ def _run(source: Source) -> None:
     root.origin = (source.relative(file) or os.path.basename(path), max(line, 1))
     ask("declare", "Declare", request, DeclareReply, at_import=True)
     session.importing = False
+    strays = _strays()
     pipeline.function()
+    if strays:
+        # A step that was not run must not pass as a success, because its error ended in another thread.
+        raise strays[0]
+
+
+def _strays() -> list[DanubeError]:
+    """From now on collects refused calls that end a thread of the danubefile's own."""
+    found: list[DanubeError] = []
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if isinstance(args.exc_value, DanubeError):
+            found.append(args.exc_value)
+        else:
+            threading.__excepthook__(args)
+
+    threading.excepthook = hook
+    return found
 
 
 def _variable(name: str) -> str:

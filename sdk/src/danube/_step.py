@@ -199,12 +199,10 @@ def _result(reply: messages.RunStepReply, label: str) -> Result:
 
 
 def _why(reply: messages.RunStepReply, label: str) -> str:
-    code = f"exit code {reply.exit_code}"
-    reason = _OUTCOMES.get(reply.outcome, code)
-    if reason != code and reply.exit_code != 0:
-        reason = f"{reason} ({code})"
-    detail = f": {reply.message}" if reply.message not in ("", code) else ""
-    return f'step "{label}" failed: {reason}{detail}'
+    reason = _OUTCOMES.get(reply.outcome, f"exit code {reply.exit_code}")
+    if reply.message:
+        reason = f"{reason}: {reply.message}" if reply.outcome == "infra" else reply.message
+    return f'step "{label}" failed: {reason}'
 
 
 step = _Step()

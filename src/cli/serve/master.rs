@@ -9,13 +9,13 @@ use anyhow::Context;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::engine::{Parts, engine};
+use crate::cli::engine::{Parts, bounds, engine};
 use crate::config::Config;
 use crate::config_repo::{self, Sync};
+use crate::executor::Executor;
 use crate::executor::remote::Client;
-use crate::executor::{Executor, Limits};
 use crate::mirror::Repos;
-use crate::orchestrator::{Bounds, BuilderFacts, Scheduler};
+use crate::orchestrator::{BuilderFacts, Scheduler};
 use crate::platform::{Clock, Ids, SystemClock, SystemIds, Tasks};
 use crate::provenance::{self, SigningKey};
 use crate::secrets;
@@ -59,7 +59,7 @@ pub(super) async fn run(
         clock,
         ids: Arc::clone(&ids),
         executor: client,
-        bounds: bounds(&config),
+        bounds: bounds(&config.executor.limits),
         builder: BuilderFacts {
             id: builder.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -112,18 +112,6 @@ fn signing_key(keys: &Path, ids: &dyn Ids) -> anyhow::Result<SigningKey> {
     let mut seed = zeroize::Zeroizing::new([0; 32]);
     ids.fill(seed.as_mut());
     Ok(provenance::load_or_create(keys, &seed)?)
-}
-
-fn bounds(config: &Config) -> Bounds {
-    let limits = &config.executor.limits;
-    let base = Bounds::default();
-    // What a step gets that asks for nothing; a machine with less gives what it has.
-    let step = Limits {
-        cpu: 0.0,
-        memory_bytes: base.step.memory_bytes.min(limits.memory),
-        pids: base.step.pids.min(limits.pids),
-    };
-    Bounds { log_bytes: limits.max_log_bytes, artifact_bytes: limits.max_artifact_bytes, step, ..base }
 }
 
 async fn config_sync(config: &Config, data: &Path, store: &Store) -> anyhow::Result<Arc<Sync>> {

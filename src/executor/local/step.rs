@@ -184,7 +184,7 @@ impl Local {
                     return Ok(StepState::Lost);
                 }
                 Some(started) => {
-                    if records.overflowed() && !killed {
+                    if (records.overflowed() || records.disk_was_full()) && !killed {
                         self.crun_kill(&self.layout.container(at), "KILL");
                         killed = true;
                     }

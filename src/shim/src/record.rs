@@ -15,6 +15,8 @@ pub const VERSION: u32 = 1;
 
 /// The name of the flag that says the log's limit was reached.
 pub const OVERFLOW: &str = "overflow";
+/// The name of the flag that says the disk of the log has no room left.
+pub const DISK_FULL: &str = "disk-full";
 /// The name of the file that holds a captured secret.
 pub const CAPTURED: &str = "captured";
 /// The most that is captured as a secret, in bytes.
@@ -159,6 +161,16 @@ impl Records {
     /// Whether the log's limit was reached.
     pub fn overflowed(&self) -> bool {
         fs::exists(self.path.join(OVERFLOW)).unwrap_or(false)
+    }
+
+    /// Sets the flag that the disk of the log has no room left.
+    pub fn set_disk_full(&self) -> Result<(), RecordError> {
+        self.replace(DISK_FULL, b"")
+    }
+
+    /// Whether the disk of the log had no room left.
+    pub fn disk_was_full(&self) -> bool {
+        fs::exists(self.path.join(DISK_FULL)).unwrap_or(false)
     }
 
     /// Keeps what a step printed as a secret; durable when it returns.

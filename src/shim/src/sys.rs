@@ -182,6 +182,21 @@ pub fn drop_capabilities() -> io::Result<()> {
     check(result as c_int).map(drop)
 }
 
+/// Free and all bytes of the file system that holds `file`.
+pub fn room(file: &File) -> io::Result<(u64, u64)> {
+    let mut stat = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the descriptor is open for the call, which fills the struct when it succeeds.
+    let stat = unsafe {
+        if libc::fstatvfs(file.as_raw_fd(), stat.as_mut_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        stat.assume_init()
+    };
+    #[expect(clippy::useless_conversion, reason = "the fields are narrower on 32-bit targets")]
+    let (free, all, unit) = (u64::from(stat.f_bavail), u64::from(stat.f_blocks), u64::from(stat.f_frsize));
+    Ok((free.saturating_mul(unit), all.saturating_mul(unit)))
+}
+
 /// The wall clock in nanoseconds since 1970.
 pub fn realtime_ns() -> i64 {
     let mut now = MaybeUninit::<libc::timespec>::uninit();

@@ -8,6 +8,9 @@ use danube_shim::index::{self, Record, Stream};
 use danube_shim::record::Records;
 use danube_shim::sys;
 
+/// What a log leaves free on its disk, at most: the server, whose database may be beside it, must go on.
+const RESERVE: u64 = 64 << 20;
+
 /// Appends redacted bytes to a log, each piece's record before the piece.
 ///
 /// It never fails: when the disk or the limit is full it goes on without writing, because a step
@@ -91,10 +94,26 @@ impl Output {
                 self.lost += piece.len() as u64;
                 continue;
             }
-            if let Err(error) = self.append_piece(stream, piece) {
+            let result = if stream != Stream::Note && !self.has_room(piece.len() as u64) {
+                self.lost += piece.len() as u64;
+                Err(io::ErrorKind::StorageFull.into())
+            } else {
+                self.append_piece(stream, piece)
+            };
+            if let Err(error) = result {
+                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                    // The executor ends the step when it sees the flag.
+                    let _ = self.records.set_disk_full();
+                }
                 self.failure = Some(error);
             }
         }
+    }
+
+    /// Whether the disk holds this and what is kept for others.
+    fn has_room(&self, length: u64) -> bool {
+        // Where the disk does not tell, the write itself does.
+        sys::room(&self.log).map_or(true, |(free, all)| free >= length + RESERVE.min(all / 20))
     }
 
     fn append_piece(&mut self, stream: Stream, piece: &[u8]) -> io::Result<()> {
@@ -136,7 +155,12 @@ impl Output {
     pub(super) fn close(&mut self) {
         if let Some(error) = self.failure.take() {
             let lost = self.lost;
-            let line = format!("danube: the log could not be written ({error}); {lost} bytes are missing");
+            let line = match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    format!("danube: the disk of the logs is full; {lost} bytes are missing")
+                }
+                _ => format!("danube: the log could not be written ({error}); {lost} bytes are missing"),
+            };
             self.note(line.as_bytes());
         }
         for file in [&self.log, &self.index] {
@@ -245,5 +269,6 @@ mod tests {
         assert!(output.is_truncated());
         assert_eq!(output.length(), 0);
         assert_eq!(pieces(dir.path()), []);
+        assert!(Records::open(dir.path()).unwrap().disk_was_full());
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::executor::local::{InstallOptions, Layout, Policy, StartError, install};
+use crate::executor::local::{InstallOptions, Layout, Policy, Rootless, StartError, install, rootless};
 use crate::executor::remote::{ServeOptions, serve};
 
 /// Run the privileged part: containers for the master, asked for over a Unix socket
@@ -44,9 +44,6 @@ pub(super) struct ExecutorArgs {
 
 /// Serves until it is no longer needed.
 pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("danube executor needs root: it makes namespaces, cgroups and mounts");
-    }
     if args.instance.len() != 8 || !args.instance.bytes().all(|b| b.is_ascii_hexdigit()) {
         bail!("--instance takes eight hex digits, not '{}'", args.instance);
     }
@@ -57,14 +54,18 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
         Some(shim) => shim,
         None => super::privileges::find_shim()?,
     };
+    let rootless = enter_own_namespace(args.master_uid)?;
+    // In a user namespace of its own, the one user is 0, and so is the caller who is that user.
+    let master_uid = if rootless.is_some() { 0 } else { args.master_uid };
     let layout =
         Layout { root: args.root, run: args.run_dir, uids: "/run/danube/uids".into(), instance: args.instance };
     let socket = layout.socket();
     let options = InstallOptions {
         layout,
         policy: Policy { host_image: args.host_image, ..Policy::default() },
-        master_uid: args.master_uid,
+        master_uid,
         shim,
+        rootless,
     };
     let (local, _held) = match install(options) {
         Ok(installed) => installed,
@@ -78,12 +79,27 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     let local = Arc::new(local);
     let listener = listen(&socket)?;
     tracing::info!(socket = %socket.display(), "executor serves");
-    let options = ServeOptions { master_uid: args.master_uid, linger: args.linger.map(Duration::from_secs) };
+    let options = ServeOptions { master_uid, linger: args.linger.map(Duration::from_secs) };
     serve(&listener, Arc::clone(&local), &options).context("the executor's socket failed")?;
     if local.list().is_ok_and(|jobs| jobs.is_empty()) {
         local.leave(args.temporary);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Without root, the executor is an ordinary user's and serves that user alone.
+fn enter_own_namespace(master_uid: u32) -> anyhow::Result<Option<Rootless>> {
+    let own = rustix::process::geteuid();
+    if own.is_root() {
+        return Ok(None);
+    }
+    if own.as_raw() != master_uid {
+        bail!(
+            "without root an executor serves the user who started it alone: --master-uid must be {}, not {master_uid}",
+            own.as_raw()
+        );
+    }
+    Ok(Some(rootless::enter()?))
 }
 
 /// The socket of one that died is replaced; `install` made sure that none lives.

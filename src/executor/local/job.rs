@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::cgroup::Cgroups;
+use super::uids::Range;
 use super::{Layout, Local, uids};
 use crate::executor::{ExecutorError, JobPlace, JobSpec, StepAt};
 use crate::model::JobId;
@@ -42,7 +43,7 @@ impl Local {
     fn make_tree(&self, job: JobId) -> io::Result<()> {
         let dir = self.layout.job(job);
         make_dir(&dir, 0o711)?;
-        let base = uids::lease(&self.layout.uids, &dir)?;
+        let base = self.lease(&dir)?.base;
         for path in [self.layout.steps(job), self.layout.roots(job)] {
             make_dir(&path, 0o711)?;
         }
@@ -53,13 +54,20 @@ impl Local {
         Ok(())
     }
 
-    /// The first uid of the job's range.
-    pub(super) fn base_of(&self, job: JobId) -> Result<u32, ExecutorError> {
+    /// The users of the host that the job's are.
+    pub(super) fn users_of(&self, job: JobId) -> Result<Range, ExecutorError> {
         let dir = self.layout.job(job);
         if !dir.exists() {
             return Err(ExecutorError::Lost(format!("job {job} has no workspace on this machine")));
         }
-        uids::lease(&self.layout.uids, &dir).map_err(|e| io_error("find the job's uid range", &e))
+        self.lease(&dir).map_err(|e| io_error("find the job's uid range", &e))
+    }
+
+    fn lease(&self, dir: &Path) -> io::Result<Range> {
+        match self.rootless {
+            true => Ok(Range::ONE),
+            false => uids::lease(&self.layout.uids, dir).map(Range::leased),
+        }
     }
 
     /// The jobs that have a directory here.
@@ -81,6 +89,10 @@ impl Local {
         for at in self.attempts(job) {
             self.crun_delete(&self.layout.container(at));
         }
+        if self.rootless {
+            // Helpers of an executor that died: elsewhere their cgroup names them.
+            self.crun_delete_all(&format!("danube-{}-{job}-", self.layout.instance));
+        }
         let cgroup = format!("{}/{job}", Cgroups::instance(&self.layout.instance));
         self.end_processes(&cgroup);
         for at in self.attempts(job) {
@@ -90,6 +102,9 @@ impl Local {
         let dir = self.layout.job(job);
         remove_tree(&dir).map_err(|e| io_error("remove the workspace", &e))?;
         remove_tree(&self.layout.job_run(job)).map_err(|e| io_error("remove the job's sockets", &e))?;
+        if self.rootless {
+            return Ok(());
+        }
         uids::release(&self.layout.uids, &dir).map_err(|e| io_error("give the uid range back", &e))
     }
 

@@ -8,6 +8,7 @@
 mod demo;
 mod executor;
 mod provenance;
+mod run;
 mod support;
 mod takeover;
 mod tidy;

@@ -2,6 +2,7 @@
 pub(crate) mod executor;
 pub(crate) mod machine;
 pub(crate) mod repo;
+pub(crate) mod run;
 
 use std::path::PathBuf;
 

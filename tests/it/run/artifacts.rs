@@ -49,7 +49,8 @@ fn an_artifact_over_the_limit_is_refused_and_leaves_no_file() {
     let run = Run::body(body).env("DANUBE_EXECUTOR__LIMITS__MAX_ARTIFACT_BYTES", "1MiB");
     let end = run.end();
     assert_eq!((end.code, end.status()), (1, "failure"), "{end:?}");
-    assert!(end.reason().contains("big") && end.reason().ends_with("(danubefile.py:5)"), "{}", end.reason());
+    let why = "big: the artifact is larger than the limit of 1048576 bytes; ";
+    assert!(end.reason().starts_with(why) && end.reason().ends_with("(danubefile.py:5)"), "{}", end.reason());
     let files = fs::read_dir(run.data().join("artifacts")).unwrap().flatten();
     assert_eq!(files.flat_map(|job| fs::read_dir(job.path()).unwrap()).count(), 0);
 }

@@ -16,8 +16,7 @@ fn a_step_that_prints_without_end_is_ended_by_the_log_limit() {
 
 #[test]
 fn a_gigabyte_is_not_shown_whole_and_the_end_is() {
-    let run =
-        Run::body("step.run(\"yes abcdefghijklmnopqrstuvwxyz | head -c 200000000; echo the end\", name=\"loud\")");
+    let run = Run::body("step.run(\"yes abcdefghijklmnopqrstuvwxyz | head -n 8000000; echo the end\", name=\"loud\")");
     let run = run.shown();
     let end = run.end();
     assert_eq!(end.code, 0, "{}", end.err);
@@ -28,7 +27,7 @@ fn a_gigabyte_is_not_shown_whole_and_the_end_is() {
 #[test]
 fn hostile_bytes_are_stored_as_they_are_and_shown_harmlessly() {
     let command = r"printf '\377\376 bad \033[2J\033]0;title\007 <b>\n\033[31mred\033[0m\nno newline'";
-    let run = Run::body(&format!("step.run(r'''{command}''', name=\"bytes\", network=False)")).shown();
+    let run = Run::body(&format!("step.run(r\"\"\"{command}\"\"\", name=\"bytes\", network=False)")).shown();
     let end = run.end();
     assert_eq!(end.code, 0, "{}", end.err);
     let stored = b"\xff\xfe bad \x1b[2J\x1b]0;title\x07 <b>\n\x1b[31mred\x1b[0m\nno newline";

@@ -84,7 +84,7 @@ raise ValueError("it was other-secret-value")
     assert_eq!(hits(&Path::new("/run/danube").join(run.instance())), "");
     std::fs::write(job.join("workspace/go"), "").unwrap();
     let end = started.end();
-    assert_eq!((end.code, end.reason()), (1, "danubefile.py:15: ValueError: it was [secret OTHER]"), "{end:?}");
+    assert_eq!((end.code, end.reason()), (1, "danubefile.py:14: ValueError: it was [secret OTHER]"), "{end:?}");
     assert_eq!(hits(&run.data()), "");
     for needle in needles() {
         assert!(!end.out.contains(&needle) && !end.err.contains(&needle), "{needle}: {end:?}");

@@ -39,7 +39,7 @@ fn render(state: &ConfigState, now: Timestamp, look: Look) -> String {
     let mut text = String::new();
     text.push_str(&match &state.in_force {
         Some(known) => {
-            let since = known.applied_at.map_or_else(String::new, |at| format!(", since {}", ago(at, now)));
+            let since = known.applied_at.map_or_else(String::new, |at| format!(", applied {}", ago(at, now)));
             format!("{} commit {} is in force{since}\n", look.paint(Colour::Good, "✓"), plain(&known.commit))
         }
         None => "◌ no configuration is in force yet: `danube init` writes a config repo to start from\n".to_owned(),
@@ -92,7 +92,7 @@ mod tests {
         }))
         .unwrap();
         let now = "2027-01-15T10:00:00Z".parse().unwrap();
-        let expected = "✓ commit aaaa is in force, since 2 h ago\n✗ bbbb is not applied:\n  \
+        let expected = "✓ commit aaaa is in force, applied 2 h ago\n✗ bbbb is not applied:\n  \
                         teams.yaml:1:2: bad\u{fffd}[2J\n    fix: good\n  x\n";
         assert_eq!(render(&state, now, Look::bare()), expected);
     }

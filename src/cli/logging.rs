@@ -7,7 +7,9 @@ use crate::config::{Log, LogFormat};
 
 /// Starts logging to standard error, once per process.
 pub(super) fn start(log: &Log) {
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // Migrations are told by the store where they fail.
+    let levels = format!("refinery_core=warn,{}", log.level);
+    let filter = EnvFilter::try_new(levels).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     let json = match log.format {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::client::{Client, ClientError, Connection, Events, JobEvent, JobName, Request, command};
+use super::client::{Client, ClientError, Connection, Events, JobEvent, JobName, command};
 use super::style::{Filter, Look};
 
 /// Print the log of a job
@@ -18,7 +18,7 @@ pub(super) struct LogsArgs {
     /// Only this step; 0 is the danubefile itself
     #[arg(long, value_name = "N")]
     step: Option<u32>,
-    /// Go on until the job has ended
+    /// Go on until the job has ended; what runs side by side comes as it arrives
     #[arg(short, long)]
     follow: bool,
     #[command(flatten)]
@@ -40,11 +40,11 @@ pub(super) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn whole(client: &Client, args: &LogsArgs, out: &mut Out) -> Result<(), ClientError> {
-    let path = match args.step {
-        Some(step) => format!("{}/steps/{step}/log", args.job.path()),
-        None => format!("{}/log", args.job.path()),
+    let request = match args.step {
+        Some(step) => args.job.get(&format!("/steps/{step}/log")).about(format!("step {step} of job {}", args.job)),
+        None => args.job.get("/log"),
     };
-    client.stream(Request::get(path), |bytes| out.write(bytes)).await
+    client.stream(request, |bytes| out.write(bytes)).await
 }
 
 async fn follow(client: &Client, args: &LogsArgs, out: &mut Out) -> Result<(), ClientError> {

@@ -76,6 +76,10 @@ pub fn main() -> ExitCode {
             return code;
         }
     };
+    if let Err(error) = crate::platform::git::ignore_configuration() {
+        eprintln!("danube: git's library can't be used: {error}");
+        return ExitCode::FAILURE;
+    }
     let result = match cli.command {
         Cmd::Admin(args) => admin::run(&args),
         Cmd::Config(args) => config::run(&args),

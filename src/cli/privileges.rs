@@ -27,8 +27,8 @@ pub(super) struct Identity {
     _lease: Option<File>,
 }
 
-/// Chooses: `--user`, the service user, the sudo user, a free uid.
-pub(super) fn identity(user: Option<&str>) -> anyhow::Result<Identity> {
+/// Chooses: `--user`, the service user, the sudo user, a free uid for what is kept at `place`.
+pub(super) fn identity(user: Option<&str>, place: &Path) -> anyhow::Result<Identity> {
     if let Some(name) = user {
         let (uid, gid) = account(name)?.ok_or_else(|| anyhow!("there is no user '{name}' on this machine"))?;
         return Ok(Identity { uid, gid, _lease: None });
@@ -40,7 +40,7 @@ pub(super) fn identity(user: Option<&str>) -> anyhow::Result<Identity> {
     if let (Some(uid), Some(gid)) = (number("SUDO_UID"), number("SUDO_GID")) {
         return Ok(Identity { uid, gid, _lease: None });
     }
-    free_uid()
+    free_uid(place)
 }
 
 fn account(name: &str) -> anyhow::Result<Option<(u32, u32)>> {
@@ -53,17 +53,28 @@ fn account(name: &str) -> anyhow::Result<Option<(u32, u32)>> {
     Ok(ids.filter(|(uid, _)| *uid != 0))
 }
 
-fn free_uid() -> anyhow::Result<Identity> {
+/// The same for the same place wherever it can be: an executor that outlived its master answers to that uid alone.
+fn free_uid(place: &Path) -> anyhow::Result<Identity> {
     let dir = Path::new(RUN).join("masters");
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     fs::set_permissions(RUN, fs::Permissions::from_mode(0o711))?;
-    for uid in FREE_UIDS {
+    for uid in uids_for(place) {
         let file = File::options().create(true).truncate(false).write(true).open(dir.join(uid.to_string()))?;
         if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
             return Ok(Identity { uid, gid: uid, _lease: Some(file) });
         }
     }
     bail!("no free uid is left between {} and {}; give one with --user", FREE_UIDS.start(), FREE_UIDS.end())
+}
+
+/// The owner of the place first; then all, from a start that other places hardly share.
+fn uids_for(place: &Path) -> impl Iterator<Item = u32> {
+    use std::os::unix::fs::MetadataExt;
+    let owner = fs::metadata(place).map(|meta| meta.uid()).ok().filter(|uid| FREE_UIDS.contains(uid));
+    let digest = crate::artifacts::Digest::of(place.as_os_str().as_encoded_bytes()).to_string();
+    let count = FREE_UIDS.end() - FREE_UIDS.start() + 1;
+    let start = FREE_UIDS.start() + u32::from_str_radix(&digest[..6], 16).unwrap_or(0) % count;
+    owner.into_iter().chain(start..=*FREE_UIDS.end()).chain(*FREE_UIDS.start()..start)
 }
 
 /// The eight hex digits of a data directory, made once.

@@ -66,7 +66,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let bounds = host_bounds()?;
     let secrets = PlainFile::load(args.secrets.as_deref(), super::config::environment())?;
     let checkout = source::locate(&args.path)?;
-    let identity = privileges::identity(args.user.as_deref())?;
+    let identity = privileges::identity(args.user.as_deref(), &checkout.root)?;
     let data = data_dir(args.data_dir.as_deref(), &checkout.root, &identity)?;
     let ids = SystemIds::new();
     let instance = privileges::instance(&data, &ids)?;

@@ -104,7 +104,8 @@ pub(super) fn run(args: &SecretArgs) -> anyhow::Result<ExitCode> {
             Command::Set { key, scope } => set(&client, key, scope).await?,
             Command::List { scope, json } => list(&client, scope, *json).await?,
             Command::Delete { key, scope } => {
-                client.tell(Request::delete(format!("{}/{}", scope.path(), segment(key)))).await?;
+                let request = Request::delete(format!("{}/{}", scope.path(), segment(key)));
+                client.tell(request.about(format!("the secret {key} ({})", scope.label()))).await?;
                 say(&plain(&format!("deleted {key} ({})", scope.label()))).map_err(ClientError::output)?;
                 say("\n").map_err(ClientError::output)?;
             }
@@ -118,12 +119,13 @@ async fn set(client: &Client, key: &str, scope: &Scope) -> Result<(), ClientErro
     let value = input::read(&Ask { prompt: &prompt, most: MAX_VALUE, twice: false })?;
     check_value(key, value.expose()).map_err(|error| ClientError::Usage(error.to_string()))?;
     let request = Request::put(format!("{}/{}", scope.path(), segment(key))).bytes(value.expose().clone());
-    client.tell(request.header("content-type", "application/octet-stream")).await?;
+    let request = request.header("content-type", "application/octet-stream").about(scope.label());
+    client.tell(request).await?;
     say(&format!("{}\n", plain(&format!("set {key} ({})", scope.label())))).map_err(ClientError::output)
 }
 
 async fn list(client: &Client, scope: &Scope, json: bool) -> Result<(), ClientError> {
-    let answer: Value = client.fetch(Request::get(scope.path())).await?;
+    let answer: Value = client.fetch(Request::get(scope.path()).about(scope.label())).await?;
     if json {
         return say_json(&answer).map_err(unsaid);
     }

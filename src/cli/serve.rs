@@ -3,7 +3,7 @@ mod lock;
 mod master;
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -55,9 +55,11 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let data = config.server.data_dir.clone();
     let root = rustix::process::geteuid().is_root();
-    let identity = root.then(|| privileges::identity(args.user.as_deref())).transpose()?;
+    let identity = root.then(|| privileges::identity(args.user.as_deref(), &data)).transpose()?;
     make_data_dir(&data, args.data_dir.is_some(), identity.as_ref())?;
     let held = lock::hold(&data)?;
+    // Before anything is started: a taken port is told at once.
+    let listener = listen(config.server.bind_address)?;
     let instance = privileges::instance(&data, &SystemIds::new())?;
     let socket = match &identity {
         Some(identity) => start_executor(args, &config, &data, &instance, identity)?,
@@ -68,10 +70,15 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         privileges::drop_to(identity)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(master::run(config, &data, &socket, &instance));
+    let result = runtime.block_on(master::run(config, listener, &data, &socket, &instance));
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     drop(held);
     result.map(|()| ExitCode::SUCCESS)
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    bound.with_context(|| format!("cannot listen on {address}: choose another with --listen"))
 }
 
 fn load(args: &ServeArgs) -> anyhow::Result<Config> {
@@ -94,8 +101,9 @@ fn make_data_dir(data: &Path, by_hand: bool, identity: Option<&Identity>) -> any
     fs::create_dir_all(data)
         .with_context(|| format!("cannot make the data directory {}; it must be writable", data.display()))?;
     let mode = if by_hand { 0o711 } else { 0o700 };
-    fs::set_permissions(data, fs::Permissions::from_mode(mode))
-        .with_context(|| format!("cannot use the data directory {}", data.display()))?;
+    fs::set_permissions(data, fs::Permissions::from_mode(mode)).with_context(|| {
+        format!("cannot use the data directory {}: its owner must be the user that runs the server", data.display())
+    })?;
     let probe = data.join(".writable");
     fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(|error| {
         anyhow!("the data directory {} is not writable: {error}; check its owner and the disk", data.display())

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client::{Client, ClientError, Connection, Request, command, segment};
+use super::client::{Client, ClientError, Connection, Request, command};
 use super::say::{say, say_json};
 use super::style::{Cell, Colour, Look, ago, exact, plain, table};
 use super::trigger::unsaid;
@@ -96,7 +96,12 @@ pub(super) fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
             }
             Command::List { json } => list(&client, *json).await?,
             Command::Revoke { id } => {
-                client.tell(Request::delete(format!("/api/v1/tokens/{}", segment(&id.to_string())))).await?;
+                client
+                    .tell(
+                        Request::delete(format!("/api/v1/tokens/{id}"))
+                            .about(format!("a token of yours with the id {id}")),
+                    )
+                    .await?;
                 say(&format!("revoked {id}\n")).map_err(ClientError::output)?;
             }
         }

@@ -55,7 +55,7 @@ async fn trigger(client: &Client, args: &TriggerArgs) -> Result<ExitCode, Client
             .map_err(|error| ClientError::Strange { place: client.place(), why: error.to_string() })?;
         if args.json && !args.wait {
             say_json(&answer).map_err(unsaid)?;
-        } else if !args.json {
+        } else if !args.json && (!args.wait || args.count > 1) {
             say(&told(&started)).map_err(ClientError::output)?;
         }
         jobs.push(JobName::from(started.id));
@@ -76,7 +76,7 @@ async fn wait(client: &Client, job: &JobName, json: bool) -> Result<Status, Clie
     }
     let mut unseen = Screen::bare(std::io::sink(), std::sync::Arc::new(crate::platform::SystemClock));
     let status = follow(client, job, &mut unseen).await?;
-    let ended: Value = client.fetch(Request::get(job.path())).await?;
+    let ended: Value = client.fetch(job.get("")).await?;
     say_json(&ended).map_err(unsaid)?;
     Ok(status)
 }
@@ -90,7 +90,9 @@ fn request(args: &TriggerArgs) -> Request {
     if let Some(commit) = &args.commit {
         body["commit"] = json!(commit);
     }
-    Request::post(format!("/api/v1/pipelines/{}/trigger", segment(&args.pipeline))).json(&body)
+    Request::post(format!("/api/v1/pipelines/{}/trigger", segment(&args.pipeline)))
+        .about(format!("the pipeline {}", args.pipeline))
+        .json(&body)
 }
 
 fn told(started: &Started) -> String {

@@ -60,7 +60,8 @@ impl LiveJob {
     async fn cancelled_by(&self) -> Result<String, DriveError> {
         let id = self.row.id;
         let row = self.engine.store.read(move |view| crate::store::jobs::get(view, id)).await?;
-        Ok(format!("cancelled by {}", row.cancel_requested_by.as_deref().unwrap_or("somebody")))
+        // Noted by who asked: a person, or a newer job of the group.
+        Ok(row.reason.filter(|_| row.cancel_requested_at.is_some()).unwrap_or_else(|| "cancelled".to_owned()))
     }
 
     async fn out_of_time(&self) -> Result<String, DriveError> {

@@ -14,9 +14,11 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 mod access;
+mod library;
 mod url;
 
 pub use access::Access;
+pub use library::ignore_configuration;
 pub use url::{BadUrl, Transport, check_branch, check_url};
 
 /// Asks for a local repository whoever owns it; an administrator named its address.

@@ -39,6 +39,6 @@ pub(super) fn cancel_job(tx: &Tx<'_>, job: &JobRow, by: &str, reason: &str) -> R
         job_moves::cancel_pending(tx, job.id, by, reason)?;
         return Ok(Cancelled::AtOnce);
     }
-    let first = job_moves::request_cancel(tx, job.id, by)?;
+    let first = job_moves::request_cancel(tx, job.id, by, reason)?;
     Ok(if first { Cancelled::Requested } else { Cancelled::AlreadyRequested })
 }

@@ -165,13 +165,13 @@ pub(crate) fn adopt(tx: &Tx<'_>, id: JobId, old: LeaseId, new: Lease<'_>) -> Res
     ))
 }
 
-/// Notes that a running job is to end; the first request stays.
-pub(crate) fn request_cancel(tx: &Tx<'_>, id: JobId, by: &str) -> Result<bool, StoreError> {
+/// Notes that a running job is to end, and why; the first request stays.
+pub(crate) fn request_cancel(tx: &Tx<'_>, id: JobId, by: &str, reason: &str) -> Result<bool, StoreError> {
     changed(tx.run(
         "request the end of a job",
-        "UPDATE jobs SET cancel_requested_at = ?3, cancel_requested_by = ?2
+        "UPDATE jobs SET cancel_requested_at = ?4, cancel_requested_by = ?2, reason = ?3
          WHERE id = ?1 AND status = 'running' AND cancel_requested_at IS NULL",
-        params![id, by, micros(tx.now())],
+        params![id, by, reason, micros(tx.now())],
     ))
 }
 

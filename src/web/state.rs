@@ -40,6 +40,8 @@ pub struct Setup {
     pub keys: Vec<PublicKey>,
     /// Where people reach the server, `https://danube.example.com`.
     pub public_url: Option<String>,
+    /// What attestations call this server (`provenance::builder_id`).
+    pub builder: String,
     /// The listener speaks TLS itself.
     pub tls: bool,
     /// Addresses whose `X-Forwarded-For` is believed.
@@ -62,6 +64,7 @@ pub struct App {
     pub(super) ids: Arc<dyn Ids>,
     pub(super) keys: Vec<PublicKey>,
     pub(super) public_url: Option<String>,
+    pub(super) builder: String,
     pub(super) tls: bool,
     pub(super) trusted_proxies: Vec<Network>,
     pub(super) vault: Vault,
@@ -88,6 +91,7 @@ impl AppState {
             ids: setup.ids,
             keys: setup.keys,
             public_url: setup.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            builder: setup.builder,
             tls: setup.tls,
             trusted_proxies: setup.trusted_proxies,
             vault: setup.trigger.vault.clone(),

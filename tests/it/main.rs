@@ -9,6 +9,7 @@ mod demo;
 mod executor;
 mod provenance;
 mod run;
+mod server;
 mod support;
 mod takeover;
 mod tidy;

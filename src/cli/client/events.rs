@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::error::ClientError;
 use super::job::Job;
 use super::job_name::JobName;
-use super::request::{Client, Request};
+use super::request::Client;
 use super::sse::{Message, Parser};
 use crate::model::job::Status;
 
@@ -65,7 +65,7 @@ struct End {
 #[derive(Debug)]
 pub struct Events<'a> {
     client: &'a Client,
-    path: String,
+    job: JobName,
     link: Link,
     last: Option<String>,
     places: BTreeMap<(u32, u32), u64>,
@@ -97,7 +97,7 @@ impl<'a> Events<'a> {
     pub fn of(client: &'a Client, job: &JobName) -> Self {
         Self {
             client,
-            path: format!("{}/events", job.path()),
+            job: job.clone(),
             link: Link::Down,
             last: None,
             places: BTreeMap::new(),
@@ -148,7 +148,7 @@ impl<'a> Events<'a> {
         if let Some(outage) = &self.outage {
             tokio::time::sleep_until(outage.again_at).await;
         }
-        let mut request = Request::get(self.path.clone()).header("accept", "text/event-stream");
+        let mut request = self.job.get("/events").header("accept", "text/event-stream");
         if let Some(last) = &self.last {
             request = request.header("last-event-id", last);
         }

@@ -67,7 +67,7 @@ async fn watch(
                 }
                 if waiting && screen.is_live() {
                     // Why it waits stands in the job alone; without it the line is only shorter.
-                    let shown: Result<Job, _> = client.fetch(super::request::Request::get(name.path())).await;
+                    let shown: Result<Job, _> = client.fetch(name.get("")).await;
                     now.waiting = shown.ok().and_then(|job| job.waiting);
                 }
                 job = Some(now);

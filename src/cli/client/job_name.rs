@@ -2,6 +2,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::request::Request;
 use crate::model::JobId;
 
 /// A job as somebody names it.
@@ -14,9 +15,19 @@ pub struct JobName(String);
 pub struct NotAJob;
 
 impl JobName {
+    /// Asks for it, or with a `rest` like `/log` for something of it.
+    pub fn get(&self, rest: &str) -> Request {
+        Request::get(self.path(rest)).about(format!("job {self}"))
+    }
+
+    /// Asks for a change of it.
+    pub fn post(&self, rest: &str) -> Request {
+        Request::post(self.path(rest)).about(format!("job {self}"))
+    }
+
     /// Where the API has it.
-    pub fn path(&self) -> String {
-        format!("/api/v1/jobs/{}", segment(&self.0))
+    pub(super) fn path(&self, rest: &str) -> String {
+        format!("/api/v1/jobs/{}{rest}", segment(&self.0))
     }
 }
 
@@ -59,10 +70,10 @@ mod tests {
 
     #[test]
     fn a_number_stays_in_the_path() {
-        assert_eq!("web#42".parse::<JobName>().unwrap().path(), "/api/v1/jobs/web%2342");
-        assert_eq!("a/b c#1".parse::<JobName>().unwrap().path(), "/api/v1/jobs/a%2Fb%20c%231");
+        assert_eq!("web#42".parse::<JobName>().unwrap().path(""), "/api/v1/jobs/web%2342");
+        assert_eq!("a/b c#1".parse::<JobName>().unwrap().path(""), "/api/v1/jobs/a%2Fb%20c%231");
         let id = "01890a5d-ac96-774b-bcce-b302099a8057";
-        assert_eq!(id.parse::<JobName>().unwrap().path(), format!("/api/v1/jobs/{id}"));
+        assert_eq!(id.parse::<JobName>().unwrap().path(""), format!("/api/v1/jobs/{id}"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use super::error::ClientError;
 use super::job::Step;
 use super::job_name::JobName;
-use super::request::{Client, Request};
+use super::request::Client;
 use crate::cli::style::without_colours;
 
 /// Bytes that are asked for.
@@ -23,8 +23,8 @@ pub struct LogEnd {
 
 /// Reads it. A log that is empty, expired or away is none: it only adds to what is known.
 pub async fn log_end(client: &Client, job: &JobName, step: &Step) -> Result<Option<LogEnd>, ClientError> {
-    let path = format!("{}/steps/{}/log?attempt={}", job.path(), step.n, step.attempt);
-    let request = Request::get(path).header("range", &format!("bytes=-{BYTES}"));
+    let log = format!("/steps/{}/log?attempt={}", step.n, step.attempt);
+    let request = job.get(&log).header("range", &format!("bytes=-{BYTES}"));
     let mut bytes = Vec::new();
     let read = client.stream(request, |piece| {
         bytes.extend_from_slice(piece);

@@ -17,12 +17,14 @@ pub struct Request {
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// What it is about, for the sentence that says there is no such thing.
+    pub(super) about: Option<String>,
 }
 
 impl Request {
     /// Asks for something.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), headers: HeaderMap::new(), body: Bytes::new() }
+        Self { method: Method::GET, path: path.into(), headers: HeaderMap::new(), body: Bytes::new(), about: None }
     }
 
     /// Asks for a change.
@@ -38,6 +40,11 @@ impl Request {
     /// Takes something away.
     pub fn delete(path: impl Into<String>) -> Self {
         Self { method: Method::DELETE, ..Self::get(path) }
+    }
+
+    /// About something with a name: "the pipeline web".
+    pub fn about(self, what: impl Into<String>) -> Self {
+        Self { about: Some(what.into()), ..self }
     }
 
     /// With JSON.
@@ -89,11 +96,18 @@ impl Client {
 
     /// Sends; an answer is one that grants what was asked for.
     pub(super) async fn send(&self, request: Request) -> Result<Answer, ClientError> {
+        let about = request.about.clone();
         let answer = match &self.0 {
             Way::Socket(socket) => socket.send(request).await?,
             Way::Network(network) => network.send(request).await?,
         };
-        answer.granted().await
+        answer.granted().await.map_err(|error| match (error, about) {
+            (ClientError::Refused { status: 404, title, retry_after, .. }, Some(what)) => {
+                let detail = format!("{what} is not there, or you may not see it");
+                ClientError::Refused { status: 404, title, detail, retry_after }
+            }
+            (error, _) => error,
+        })
     }
 
     /// Sends and reads the JSON of the answer.

@@ -23,6 +23,8 @@ pub(super) const WEBHOOK_SECRET: &str = "PUSH_WEBHOOK";
 pub(super) const PIPELINE: &str = "simplejson";
 /// Who logs in.
 pub(super) const EMAIL: &str = "ada@example.com";
+/// The cost of the password's hash: the least that a config repo may have. The password is random.
+const COST: u32 = 10;
 
 /// The files of the config repo, before the places in them are filled in.
 const CONFIG: &[(&str, &str)] = &[
@@ -41,7 +43,7 @@ pub(super) fn fresh(ids: &dyn Ids) -> Secret<String> {
 
 /// Makes the config repo and danube.toml.
 pub(super) fn configuration(place: &Place, password: &Secret<String>) -> anyhow::Result<()> {
-    let hash = bcrypt::hash(password.expose(), 10).context("the password could not be hashed")?;
+    let hash = bcrypt::hash(password.expose(), COST).context("the password could not be hashed")?;
     let checkout = place.path().join("config");
     write_config(&checkout, &hash, &address(&place.program_repo()))?;
     git::repository(&place.config_repo(), &checkout, "Ada, her team and one pipeline")?;
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn the_configuration_has_no_mistakes() {
         let dir = tempfile::tempdir().unwrap();
-        let hash = bcrypt::hash("correct horse", 4).unwrap();
+        let hash = bcrypt::hash("correct horse", COST).unwrap();
         write_config(dir.path(), &hash, "file:///srv/simplejson.git").unwrap();
         let settings = check(from_dir(dir.path()).unwrap()).unwrap();
         let pipeline = &settings.pipelines[0];

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use crate::cli::client::{Client, ClientError, JobName, Request};
+use crate::cli::client::{Client, ClientError, JobName};
 use crate::cli::say::{say, say_json};
 use crate::cli::style::plain;
 use crate::cli::trigger::unsaid;
@@ -20,7 +20,7 @@ pub(super) struct CancelArgs {
 }
 
 pub(super) async fn run(client: &Client, args: &CancelArgs) -> Result<ExitCode, ClientError> {
-    let answer: Value = client.fetch(Request::post(format!("{}/cancel", args.job.path()))).await?;
+    let answer: Value = client.fetch(args.job.post("/cancel")).await?;
     if args.json {
         say_json(&answer).map_err(unsaid)?;
     } else {

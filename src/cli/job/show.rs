@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::bars;
-use crate::cli::client::{Client, ClientError, Job, JobName, LogEnd, Request, log_end};
+use crate::cli::client::{Client, ClientError, Job, JobName, LogEnd, log_end};
 use crate::cli::say::{say, say_json};
 use crate::cli::style::{Colour, Look, ago, exact, plain, state, took};
 use crate::cli::trigger::unsaid;
@@ -25,7 +25,7 @@ pub(super) struct ShowArgs {
 }
 
 pub(super) async fn run(client: &Client, args: &ShowArgs) -> Result<ExitCode, ClientError> {
-    let request = Request::get(args.job.path());
+    let request = args.job.get("");
     if args.json {
         let answer: Value = client.fetch(request).await?;
         say_json(&answer).map_err(unsaid)?;

@@ -27,15 +27,18 @@ use crate::web::{self, AppState, Hooks, PublicKey, Setup};
 const FAREWELL: Duration = Duration::from_secs(15);
 
 /// Serves until SIGTERM or Ctrl-C.
-pub(super) async fn run(config: Config, data: &Path, socket: &Path, instance: &str) -> anyhow::Result<()> {
+pub(super) async fn run(
+    config: Config,
+    listener: std::net::TcpListener,
+    data: &Path,
+    socket: &Path,
+    instance: &str,
+) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(SystemIds::new());
     let tasks = Tasks::new();
     let stop = tasks.stop_token();
-    // First, so that a taken port is told before anything else is touched.
-    let listener = TcpListener::bind(config.server.bind_address)
-        .await
-        .with_context(|| format!("cannot listen on {}: choose another with --listen", config.server.bind_address))?;
+    let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
     let store = Store::open(data, Arc::clone(&clock), Arc::clone(&ids))?;
     let keys = data.join("keys");
@@ -47,6 +50,7 @@ pub(super) async fn run(config: Config, data: &Path, socket: &Path, instance: &s
     for line in &probe.not_enforced {
         tracing::warn!(executor = probe.kind, "not enforced: {line}");
     }
+    let builder = provenance::builder_id(config.server.public_url.as_deref(), instance);
     let public_url = Some(config.server.public_url.clone().unwrap_or_else(|| format!("http://{address}")));
     let engine = engine(Parts {
         data: data.to_owned(),
@@ -57,7 +61,7 @@ pub(super) async fn run(config: Config, data: &Path, socket: &Path, instance: &s
         executor: client,
         bounds: bounds(&config.executor.limits),
         builder: BuilderFacts {
-            id: provenance::builder_id(config.server.public_url.as_deref(), instance),
+            id: builder.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_repository: config.config_repo.url.clone(),
             config_ref: format!("refs/heads/{}", config.config_repo.branch),
@@ -73,6 +77,7 @@ pub(super) async fn run(config: Config, data: &Path, socket: &Path, instance: &s
         logs: data.join("logs"),
         artifacts: data.join("artifacts"),
         keys: vec![public],
+        builder,
         public_url,
         tls: false,
         trusted_proxies: config.server.trusted_proxies.clone(),
@@ -117,8 +122,9 @@ async fn config_sync(config: &Config, data: &Path, store: &Store) -> anyhow::Res
 }
 
 fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>) -> Hooks {
-    let (wake, look, engine) = (Arc::clone(sync), Arc::clone(sync), Arc::clone(engine));
+    let (wake, look, seen, engine) = (Arc::clone(sync), Arc::clone(sync), Arc::clone(sync), Arc::clone(engine));
     Hooks {
+        config: Arc::new(move || seen.status()),
         sync: Arc::new(move || wake.wake()),
         down: Arc::new(move || {
             let (look, engine) = (Arc::clone(&look), Arc::clone(&engine));

@@ -40,7 +40,7 @@ impl From<&str> for Cell {
     }
 }
 
-/// Rows under their headings; no heading: none is shown.
+/// Rows under their headings.
 pub fn table<const N: usize>(headings: [&str; N], rows: &[[Cell; N]], look: Look) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].text.chars().count());
@@ -61,8 +61,8 @@ pub fn table<const N: usize>(headings: [&str; N], rows: &[[Cell; N]], look: Look
         line
     };
     let heading = headings.map(|text| Cell::new(text).colour(Colour::Dim));
-    let shown = headings.iter().any(|text| !text.is_empty()).then(|| line(&heading)).unwrap_or_default();
-    shown + &rows.iter().map(line).collect::<String>()
+    let rows: String = rows.iter().map(line).collect();
+    line(&heading) + &rows
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ async fn a_job_past_its_deadline_is_ended_as_timeout() {
     assert_eq!(master.run("/run#0", request("hang")).await, Err(CallError::Cancelled));
     assert_eq!(master.ended().await, Status::Timeout);
     let row = world.row(id).await;
-    assert!(row.reason.unwrap().starts_with("the job's time was up"));
+    assert!(row.reason.unwrap().starts_with("it ran longer than"));
     assert_eq!(row.title.as_deref(), Some("core"));
 }
 

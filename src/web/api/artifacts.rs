@@ -3,12 +3,14 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::job_json;
 use crate::artifacts as files;
 use crate::model::Action;
-use crate::store::artifacts;
+use crate::model::job::Status;
+use crate::store::artifacts::{self, ArtifactRow, KeepWhen};
 use crate::web::access;
 use crate::web::blocking;
 use crate::web::error::{Answer, WebError};
@@ -36,8 +38,7 @@ pub(in crate::web) async fn download(
     let row = app.store.read(move |view| artifacts::find(view, id, &name)).await?;
     let row = row.ok_or_else(WebError::not_found)?;
     if let Some(at) = row.expired_at {
-        let text = format!("The file of '{}' was deleted on {} by retention.", row.name, at.strftime("%Y-%m-%d"));
-        return Err(WebError::new(StatusCode::GONE, "The artifact has expired", text));
+        return Err(gone(&row, job.status, at));
     }
     let digest: files::Digest =
         row.sha256.parse().map_err(|_| WebError::internal(&"an artifact's digest is damaged"))?;
@@ -51,6 +52,24 @@ pub(in crate::web) async fn download(
     let tag = format!("\"{}\"", row.sha256);
     about.insert(header::ETAG, HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\"")));
     Ok(response)
+}
+
+/// Why the file of an artifact is not there any more.
+fn gone(row: &ArtifactRow, end: Status, at: Timestamp) -> WebError {
+    let wanted = match row.keep_when {
+        KeepWhen::Always => None,
+        KeepWhen::Success => (end != Status::Success).then_some("success"),
+        KeepWhen::Failure => (end == Status::Success).then_some("failure"),
+    };
+    let text = match wanted {
+        Some(when) => format!(
+            "'{}' was stored with when=\"{when}\", and the job ended as {end}: its file was deleted. To keep it at every \
+             end, upload it with when=\"always\".",
+            row.name
+        ),
+        None => format!("The file of '{}' was deleted on {} by retention.", row.name, at.strftime("%Y-%m-%d")),
+    };
+    WebError::new(StatusCode::GONE, "The artifact is not kept", text)
 }
 
 /// `attachment` with the name, as RFC 6266 writes it: plain for old clients, exact for others.

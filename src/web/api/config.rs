@@ -19,11 +19,15 @@ pub(in crate::web) async fn status(State(app): State<AppState>, visitor: Visitor
     access::allow(&visitor, Action::ReadConfigStatus)?;
     let (in_force, last) = app.store.read(both).await?;
     let errors = last.as_ref().map(errors).unwrap_or_default();
+    let looked = (app.hooks.config)();
     let body = json!({
-        "ok": in_force.is_some() && errors.is_empty(),
+        "ok": in_force.is_some() && errors.is_empty() && looked.error.is_none(),
         "in_force": in_force.map(|row| json!({ "commit": row.sha, "applied_at": row.applied_at })),
         "last_seen": last.map(|row| json!({ "commit": row.sha, "seen_at": row.seen_at, "applied_at": row.applied_at })),
         "errors": errors,
+        "last_attempt": looked.last_attempt,
+        "unreachable_since": looked.unreachable_since,
+        "error": looked.error,
     });
     Ok(Json(body).into_response())
 }

@@ -37,6 +37,7 @@ struct Page {
     may_sync: bool,
     problem: bool,
     headline: String,
+    unreachable: Option<String>,
     issues: Vec<Issue>,
     in_force: Option<Commit>,
     pipelines: usize,
@@ -59,6 +60,7 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor) 
         may_sync: access::may(&visitor, Action::SyncConfig),
         problem: count > 0,
         headline: format!("Commit {} has {count} {mistakes}.", sha.chars().take(10).collect::<String>()),
+        unreachable: (app.hooks.config)().error,
         issues: errors.iter().take(LISTED).map(issue).collect(),
         in_force: in_force.map(|row| Commit {
             at: when(row.applied_at.unwrap_or(row.seen_at), now),

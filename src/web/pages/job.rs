@@ -240,16 +240,13 @@ fn file(job: &JobRow, row: &ArtifactRow) -> File {
 fn verify(app: &AppState, job: &JobRow, files: &[ArtifactRow]) -> Option<String> {
     let file = files.iter().find(|row| row.provenance)?;
     let source = job.pipeline().map(|pipeline| pipeline.repository).unwrap_or_default();
-    let builder = match &app.public_url {
-        Some(url) => format!(" --builder {}", quoted(&format!("{url}/builder/v1"))),
-        None => String::new(),
-    };
     Some(format!(
-        "danube verify {} --attestation {}-{}.intoto.json --key signing.key.pub --source {}{builder}",
+        "danube verify {} --attestation {}-{}.intoto.json --key signing.key.pub --source {} --builder {}",
         quoted(&file.name),
         quoted(&job.pipeline_name),
         job.number,
         quoted(&source),
+        quoted(&app.builder),
     ))
 }
 

@@ -136,11 +136,16 @@ impl Bench {
             artifacts: dir.path().join("artifacts"),
             keys: vec![PublicKey { id: "ab".repeat(32), pem: "-----BEGIN PUBLIC KEY-----\n".to_owned() }],
             public_url: public_url.map(str::to_owned),
+            builder: crate::provenance::builder_id(public_url, "0000abcd"),
             tls: false,
             trusted_proxies: Vec::new(),
             trigger,
             stop: CancellationToken::new(),
-            hooks: Hooks { sync: Arc::new(|| {}), down: Arc::new(|| Box::pin(async { Vec::new() })) },
+            hooks: Hooks {
+                sync: Arc::new(|| {}),
+                config: Arc::new(crate::config_repo::Status::default),
+                down: Arc::new(|| Box::pin(async { Vec::new() })),
+            },
         });
         let bench = Self { router: router(app.clone()), dir, clock, app, store };
         bench.apply(settings()).await;

@@ -108,7 +108,7 @@ impl Drop for Box {
 }
 
 pub(crate) fn spawn(root: &Path, run: &Path, instance: &str, master_uid: u32) -> Child {
-    let child = Command::new(danube())
+    let mut child = Command::new(danube())
         .arg("executor")
         .args(["--instance", instance, "--master-uid", &master_uid.to_string(), "--host-image"])
         .arg("--root")
@@ -127,7 +127,8 @@ pub(crate) fn spawn(root: &Path, run: &Path, instance: &str, master_uid: u32) ->
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    panic!("the executor does not answer");
+    child.kill().unwrap();
+    panic!("the executor does not answer and ended with {}", child.wait().unwrap());
 }
 
 pub(crate) fn source(repo: &Path, commit: &str) -> File {

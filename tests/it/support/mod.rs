@@ -1,8 +1,10 @@
 //! What the whole-program tests share.
 pub(crate) mod executor;
+pub(crate) mod http;
 pub(crate) mod machine;
 pub(crate) mod repo;
 pub(crate) mod run;
+pub(crate) mod server;
 
 use std::path::PathBuf;
 

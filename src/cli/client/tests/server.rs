@@ -80,11 +80,16 @@ impl Server {
             artifacts: dir.join("artifacts"),
             keys: Vec::new(),
             public_url: Some("https://danube.example.com".to_owned()),
+            builder: "https://danube.example.com/builder/v1".to_owned(),
             tls: false,
             trusted_proxies: Vec::new(),
             trigger: trigger::Ctx { store: self.store.clone(), repos, known_hosts, vault },
             stop: stop.clone(),
-            hooks: Hooks { sync: Arc::new(|| {}), down: Arc::new(|| Box::pin(async { Vec::new() })) },
+            hooks: Hooks {
+                sync: Arc::new(|| {}),
+                config: Arc::new(crate::config_repo::Status::default),
+                down: Arc::new(|| Box::pin(async { Vec::new() })),
+            },
         });
         let _none = std::fs::remove_file(self.socket());
         let listener = UnixListener::bind(self.socket()).unwrap();

@@ -129,8 +129,9 @@ async fn a_restart_of_the_server_loses_and_doubles_no_byte() {
 async fn refusals_are_sentences_with_codes() {
     let server = Server::start().await;
     let client = server.client();
-    let error = client.fetch::<Job>(Request::get("/api/v1/jobs/web%2399")).await.unwrap_err();
+    let error = client.fetch::<Job>("web#99".parse::<JobName>().unwrap().get("")).await.unwrap_err();
     assert!(matches!(&error, ClientError::Refused { status: 404, .. }), "{error}");
+    assert_eq!(error.text(), "danube: Not found: job web#99 is not there, or you may not see it\n");
     assert_eq!(error.code(), 1);
     let error = client.fetch::<Value>(Request::get("/api/v1/jobs?status=odd")).await.unwrap_err();
     assert_eq!(error.code(), 64, "{error}");
@@ -155,7 +156,7 @@ async fn secrets_tokens_links_and_cancels_go_through_the_socket() {
     let job = server.enqueue().await;
     let cancelled: Value = client.fetch(Request::post("/api/v1/jobs/web%231/cancel")).await.unwrap();
     assert_eq!(cancelled["outcome"], "cancelled");
-    let shown: Job = client.fetch(Request::get(JobName::from(job).path())).await.unwrap();
+    let shown: Job = client.fetch(JobName::from(job).get("")).await.unwrap();
     assert_eq!((shown.label(), shown.status), ("web#1".to_owned(), Status::Cancelled));
 }
 
@@ -169,6 +170,6 @@ async fn a_step_without_output_has_no_last_lines() {
     server.finish(lease, 1, Some("no")).await;
     let client = server.client();
     let name = JobName::from(job);
-    let shown: Job = client.fetch(Request::get(name.path())).await.unwrap();
+    let shown: Job = client.fetch(name.get("")).await.unwrap();
     assert_eq!(log_end(&client, &name, shown.culprit().unwrap()).await.unwrap(), None);
 }

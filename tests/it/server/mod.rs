@@ -1,0 +1,10 @@
+//! `danube serve` as people and forges meet it: the real program, real containers, real git, loopback.
+mod build;
+mod config;
+mod crash;
+mod doors;
+mod endings;
+mod neighbours;
+mod same;
+mod start;
+mod webhook;

@@ -69,7 +69,9 @@ lint: setup
 test: lint test-rust test-sdk ## All tests (25 minutes at most on 2 cores)
 
 test-rust: build venv
+	cargo test --locked --quiet --test machine -- record $(TARGET)/machine
 	DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python cargo test --locked --workspace
+	cargo test --locked --quiet --test machine -- compare $(TARGET)/machine
 
 test-sdk: venv
 	cd sdk

@@ -3,6 +3,8 @@
 //!
 //! `cargo test --test machine -- record FILE`, then `… -- compare FILE`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that make runs")]
+
 #[path = "it/support/machine.rs"]
 mod machine;
 

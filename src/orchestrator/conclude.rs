@@ -67,7 +67,7 @@ impl LiveJob {
     async fn out_of_time(&self) -> Result<String, DriveError> {
         let id = self.row.id;
         let calls = self.engine.store.read(move |view| journal::of_job(view, id)).await?;
-        let allowed = Duration::from_secs(u64::from(self.pipeline.max_duration_seconds));
+        let allowed = Duration::from_secs(self.pipeline.max_duration_seconds);
         let declared = calls.iter().find_map(|call| declared_timeout(&call.request)).filter(|own| *own < allowed);
         let (limit, whose) = match declared {
             Some(own) => (own, "`timeout=` of @pipeline"),

@@ -125,7 +125,7 @@ impl LiveJob {
             return Verdict::Failed(format!("the danubefile wrote more than {limit} of output"));
         }
         if end.log_truncated {
-            return Verdict::Failed(format!("of the danubefile, {LOG_LOST}"));
+            return Verdict::Failed(format!("{}: {LOG_LOST}", self.pipeline.script));
         }
         if end.exit_code == 0 {
             return Verdict::Success;

@@ -119,11 +119,26 @@ async fn signals_end_the_whole_tree() {
         this.client.signal(at, Signal::Term).await.unwrap();
     }
     let (end, log) = this.end(polite).await;
-    assert!(end.exit_code == 3 && log.starts_with("up\nbye\n"), "{end:?} {log}");
+    assert!(end.exit_code == 3 && log.starts_with("up\n") && log.contains("bye\n"), "{end:?} {log}");
     this.client.signal(stubborn, Signal::Kill).await.unwrap();
     let (end, _) = this.end(stubborn).await;
     assert_eq!(end.exit_code, 137);
     this.client.signal(stubborn, Signal::Kill).await.expect("once more is well");
+    this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_step_that_is_just_starting_hears_its_signal() {
+    let this = Box::start();
+    let job = this.job().await;
+    for step in 1..=5 {
+        let at = this.at(job, step);
+        this.begin(at, spec("exec sleep 600")).await.unwrap();
+        this.client.signal(at, Signal::Term).await.unwrap();
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(60), this.end(at)).await;
+        let (end, log) = ended.expect("the signal was lost");
+        assert_eq!(end.exit_code, 143, "{end:?} {log}");
+    }
     this.client.teardown(job).await.unwrap();
 }
 

@@ -218,7 +218,14 @@ impl Local {
             return Ok(());
         }
         match signal {
-            Signal::Term => self.crun_kill(&container, "TERM"),
+            Signal::Term => {
+                // A container that is just about to start would not hear it.
+                let limit = Instant::now() + Duration::from_secs(10);
+                while shim_lives(&dir) && !hears_signals(&dir) && Instant::now() < limit {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                self.crun_kill(&container, "TERM");
+            }
             Signal::Kill => {
                 // The container may be just about to start: until the shim is done, kill again.
                 let limit = Instant::now() + Duration::from_secs(10);
@@ -279,6 +286,16 @@ fn was_started(dir: &Path) -> bool {
 fn shim_lives(dir: &Path) -> bool {
     let Ok(lock) = File::open(dir.join("lock")) else { return false };
     rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared)).is_err()
+}
+
+/// The container's first process is ours by now, and holds back what it is told, to pass it on.
+fn hears_signals(dir: &Path) -> bool {
+    const TERM: u64 = 1 << 14;
+    let Ok(pid) = fs::read_to_string(dir.join("pid")) else { return false };
+    let of_process = |name: &str| fs::read(Path::new("/proc").join(pid.trim()).join(name)).unwrap_or_default();
+    let status = String::from_utf8_lossy(&of_process("status")).into_owned();
+    let held = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigBlk:")?.trim(), 16).ok());
+    of_process("cmdline").starts_with(b"/danube/init") && held.is_some_and(|held| held & TERM != 0)
 }
 
 /// Waits for a process to end, but not long.

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::support::machine::machine_snapshot;
 use crate::support::repo::repository;
 use crate::support::server::{Danube, danubefile, until};
 use crate::support::{danube, shim};
@@ -68,4 +69,8 @@ fn two_servers_and_a_run_do_not_meet() {
     assert!(output.status.success(), "{said}");
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["status"], "success");
+    until("the run has left nothing", || {
+        let left = machine_snapshot().into_iter().any(|line| line.contains(instance.trim()));
+        (!left).then_some(())
+    });
 }

@@ -49,6 +49,22 @@ fn a_data_directory_of_somebody_else_is_named() {
 }
 
 #[test]
+fn a_server_without_rights_names_the_executor_that_it_needs() {
+    let mut server = prepared();
+    let copy = server.path("program");
+    fs::copy(danube(), &copy).unwrap();
+    fs::create_dir(server.data()).unwrap();
+    std::os::unix::fs::chown(server.data(), Some(65_534), Some(65_534)).unwrap();
+    let mut command = std::process::Command::new(copy);
+    command.arg("serve").arg("--config").arg(server.toml()).arg("--data-dir").arg(server.data());
+    command.uid(65_534).gid(65_534).env_clear();
+    let (code, said) = server.refused(command);
+    assert_eq!(code, Some(1), "{said}");
+    let said = last(&said);
+    assert!(said.contains("no executor runs") && said.contains("danube executor") && said.contains("root"), "{said}");
+}
+
+#[test]
 fn a_second_server_on_the_same_data_names_the_first() {
     let mut server = prepared();
     server.start();

@@ -10,6 +10,8 @@ use danube_shim::sys;
 
 /// What a log leaves free on its disk, at most: the server, whose database may be beside it, must go on.
 const RESERVE: u64 = 64 << 20;
+/// What a log may take of that: a full disk must not silence the reason of a failure.
+const LEAST: u64 = 64 << 10;
 
 /// Appends redacted bytes to a log, each piece's record before the piece.
 ///
@@ -112,6 +114,9 @@ impl Output {
 
     /// Whether the disk holds this and what is kept for others.
     fn has_room(&self, length: u64) -> bool {
+        if self.written + length <= LEAST {
+            return true;
+        }
         // Where the disk does not tell, the write itself does.
         sys::room(&self.log).map_or(true, |(free, all)| free >= length + RESERVE.min(all / 20))
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::executor::local::{InstallOptions, Layout, Policy, Rootless, StartError, install, rootless};
+use crate::executor::local::{InstallOptions, Layout, Policy, Rootless, StartError, enter_own_namespace, install};
 use crate::executor::remote::{ServeOptions, serve};
 
 /// Run the privileged part: containers for the master, asked for over a Unix socket
@@ -54,7 +54,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
         Some(shim) => shim,
         None => super::privileges::find_shim()?,
     };
-    let rootless = enter_own_namespace(args.master_uid)?;
+    let rootless = own_namespace(args.master_uid)?;
     // In a user namespace of its own, the one user is 0, and so is the caller who is that user.
     let master_uid = if rootless.is_some() { 0 } else { args.master_uid };
     let layout =
@@ -88,7 +88,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Without root, the executor is an ordinary user's and serves that user alone.
-fn enter_own_namespace(master_uid: u32) -> anyhow::Result<Option<Rootless>> {
+fn own_namespace(master_uid: u32) -> anyhow::Result<Option<Rootless>> {
     let own = rustix::process::geteuid();
     if own.is_root() {
         return Ok(None);
@@ -99,7 +99,7 @@ fn enter_own_namespace(master_uid: u32) -> anyhow::Result<Option<Rootless>> {
             own.as_raw()
         );
     }
-    Ok(Some(rootless::enter()?))
+    Ok(Some(enter_own_namespace()?))
 }
 
 /// The socket of one that died is replaced; `install` made sure that none lives.

@@ -11,7 +11,7 @@ mod layout;
 mod plan;
 mod policy;
 mod rootfs;
-pub mod rootless;
+mod rootless;
 mod seccomp;
 mod start;
 mod step;
@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use layout::Layout;
 pub use policy::Policy;
-pub use rootless::Rootless;
+pub use rootless::{Rootless, enter_own_namespace};
 pub use start::{InstallOptions, StartError, install};
 
 use super::spec::Probe;

@@ -25,7 +25,7 @@ pub(super) const NOT_ENFORCED: [&str; 3] = [
 pub struct Rootless(());
 
 /// Makes the user namespace of an ordinary user's executor and enters it. Must come before any thread.
-pub fn enter() -> Result<Rootless, StartError> {
+pub fn enter_own_namespace() -> Result<Rootless, StartError> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let closed = |source: io::Error| StartError::UserNamespace {
         source,

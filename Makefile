@@ -12,7 +12,7 @@ DANUBE := $(TARGET)/debug/danube
 
 # What the distribution gives: the runtime of containers, a C toolchain, and what the demo's program
 # is built with (the pseudo-image `host` shows the machine's own /usr).
-PACKAGES := crun git gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates
+PACKAGES := crun git openssh-client gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates
 
 .PHONY: help setup build shim venv demo test test-rust test-sdk lint fresh clean-demo
 
@@ -69,7 +69,9 @@ lint: setup
 test: lint test-rust test-sdk ## All tests (25 minutes at most on 2 cores)
 
 test-rust: build venv
+	cargo test --locked --quiet --test machine -- record $(TARGET)/machine
 	DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python cargo test --locked --workspace
+	cargo test --locked --quiet --test machine -- compare $(TARGET)/machine
 
 test-sdk: venv
 	cd sdk

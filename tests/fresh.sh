@@ -23,7 +23,7 @@ mmdebstrap --quiet --variant=minbase --include=ca-certificates,curl,git,make,pyt
 cargo=${CARGO_HOME:-$HOME/.cargo}
 toolchain=$(rustc --print sysroot)
 git clone --quiet "$top" "$root/root/danube"
-mkdir -p "$root/opt/rust" "$root/opt/cargo" "$root/old" "$work/cargo-upper" "$work/cargo-work"
+mkdir -p "$root/opt/rust" "$root/opt/cargo/registry" "$root/old" "$work/cargo-upper" "$work/cargo-work"
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 for file in /etc/pip.conf "$HOME/.npmrc"; do
@@ -57,7 +57,8 @@ unshare --mount --pid --fork --kill-child --propagation private bash -euo pipefa
   mount --bind -o ro "$toolchain" "$root/opt/rust"
   mount -o remount,bind,ro "$root/opt/rust"
   # What cargo downloads anew lands in the throw-away upper layer.
-  mount -t overlay overlay -o "lowerdir=$cargo,upperdir=$work/cargo-upper,workdir=$work/cargo-work" "$root/opt/cargo"
+  mount -t overlay overlay -o "lowerdir=$cargo/registry,upperdir=$work/cargo-upper,workdir=$work/cargo-work" \
+    "$root/opt/cargo/registry"
   mount -t proc proc "$root/proc"
   mount --rbind /sys "$root/sys"
   mount --rbind /dev "$root/dev"

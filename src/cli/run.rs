@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Parts, bounds, engine, private_dir};
@@ -259,10 +260,19 @@ fn pipeline(prepared: &Prepared) -> Pipeline {
 
 /// Ctrl-C asks the job to end, as a person would on a server; a second one does not wait for that.
 async fn cancel_on_signal(store: Store, job: JobId, stop: CancellationToken) {
-    super::serve::interrupted().await;
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return;
+    };
+    let mut asked = async || {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+        }
+    };
+    asked().await;
     eprintln!("danube: stopping; steps get 10 seconds, press Ctrl-C again to wait no longer");
     match queue::cancel(&store, job, Principal::LocalAdmin).await {
-        Ok(_) => super::serve::interrupted().await,
+        Ok(_) => asked().await,
         Err(error) => eprintln!("danube: {:#}", anyhow::Error::new(error)),
     }
     stop.cancel();

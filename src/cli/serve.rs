@@ -1,4 +1,5 @@
 //! `danube serve`: the control plane.
+mod deploy_key;
 mod lock;
 mod master;
 
@@ -61,6 +62,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     // Before anything is started: a taken port is told at once.
     let listener = listen(config.server.bind_address)?;
     let instance = privileges::instance(&data, &SystemIds::new())?;
+    deploy_key::ensure(&data.join("keys"), &config.config_repo.url)?;
     let socket = match &identity {
         Some(identity) => start_executor(args, &config, &data, &instance, identity)?,
         None => running_executor(&instance)?,

@@ -127,7 +127,7 @@ impl LiveJob {
         let (writer, kind) = match (exported, received) {
             (Ok(()), Ok(received)) => received,
             // Whoever stopped reading knows better why than who could not write any more.
-            (_, Err(error @ CallError::Invalid(_))) => return Err(error),
+            (_, Err(CallError::Invalid(why))) => return Err(CallError::Invalid(format!("{path}: {why}"))),
             (Err(error), _) => return Err(of_executor(error)),
             (Ok(()), Err(error)) => return Err(error),
         };
@@ -210,7 +210,7 @@ impl super::Engine {
     /// Removes what a job stored for another end than the one it had.
     pub(super) async fn discard_artifacts(&self, job: JobId, good: bool) -> Result<(), super::DriveError> {
         let kept = if good { KeepWhen::Success } else { KeepWhen::Failure };
-        let (going, staying) = self
+        let staying = self
             .store
             .write(Durability::Progress, move |tx| {
                 let rows = crate::store::artifacts::of_job(tx, job)?;
@@ -218,13 +218,14 @@ impl super::Engine {
                 let stays = |row: &ArtifactRow| row.keep_when == KeepWhen::Always || row.keep_when == kept;
                 let (staying, going): (Vec<_>, Vec<_>) = live.partition(stays);
                 going.iter().try_for_each(|row| crate::store::artifacts::mark_expired(tx, row.id))?;
-                Ok((going, staying))
+                Ok(staying)
             })
             .await?;
         let dir = self.dirs.artifacts_of(job);
-        for row in going.iter().filter(|row| staying.iter().all(|other| other.sha256 != row.sha256)) {
-            if let Ok(digest) = row.sha256.parse::<Digest>() {
-                artifacts::remove(&dir, &digest)?;
+        // Also what was received and then refused, because its name was taken.
+        for file in artifacts::list(&dir)? {
+            if staying.iter().all(|row| row.sha256 != file.sha256.to_string()) {
+                artifacts::remove(&dir, &file.sha256)?;
             }
         }
         Ok(())

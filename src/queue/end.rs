@@ -5,7 +5,9 @@ use super::QueueError;
 use super::lease::Lease;
 use crate::model::job::{Event, IllegalTransition, Next, Status, next};
 use crate::model::step::{Cause, StepStatus};
-use crate::store::{Durability, JobRow, Store, StoreError, Tx, job_moves, job_secrets, jobs, journal, steps};
+use crate::store::{
+    Durability, JobRow, Store, StoreError, Tx, artifacts, job_moves, job_secrets, jobs, journal, steps,
+};
 
 /// The outcome of a write under a lease, decided inside its transaction.
 enum Written<T> {
@@ -96,6 +98,7 @@ fn lose(tx: &Tx<'_>, lease: Lease, job: &JobRow, reason: &str) -> Result<Written
     }
     steps::close_open(tx, lease.job, StepStatus::Failure, Some(Cause::Infra), reason)?;
     journal::clear(tx, lease.job)?;
+    artifacts::delete_of_job(tx, lease.job)?;
     job_secrets::delete_of_job(tx, lease.job)?;
     Ok(Written::Done(Lost::Retried { run_after }))
 }

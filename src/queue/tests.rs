@@ -8,8 +8,9 @@ use crate::model::settings::{Concurrency, Pipeline};
 use crate::model::step::{Cause, StepStatus};
 use crate::model::trigger::{RepoEvent, Revision, Trigger};
 use crate::model::{JobId, Principal};
+use crate::store::artifacts::{ArtifactKind, KeepWhen, NewArtifact};
 use crate::store::testing::{TestStore, pipeline, settings, with};
-use crate::store::{Durability, JobRow, attestations, jobs, journal, steps};
+use crate::store::{Durability, JobRow, artifacts, attestations, jobs, journal, steps};
 
 const TEN: Limits = Limits { max_running: 10 };
 
@@ -281,6 +282,16 @@ async fn steps_and_calls_of_a_lost_attempt_end_and_the_next_starts_from_nothing(
         journal::answer(tx, lease, id, "/run#0", b"43")?;
         let step = steps::insert(tx, lease, &new_step(id))?;
         steps::start(tx, lease, step.id, tx.now(), Some("sha256:1"))?;
+        let stored = NewArtifact {
+            job_id: id,
+            name: "dist".into(),
+            sha256: "0".repeat(64),
+            size: 1,
+            kind: ArtifactKind::File,
+            keep_when: KeepWhen::Success,
+            provenance: true,
+        };
+        artifacts::insert(tx, lease, &stored)?;
         Ok(step)
     });
     let step = step.await.unwrap();
@@ -291,6 +302,7 @@ async fn steps_and_calls_of_a_lost_attempt_end_and_the_next_starts_from_nothing(
     let step = test.store.read(move |v| steps::get(v, step.id)).await.unwrap();
     assert_eq!((step.status, step.cause), (StepStatus::Failure, Some(Cause::Infra)));
     assert_eq!(test.store.read(move |v| journal::count(v, id)).await.unwrap(), 0);
+    assert!(test.store.read(move |v| artifacts::of_job(v, id)).await.unwrap().is_empty(), "it may store other bytes");
     test.clock.advance(Duration::from_secs(120));
     let second = take(&test).await.unwrap();
     let mut again = new_step(id);

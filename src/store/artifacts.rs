@@ -116,6 +116,13 @@ pub fn of_job(view: &View<'_>, job: JobId) -> Result<Vec<ArtifactRow>, StoreErro
     view.all("read the artifacts of a job", "SELECT * FROM artifacts WHERE job_id = ?1 ORDER BY name", [job])
 }
 
+/// Forgets what a lost attempt stored: the next one starts from nothing and may store other bytes. The
+/// files go with the job's directory, or serve again where the bytes are the same.
+pub(crate) fn delete_of_job(tx: &Tx<'_>, job: JobId) -> Result<(), StoreError> {
+    tx.run("delete the artifacts of a lost attempt", "DELETE FROM artifacts WHERE job_id = ?1", [job])?;
+    Ok(())
+}
+
 /// Artifacts stored before a moment, of jobs that ended and have their record: what may expire.
 pub fn expirable(view: &View<'_>, before: Timestamp, limit: u32) -> Result<Vec<ArtifactRow>, StoreError> {
     view.all(

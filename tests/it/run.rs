@@ -1,0 +1,7 @@
+//! `danube run` with bad input of every kind: a clear end, nothing left behind.
+mod artifacts;
+mod danubefile;
+mod endings;
+mod output;
+mod secrets;
+mod steps;

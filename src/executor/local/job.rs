@@ -23,7 +23,8 @@ impl Local {
             return Ok(place);
         }
         let dir = self.layout.job(spec.job);
-        // What stands here without the mark is half done.
+        // What stands here without the mark is half done, perhaps by a helper that outlived its executor.
+        self.end_processes(&self.job_cgroup(spec.job));
         remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
         self.make_tree(spec.job).map_err(|e| io_error("make the workspace", &e))?;
         self.checkout(spec.job, source)?;
@@ -81,7 +82,7 @@ impl Local {
         for at in self.attempts(job) {
             self.crun_delete(&self.layout.container(at));
         }
-        let cgroup = format!("{}/{job}", Cgroups::instance(&self.layout.instance));
+        let cgroup = self.job_cgroup(job);
         self.end_processes(&cgroup);
         for at in self.attempts(job) {
             self.wait_for_shim(at, Duration::from_secs(10));
@@ -91,6 +92,11 @@ impl Local {
         remove_tree(&dir).map_err(|e| io_error("remove the workspace", &e))?;
         remove_tree(&self.layout.job_run(job)).map_err(|e| io_error("remove the job's sockets", &e))?;
         uids::release(&self.layout.uids, &dir).map_err(|e| io_error("give the uid range back", &e))
+    }
+
+    /// The cgroup that holds all of a job's.
+    fn job_cgroup(&self, job: JobId) -> String {
+        format!("{}/{job}", Cgroups::instance(&self.layout.instance))
     }
 
     /// Kills whatever is left in a cgroup, until nothing is.

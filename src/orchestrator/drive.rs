@@ -1,4 +1,5 @@
 //! Drives one leased attempt of a job, from its rows: the same at the first start and after a restart.
+use std::io::Seek as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -160,7 +161,9 @@ impl LiveJob {
         };
         let spec = JobSpec { job: self.row.id, workspace_bytes: u64::from(self.pipeline.workspace_size_gb) << 30 };
         let placed = persist(&self.engine, || async {
-            let source = source.try_clone().map_err(|error| ExecutorError::Start(error.to_string()))?;
+            // Clones share one place in the file: an earlier try may have read some of it.
+            let again = source.try_clone().and_then(|mut file| file.rewind().map(|()| file));
+            let source = again.map_err(|error| ExecutorError::Start(error.to_string()))?;
             self.engine.executor.ensure_job(spec.clone(), source).await
         });
         match placed.await {

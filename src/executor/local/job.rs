@@ -24,7 +24,8 @@ impl Local {
             return Ok(place);
         }
         let dir = self.layout.job(spec.job);
-        // What stands here without the mark is half done.
+        // What stands here without the mark is half done, perhaps by a helper that outlived its executor.
+        self.end_rest(spec.job);
         remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
         self.make_tree(spec.job).map_err(|e| io_error("make the workspace", &e))?;
         self.checkout(spec.job, source)?;
@@ -89,12 +90,8 @@ impl Local {
         for at in self.attempts(job) {
             self.crun_delete(&self.layout.container(at));
         }
-        if self.rootless {
-            // Helpers of an executor that died: elsewhere their cgroup names them.
-            self.crun_delete_all(&format!("danube-{}-{job}-", self.layout.instance));
-        }
-        let cgroup = format!("{}/{job}", Cgroups::instance(&self.layout.instance));
-        self.end_processes(&cgroup);
+        let cgroup = self.job_cgroup(job);
+        self.end_rest(job);
         for at in self.attempts(job) {
             self.wait_for_shim(at, Duration::from_secs(10));
         }
@@ -106,6 +103,20 @@ impl Local {
             return Ok(());
         }
         uids::release(&self.layout.uids, &dir).map_err(|e| io_error("give the uid range back", &e))
+    }
+
+    /// The cgroup that holds all of a job's.
+    fn job_cgroup(&self, job: JobId) -> String {
+        format!("{}/{job}", Cgroups::instance(&self.layout.instance))
+    }
+
+    /// Ends what is left of a job, helpers of an executor that died among it.
+    fn end_rest(&self, job: JobId) {
+        match self.rootless {
+            // No cgroup holds them together there, only the name.
+            true => self.crun_delete_all(&format!("danube-{}-{job}-", self.layout.instance)),
+            false => self.end_processes(&self.job_cgroup(job)),
+        }
     }
 
     /// Kills whatever is left in a cgroup, until nothing is.

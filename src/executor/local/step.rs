@@ -288,14 +288,15 @@ fn shim_lives(dir: &Path) -> bool {
     rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared)).is_err()
 }
 
-/// The container's first process is ours by now, and holds back what it is told, to pass it on.
+/// The container's first process is ours by now and passes on what it is told: it listens before it
+/// starts the command, its only child.
 fn hears_signals(dir: &Path) -> bool {
-    const TERM: u64 = 1 << 14;
     let Ok(pid) = fs::read_to_string(dir.join("pid")) else { return false };
-    let of_process = |name: &str| fs::read(Path::new("/proc").join(pid.trim()).join(name)).unwrap_or_default();
-    let status = String::from_utf8_lossy(&of_process("status")).into_owned();
-    let held = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigBlk:")?.trim(), 16).ok());
-    of_process("cmdline").starts_with(b"/danube/init") && held.is_some_and(|held| held & TERM != 0)
+    let process = Path::new("/proc").join(pid.trim());
+    let ours = fs::read(process.join("cmdline")).is_ok_and(|line| line.starts_with(b"/danube/init"));
+    // Where the kernel does not tell of children, there is nothing to wait for.
+    let children = fs::read(process.join("task").join(pid.trim()).join("children"));
+    ours && children.map_or(true, |children| !children.is_empty())
 }
 
 /// Waits for a process to end, but not long.

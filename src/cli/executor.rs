@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::executor::local::{InstallOptions, Layout, Policy, StartError, install};
+use crate::executor::local::{InstallOptions, Layout, Policy, Rootless, StartError, install, rootless};
 use crate::executor::remote::{ServeOptions, serve};
 
 /// Run the privileged part: containers for the master, asked for over a Unix socket
@@ -34,7 +34,7 @@ pub(super) struct ExecutorArgs {
     /// End this many seconds after the last client went, when no step lives
     #[arg(long)]
     pub(super) linger: Option<u64>,
-    /// Remove the directory on disk as well when it ends and no job is left
+    /// It belongs to one run: what still runs ends with it, the linger time after the last client went
     #[arg(long)]
     pub(super) temporary: bool,
     /// The shim's program
@@ -44,27 +44,31 @@ pub(super) struct ExecutorArgs {
 
 /// Serves until it is no longer needed.
 pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("danube executor needs root: it makes namespaces, cgroups and mounts");
-    }
     if args.instance.len() != 8 || !args.instance.bytes().all(|b| b.is_ascii_hexdigit()) {
         bail!("--instance takes eight hex digits, not '{}'", args.instance);
     }
     // A session of its own: it outlives the master that started it. Where it leads one already
     // (a unit of systemd), there is nothing to do.
     let _own = rustix::process::setsid();
+    // Roots of containers have the modes that they are given, whatever the caller's mask was.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    super::privileges::raise_descriptor_limit();
     let shim = match args.shim {
         Some(shim) => shim,
         None => super::privileges::find_shim()?,
     };
+    let rootless = enter_own_namespace(args.master_uid)?;
+    // In a user namespace of its own, the one user is 0, and so is the caller who is that user.
+    let master_uid = if rootless.is_some() { 0 } else { args.master_uid };
     let layout =
         Layout { root: args.root, run: args.run_dir, uids: "/run/danube/uids".into(), instance: args.instance };
     let socket = layout.socket();
     let options = InstallOptions {
         layout,
         policy: Policy { host_image: args.host_image, ..Policy::default() },
-        master_uid: args.master_uid,
+        master_uid,
         shim,
+        rootless,
     };
     let (local, _held) = match install(options) {
         Ok(installed) => installed,
@@ -78,12 +82,28 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     let local = Arc::new(local);
     let listener = listen(&socket)?;
     tracing::info!(socket = %socket.display(), "executor serves");
-    let options = ServeOptions { master_uid: args.master_uid, linger: args.linger.map(Duration::from_secs) };
+    let linger = args.linger.map(Duration::from_secs);
+    let options = ServeOptions { master_uid, linger, end_jobs: args.temporary };
     serve(&listener, Arc::clone(&local), &options).context("the executor's socket failed")?;
     if local.list().is_ok_and(|jobs| jobs.is_empty()) {
-        local.leave(args.temporary);
+        local.leave();
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Without root, the executor is an ordinary user's and serves that user alone.
+fn enter_own_namespace(master_uid: u32) -> anyhow::Result<Option<Rootless>> {
+    let own = rustix::process::geteuid();
+    if own.is_root() {
+        return Ok(None);
+    }
+    if own.as_raw() != master_uid {
+        bail!(
+            "without root an executor serves the user who started it alone: --master-uid must be {}, not {master_uid}",
+            own.as_raw()
+        );
+    }
+    Ok(Some(rootless::enter()?))
 }
 
 /// The socket of one that died is replaced; `install` made sure that none lives.

@@ -1,6 +1,8 @@
 //! Started by hand as root: the executor first, in a session of its own, then away with the rights.
+//! Started by an ordinary user: the executor as that user, in places of that user's own.
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt, lchown};
+use std::io::Read as _;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -43,6 +45,15 @@ pub(super) fn identity(user: Option<&str>, place: &Path) -> anyhow::Result<Ident
     free_uid(place)
 }
 
+/// The ordinary user who started this: nobody else can be had.
+pub(super) fn own_identity(user: Option<&str>) -> anyhow::Result<Identity> {
+    if let Some(user) = user {
+        bail!("only root can run as '{user}': leave --user out, or use sudo");
+    }
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    Ok(Identity { uid, gid, _lease: None })
+}
+
 fn account(name: &str) -> anyhow::Result<Option<(u32, u32)>> {
     let text = fs::read_to_string("/etc/passwd").context("cannot read /etc/passwd")?;
     let line = text.lines().find(|l| l.split(':').next() == Some(name));
@@ -69,7 +80,6 @@ fn free_uid(place: &Path) -> anyhow::Result<Identity> {
 
 /// The owner of the place first; then all, from a start that other places hardly share.
 fn uids_for(place: &Path) -> impl Iterator<Item = u32> {
-    use std::os::unix::fs::MetadataExt;
     let owner = fs::metadata(place).map(|meta| meta.uid()).ok().filter(|uid| FREE_UIDS.contains(uid));
     let digest = crate::artifacts::Digest::of(place.as_os_str().as_encoded_bytes()).to_string();
     let count = FREE_UIDS.end() - FREE_UIDS.start() + 1;
@@ -80,7 +90,11 @@ fn uids_for(place: &Path) -> impl Iterator<Item = u32> {
 /// The eight hex digits of a data directory, made once.
 pub(super) fn instance(data: &Path, ids: &dyn crate::platform::Ids) -> anyhow::Result<String> {
     let path = data.join("instance");
-    if let Ok(text) = fs::read_to_string(&path) {
+    if fs::symlink_metadata(&path).is_ok() {
+        let mut text = String::new();
+        open_own(&path)
+            .and_then(|file| file.take(64).read_to_string(&mut text))
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let text = text.trim();
         if text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(text.to_owned());
@@ -110,20 +124,58 @@ pub(super) struct Launch<'a> {
     pub(super) temporary: bool,
 }
 
-/// The runtime directory of an instance.
+/// The runtime directory of an instance of root's.
 pub(super) fn run_dir(instance: &str) -> PathBuf {
     Path::new(RUN).join(instance)
 }
 
+/// The longest runtime directory under which the path of a job's socket still fits.
+const LONGEST_RUNTIME_DIR: usize = 32;
+
+/// The runtime directory of an ordinary user's instance; what lies above it is that user's alone.
+pub(super) fn own_run_dir(instance: &str, uid: u32) -> anyhow::Result<PathBuf> {
+    let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| {
+        let fits = dir.is_absolute() && dir.as_os_str().len() <= LONGEST_RUNTIME_DIR;
+        fits && fs::metadata(dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == uid)
+    });
+    let dir = session.map_or_else(|| PathBuf::from(format!("/tmp/danube-{uid}")), |dir| dir.join("danube"));
+    own_dir(&dir, uid)?;
+    Ok(dir.join(instance))
+}
+
+/// Makes a directory that nobody else can enter; in /tmp another user may have been there first.
+fn own_dir(dir: &Path, uid: u32) -> anyhow::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(error).with_context(|| format!("cannot make {}", dir.display()));
+        }
+        _ => {}
+    }
+    let meta = fs::symlink_metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
+    if !meta.is_dir() || meta.uid() != uid {
+        bail!(
+            "{} is not a directory of yours (its owner is uid {}): remove it, or set XDG_RUNTIME_DIR to a directory that is yours",
+            dir.display(),
+            meta.uid()
+        );
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("cannot close {} to others", dir.display()))
+}
+
 /// Starts the executor unless it runs; gives its socket.
 pub(super) fn start_executor(launch: &Launch<'_>) -> anyhow::Result<PathBuf> {
-    let run = run_dir(launch.instance);
+    fs::create_dir_all(RUN).with_context(|| format!("cannot make {RUN}"))?;
+    fs::set_permissions(RUN, fs::Permissions::from_mode(0o711))?;
+    start_executor_in(&run_dir(launch.instance), launch)
+}
+
+/// The same with its runtime directory elsewhere.
+pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Result<PathBuf> {
     let socket = run.join("executor.sock");
     if UnixStream::connect(&socket).is_ok() {
         return Ok(socket);
     }
-    fs::create_dir_all(RUN).with_context(|| format!("cannot make {RUN}"))?;
-    fs::set_permissions(RUN, fs::Permissions::from_mode(0o711))?;
     fs::create_dir_all(launch.root).with_context(|| format!("cannot make {}", launch.root.display()))?;
     let log = launch.root.join("executor.log");
     let output = File::options().create(true).append(true).open(&log)?;
@@ -135,7 +187,7 @@ pub(super) fn start_executor(launch: &Launch<'_>) -> anyhow::Result<PathBuf> {
         .arg("--root")
         .arg(launch.root)
         .arg("--run-dir")
-        .arg(&run)
+        .arg(run)
         .arg("--shim")
         .arg(find_shim()?)
         .env_clear()
@@ -173,8 +225,7 @@ fn wait_for_socket(socket: &Path, child: &mut Child, log: &Path) -> anyhow::Resu
 }
 
 /// Waits until an executor that was told to leave has removed what was its own, but not for ever.
-pub(super) async fn wait_until_gone(instance: &str) {
-    let run = run_dir(instance);
+pub(super) async fn wait_until_gone(run: &Path) {
     for _ in 0..500 {
         if !run.exists() {
             return;
@@ -202,7 +253,6 @@ pub(super) fn find_shim() -> anyhow::Result<PathBuf> {
 
 /// Whether the master's user may enter a directory, by the mode bits of all that leads there.
 pub(super) fn may_reach(dir: &Path, identity: &Identity) -> bool {
-    use std::os::unix::fs::MetadataExt;
     let Ok(dir) = fs::canonicalize(dir) else { return false };
     dir.ancestors().all(|part| {
         fs::metadata(part).is_ok_and(|meta| {
@@ -216,19 +266,62 @@ pub(super) fn may_reach(dir: &Path, identity: &Identity) -> bool {
     })
 }
 
-/// Gives a directory of ours to the master's user, with all that is in it but the names in `kept`;
-/// links are not followed.
-pub(super) fn give(path: &Path, to: &Identity, kept: &[&str]) -> anyhow::Result<()> {
-    lchown(path, Some(to.uid), Some(to.gid)).with_context(|| format!("cannot give {} away", path.display()))?;
-    if fs::symlink_metadata(path)?.is_dir() {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            if !kept.iter().any(|name| entry.file_name() == *name) {
-                give(&entry.path(), to, &[])?;
+/// Gives a directory of ours to the master's user, with all that is in it.
+///
+/// The last master owned it, so what lies there may be meant to mislead: every part is opened beneath the one
+/// before it, no link is followed, and a file with a second name elsewhere is left alone.
+pub(super) fn give(path: &Path, to: &Identity) -> anyhow::Result<()> {
+    let failed = |error: rustix::io::Errno| anyhow!("cannot give {} away: {error}", path.display());
+    let dir = rustix::fs::open(path, beneath(), rustix::fs::Mode::empty()).map_err(failed)?;
+    give_open(&dir, to).map_err(failed)
+}
+
+fn beneath() -> rustix::fs::OFlags {
+    use rustix::fs::OFlags;
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+fn give_open(dir: &std::os::fd::OwnedFd, to: &Identity) -> rustix::io::Result<()> {
+    use rustix::fs::{AtFlags, FileType, Mode, chownat, fchown, openat, statat};
+    let (uid, gid) = (Some(Uid::from_raw(to.uid)), Some(Gid::from_raw(to.gid)));
+    fchown(dir, uid, gid)?;
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(rustix::io::Errno::NOENT) => continue,
+            Err(error) => return Err(error),
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => give_open(&openat(dir, name, beneath(), Mode::empty())?, to)?,
+            _ if stat.st_uid != to.uid && stat.st_nlink == 1 => {
+                chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
             }
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// A file of ours in a directory that is not only ours: made where it is missing, never through a link.
+pub(super) fn open_own(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    File::options().create(true).truncate(false).read(true).write(true).custom_flags(nofollow).open(path)
+}
+
+/// As many open files as the machine allows: every step and every follower needs some.
+pub(super) fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Becomes the master's user for good. Must come before any thread is started: each thread has
@@ -246,4 +339,25 @@ pub(super) fn drop_to(identity: &Identity) -> anyhow::Result<()> {
         bail!("the rights of root could not be given up");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_directory_is_closed_to_others_and_never_taken_from_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let uid = rustix::process::geteuid().as_raw();
+        let mine = dir.path().join("mine");
+        fs::create_dir(&mine).unwrap();
+        fs::set_permissions(&mine, fs::Permissions::from_mode(0o777)).unwrap();
+        own_dir(&mine, uid).unwrap();
+        assert_eq!(fs::metadata(&mine).unwrap().mode() & 0o777, 0o700);
+        let error = own_dir(&mine, uid + 1).unwrap_err();
+        assert!(error.to_string().contains("XDG_RUNTIME_DIR"), "{error}");
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&mine, &link).unwrap();
+        assert!(own_dir(&link, uid).is_err());
+    }
 }

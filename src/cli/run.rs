@@ -1,12 +1,13 @@
 //! `danube run`: a danubefile on the developer's own checkout, without a server.
 //!
 //! The same master in one process, a queue of one. What must be read from the caller's directories
-//! is read before the rights of root are given up.
+//! is read before the rights of root are given up; an ordinary user has none to give.
 mod show;
 mod source;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Parts, bounds, engine, private_dir};
-use super::privileges::{self, Launch};
+use super::privileges::{self, Identity, Launch};
 use crate::config::{self, Sources};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
@@ -31,6 +32,9 @@ use crate::queue::{self, NewJob};
 use crate::secrets::{self, PlainFile, SecretSource};
 use crate::store::{Durability, Store, apply, jobs, pipelines};
 use source::{Prepared, prepare};
+
+/// Where root's executors keep what they have on disk.
+const OUTER: &str = "/var/lib/danube-executor";
 
 /// The team that owns the one pipeline of a run.
 const TEAM: &str = "local";
@@ -59,29 +63,61 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("danube run needs root to make containers: try `sudo danube run`");
-    }
+    let root = rustix::process::geteuid().is_root();
     let params = params(&args.params)?;
     let bounds = host_bounds()?;
     let secrets = PlainFile::load(args.secrets.as_deref(), super::config::environment())?;
     let checkout = source::locate(&args.path)?;
-    let identity = privileges::identity(args.user.as_deref(), &checkout.root)?;
+    let identity = match root {
+        true => privileges::identity(args.user.as_deref(), &checkout.root)?,
+        false => privileges::own_identity(args.user.as_deref())?,
+    };
     let data = data_dir(args.data_dir.as_deref(), &checkout.root, &identity)?;
     let ids = SystemIds::new();
     let instance = privileges::instance(&data, &ids)?;
     let prepared = prepare(&checkout, &data)?;
-    let root = Path::new("/var/lib/danube-executor").join(format!("run-{instance}"));
-    super::executor::outer_dir(Path::new("/var/lib/danube-executor"))?;
+    let place = if root { roots_place(&instance)? } else { own_place(&data, &instance, &identity)? };
     let launch =
-        Launch { root: &root, instance: &instance, master_uid: identity.uid, host_image: true, temporary: true };
-    let socket = privileges::start_executor(&launch)?;
-    privileges::give(&data, &identity, &[])?;
-    privileges::drop_to(&identity)?;
-    let job = RunJob { data, socket, bounds, params, secrets: Arc::new(secrets), prepared, instance, json: args.json };
+        Launch { root: &place.root, instance: &instance, master_uid: identity.uid, host_image: true, temporary: true };
+    let socket = match root {
+        true => privileges::start_executor(&launch)?,
+        false => privileges::start_executor_in(&place.run, &launch)?,
+    };
+    if root {
+        privileges::give(&data, &identity)?;
+        privileges::drop_to(&identity)?;
+    }
+    let job = RunJob {
+        data,
+        socket,
+        run: place.run,
+        rootless: !root,
+        bounds,
+        params,
+        secrets: Arc::new(secrets),
+        prepared,
+        instance,
+        json: args.json,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(job.drive())?;
     Ok(if status == Status::Success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where the run's executor keeps what.
+struct Place {
+    root: PathBuf,
+    run: PathBuf,
+}
+
+fn roots_place(instance: &str) -> anyhow::Result<Place> {
+    let outer = Path::new(OUTER);
+    super::executor::outer_dir(outer)?;
+    Ok(Place { root: outer.join(format!("run-{instance}")), run: privileges::run_dir(instance) })
+}
+
+fn own_place(data: &Path, instance: &str, identity: &Identity) -> anyhow::Result<Place> {
+    Ok(Place { root: data.join("executor"), run: privileges::own_run_dir(instance, identity.uid)? })
 }
 
 /// The limits of the machine's configuration, where there is one: what runs on its server runs here.
@@ -104,16 +140,24 @@ fn params(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
 
 /// `.danube` in the repository, with a .gitignore of its own; elsewhere where the master's user could
 /// not reach it.
-fn data_dir(given: Option<&Path>, root: &Path, identity: &privileges::Identity) -> anyhow::Result<PathBuf> {
+fn data_dir(given: Option<&Path>, root: &Path, identity: &Identity) -> anyhow::Result<PathBuf> {
     let wanted = given.map_or_else(|| root.join(".danube"), Path::to_path_buf);
     let wanted = std::path::absolute(wanted)?;
-    let dir = if privileges::may_reach(wanted.parent().unwrap_or(Path::new("/")), identity) {
+    let root = rustix::process::geteuid().is_root();
+    let dir = if !root || privileges::may_reach(wanted.parent().unwrap_or(Path::new("/")), identity) {
         wanted
     } else {
         let hash = crate::artifacts::Digest::of(wanted.as_os_str().as_encoded_bytes()).to_string();
-        Path::new("/var/lib/danube-executor").join(format!("data-{}", &hash[..16]))
+        Path::new(OUTER).join(format!("data-{}", &hash[..16]))
     };
+    refuse_brought(&dir)?;
     private_dir(&dir)?;
+    if !root && fs::metadata(&dir)?.uid() != identity.uid {
+        bail!(
+            "{} belongs to another user, perhaps of a run with sudo: remove it, or choose another place with --data-dir",
+            dir.display()
+        );
+    }
     let ignore = dir.join(".gitignore");
     if !ignore.exists() {
         fs::write(&ignore, "*\n").with_context(|| format!("cannot write {}", ignore.display()))?;
@@ -121,9 +165,32 @@ fn data_dir(given: Option<&Path>, root: &Path, identity: &privileges::Identity) 
     Ok(dir)
 }
 
+/// A checkout may be hostile: a data directory that came with it is not used, nor a link in its place.
+fn refuse_brought(dir: &Path) -> anyhow::Result<()> {
+    let Ok(meta) = fs::symlink_metadata(dir) else { return Ok(()) };
+    let around = dir.parent().unwrap_or(Path::new("/"));
+    let tracked = std::process::Command::new("git")
+        .args(["-c", "safe.directory=*", "ls-files", "--"])
+        .arg(dir)
+        .current_dir(around)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .is_ok_and(|output| !output.stdout.is_empty());
+    if !meta.is_dir() || tracked {
+        bail!(
+            "{} came with the repository: remove it from there, or choose another place with --data-dir",
+            dir.display()
+        );
+    }
+    Ok(())
+}
+
 struct RunJob {
     data: PathBuf,
     socket: PathBuf,
+    /// The executor's runtime directory, gone with it.
+    run: PathBuf,
+    rootless: bool,
     bounds: Bounds,
     params: BTreeMap<String, String>,
     secrets: Arc<PlainFile>,
@@ -133,7 +200,7 @@ struct RunJob {
 }
 
 impl RunJob {
-    async fn drive(self) -> anyhow::Result<Status> {
+    async fn drive(mut self) -> anyhow::Result<Status> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn Ids> = Arc::new(SystemIds::new());
         let store = Store::open(&self.data, Arc::clone(&clock), Arc::clone(&ids))?;
@@ -141,6 +208,9 @@ impl RunJob {
         private_dir(&keys)?;
         let vault = secrets::open(&store, &keys, Arc::clone(&ids)).await?;
         let client = Arc::new(Client::new(&self.socket));
+        if self.rootless {
+            self.tell_what_is_missing(client.probe().await?.not_enforced);
+        }
         let builder = BuilderFacts {
             id: crate::provenance::builder_id(None, &self.instance),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -180,7 +250,7 @@ impl RunJob {
         // The executor ends with its only job, whatever became of that.
         client.leave().await?;
         drop(client);
-        privileges::wait_until_gone(&self.instance).await;
+        privileges::wait_until_gone(&self.run).await;
         driven?;
         if left {
             bail!("the run was given up: its record and its logs may be incomplete");
@@ -190,6 +260,17 @@ impl RunJob {
             super::say::say(&format!("{}\n", show::summary(&store, &job, &self.data).await?))?;
         }
         Ok(job.status)
+    }
+
+    /// At the head of the progress, or aside where the output is for a program.
+    fn tell_what_is_missing(&mut self, lines: Vec<String>) {
+        for line in lines {
+            let line = format!("not enforced: {line}");
+            match self.json {
+                true => eprintln!("danube: {line}"),
+                false => self.prepared.skipped.push(line),
+            }
+        }
     }
 
     /// The one job: the pipeline is what the danubefile's directory is called.

@@ -8,6 +8,7 @@
 mod demo;
 mod executor;
 mod provenance;
+mod rootless;
 mod run;
 mod server;
 mod support;

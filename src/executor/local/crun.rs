@@ -44,6 +44,15 @@ impl Local {
             tracing::warn!(%error, container, "crun's state could not be removed");
         }
     }
+
+    /// Ends every container whose name begins so.
+    pub(super) fn crun_delete_all(&self, prefix: &str) {
+        let Ok(entries) = std::fs::read_dir(self.layout.crun()) else { return };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        for name in names.filter(|name| name.starts_with(prefix)) {
+            self.crun_delete(&name);
+        }
+    }
 }
 
 fn crun_state(root: &Path, container: &str) -> bool {

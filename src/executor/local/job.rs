@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::cgroup::Cgroups;
+use super::uids::Range;
 use super::{Layout, Local, uids};
 use crate::executor::{ExecutorError, JobPlace, JobSpec, StepAt};
 use crate::model::JobId;
@@ -24,7 +25,9 @@ impl Local {
         }
         let dir = self.layout.job(spec.job);
         // What stands here without the mark is half done, perhaps by a helper that outlived its executor.
-        self.end_processes(&self.job_cgroup(spec.job));
+        if !self.end_processes(&self.job_cgroup(spec.job)) {
+            return Err(ExecutorError::Start(format!("an older helper of job {} does not end yet", spec.job)));
+        }
         remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
         self.make_tree(spec.job).map_err(|e| io_error("make the workspace", &e))?;
         self.checkout(spec.job, source)?;
@@ -43,7 +46,7 @@ impl Local {
     fn make_tree(&self, job: JobId) -> io::Result<()> {
         let dir = self.layout.job(job);
         make_dir(&dir, 0o711)?;
-        let base = uids::lease(&self.layout.uids, &dir)?;
+        let base = self.lease(&dir)?.base;
         for path in [self.layout.steps(job), self.layout.roots(job)] {
             make_dir(&path, 0o711)?;
         }
@@ -54,13 +57,20 @@ impl Local {
         Ok(())
     }
 
-    /// The first uid of the job's range.
-    pub(super) fn base_of(&self, job: JobId) -> Result<u32, ExecutorError> {
+    /// The users of the host that the job's are.
+    pub(super) fn users_of(&self, job: JobId) -> Result<Range, ExecutorError> {
         let dir = self.layout.job(job);
         if !dir.exists() {
             return Err(ExecutorError::Lost(format!("job {job} has no workspace on this machine")));
         }
-        uids::lease(&self.layout.uids, &dir).map_err(|e| io_error("find the job's uid range", &e))
+        self.lease(&dir).map_err(|e| io_error("find the job's uid range", &e))
+    }
+
+    fn lease(&self, dir: &Path) -> io::Result<Range> {
+        match self.rootless {
+            true => Ok(Range::ONE),
+            false => uids::lease(&self.layout.uids, dir).map(Range::leased),
+        }
     }
 
     /// The jobs that have a directory here.
@@ -82,15 +92,24 @@ impl Local {
         for at in self.attempts(job) {
             self.crun_delete(&self.layout.container(at));
         }
+        if self.rootless {
+            // Helpers of an executor that died: elsewhere their cgroup names them.
+            self.crun_delete_all(&format!("danube-{}-{job}-", self.layout.instance));
+        }
         let cgroup = self.job_cgroup(job);
-        self.end_processes(&cgroup);
-        for at in self.attempts(job) {
-            self.wait_for_shim(at, Duration::from_secs(10));
+        let ended = self.end_processes(&cgroup);
+        let shims = self.attempts(job).into_iter().all(|at| self.wait_for_shim(at, Duration::from_secs(10)));
+        if !ended || !shims {
+            // Its uids and files stay taken: nothing of it may meet the next job. Said again, this goes on.
+            return Err(ExecutorError::Start(format!("processes of job {job} do not end yet")));
         }
         self.cgroups.remove(&cgroup);
         let dir = self.layout.job(job);
         remove_tree(&dir).map_err(|e| io_error("remove the workspace", &e))?;
         remove_tree(&self.layout.job_run(job)).map_err(|e| io_error("remove the job's sockets", &e))?;
+        if self.rootless {
+            return Ok(());
+        }
         uids::release(&self.layout.uids, &dir).map_err(|e| io_error("give the uid range back", &e))
     }
 
@@ -99,17 +118,17 @@ impl Local {
         format!("{}/{job}", Cgroups::instance(&self.layout.instance))
     }
 
-    /// Kills whatever is left in a cgroup, until nothing is.
-    fn end_processes(&self, cgroup: &str) {
+    /// Kills whatever is left in a cgroup, until nothing is; false where something stays.
+    fn end_processes(&self, cgroup: &str) -> bool {
         let limit = Instant::now() + Duration::from_secs(10);
         loop {
             let pids = self.cgroups.processes(cgroup);
             if pids.is_empty() {
-                return;
+                return true;
             }
             if Instant::now() >= limit {
                 tracing::error!(cgroup, ?pids, "processes of a job can't be ended");
-                return;
+                return false;
             }
             for pid in pids.into_iter().filter_map(rustix::process::Pid::from_raw) {
                 // It may have ended by itself.

@@ -11,10 +11,11 @@ mod layout;
 mod plan;
 mod policy;
 mod rootfs;
+pub mod rootless;
 mod seccomp;
 mod start;
 mod step;
-#[expect(unsafe_code, reason = "the one file of the executor that needs a hook between fork and exec")]
+#[expect(unsafe_code, reason = "the one file of the executor with hooks between fork and exec and new namespaces")]
 mod sys;
 mod transfer;
 mod uids;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use layout::Layout;
 pub use policy::Policy;
+pub use rootless::Rootless;
 pub use start::{InstallOptions, StartError, install};
 
 use super::spec::Probe;
@@ -37,6 +39,8 @@ pub struct Local {
     seccomp: String,
     /// Who may put sockets into a job's socket directory.
     master_uid: u32,
+    /// An ordinary user's: one user, no cgroups.
+    rootless: bool,
     /// One verb that makes or removes a job at a time, per job.
     locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
 }
@@ -53,7 +57,10 @@ impl Local {
     }
 
     fn not_enforced(&self) -> Vec<String> {
-        let mut lines = self.cgroups.not_enforced();
+        let mut lines = match self.rootless {
+            true => rootless::NOT_ENFORCED.map(str::to_owned).to_vec(),
+            false => self.cgroups.not_enforced(),
+        };
         lines.push("workspace size: not limited by this release".to_owned());
         lines.push("egress allowlist: steps have no network at all".to_owned());
         lines

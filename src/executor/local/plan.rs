@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::rootfs::ETC;
+use super::uids::Range;
 use crate::executor::{Limits, Root, StepKind};
 
 /// A directory or file of the host that a container sees.
@@ -27,13 +28,14 @@ impl Bind {
 /// A container.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ContainerPlan {
-    /// The first uid and gid of the job's range: the container's root.
-    pub(super) base: u32,
+    /// The job's uids and gids.
+    pub(super) users: Range,
     pub(super) rootfs: PathBuf,
     pub(super) args: Vec<String>,
     pub(super) cwd: String,
     pub(super) hostname: String,
-    pub(super) cgroup: String,
+    /// None where cgroups can't be written: then nothing is limited.
+    pub(super) cgroup: Option<String>,
     pub(super) limits: Limits,
     pub(super) swap: bool,
     pub(super) root: Root,
@@ -46,6 +48,9 @@ pub(super) struct ContainerPlan {
 /// What root inside a step may do: handle files and users of its own range, nothing of the kernel.
 pub(super) const STEP_CAPABILITIES: &[&str] =
     &["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETUID", "CAP_SETGID", "CAP_KILL"];
+
+/// The group of terminals.
+const TTY: u32 = 5;
 
 /// Where a container of each kind gets its files from.
 pub(super) struct Sources<'a> {
@@ -92,17 +97,7 @@ impl ContainerPlan {
     pub(super) fn to_oci(&self) -> Value {
         let mut annotations = serde_json::Map::new();
         annotations.insert("run.oci.seccomp_bpf_data".to_owned(), json!(self.seccomp));
-        let mut memory = json!({ "limit": self.limits.memory_bytes });
-        if self.swap {
-            memory["swap"] = json!(self.limits.memory_bytes);
-        }
-        let mut resources = json!({ "memory": memory, "pids": { "limit": self.limits.pids } });
-        if self.limits.cpu > 0.0 {
-            // In microseconds of each tenth of a second; the kernel takes no less than 1 ms.
-            let quota = (self.limits.cpu * 100_000.0).max(1000.0).round();
-            resources["cpu"] = json!({ "quota": quota as i64, "period": 100_000 });
-        }
-        json!({
+        let mut oci = json!({
             "ociVersion": "1.0.2",
             "hostname": self.hostname,
             "root": { "path": self.rootfs, "readonly": self.root == Root::Readonly },
@@ -128,25 +123,45 @@ impl ContainerPlan {
                     { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" },
                     { "type": "user" }, { "type": "network" }, { "type": "cgroup" },
                 ],
-                "uidMappings": [{ "containerID": 0, "hostID": self.base, "size": 65_536 }],
-                "gidMappings": [{ "containerID": 0, "hostID": self.base, "size": 65_536 }],
-                "cgroupsPath": self.cgroup,
-                "resources": resources,
+                "uidMappings": [{ "containerID": 0, "hostID": self.users.base, "size": self.users.size }],
+                "gidMappings": [{ "containerID": 0, "hostID": self.users.base, "size": self.users.size }],
                 "maskedPaths": [
                     "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
                     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/proc/interrupts",
                 ],
                 "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
             },
-        })
+        });
+        if let Some(cgroup) = &self.cgroup {
+            oci["linux"]["cgroupsPath"] = json!(cgroup);
+            oci["linux"]["resources"] = self.resources();
+        }
+        oci
+    }
+
+    fn resources(&self) -> Value {
+        let mut memory = json!({ "limit": self.limits.memory_bytes });
+        if self.swap {
+            memory["swap"] = json!(self.limits.memory_bytes);
+        }
+        let mut resources = json!({ "memory": memory, "pids": { "limit": self.limits.pids } });
+        if self.limits.cpu > 0.0 {
+            // In microseconds of each tenth of a second; the kernel takes no less than 1 ms.
+            let quota = (self.limits.cpu * 100_000.0).max(1000.0).round();
+            resources["cpu"] = json!({ "quota": quota as i64, "period": 100_000 });
+        }
+        resources
     }
 
     fn mounts(&self) -> Vec<Value> {
         let mount = |to: &str, kind: &str, options: &[&str]| json!({ "destination": to, "type": kind, "source": kind, "options": options });
+        let pts: &[&str] = &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
+        // The group of terminals must be mapped to be named.
+        let pts = if TTY < self.users.size { pts } else { &pts[..pts.len() - 1] };
         let mut mounts = vec![
             mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
             mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=64k"]),
-            mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            mount("/dev/pts", "devpts", pts),
             mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
             mount("/danube/files", "tmpfs", &["nosuid", "noexec", "nodev", "mode=711", "size=16m"]),
         ];
@@ -180,12 +195,12 @@ mod tests {
         let mut all = host_binds(|path| path == Path::new("/etc/ld.so.cache"));
         all.extend(binds(kind, &sources));
         ContainerPlan {
-            base: 0x7001_0000,
+            users: Range::leased(0x7001_0000),
             rootfs: "/e/jobs/J/steps/1.1/rootfs".into(),
             args: vec!["/danube/init".into(), "init".into()],
             cwd: "/".into(),
             hostname: "step".into(),
-            cgroup: "/danube-0000abcd/J/1.1".into(),
+            cgroup: Some("/danube-0000abcd/J/1.1".into()),
             limits: Limits { cpu: 1.5, memory_bytes: 1 << 30, pids: 512 },
             swap: true,
             root: Root::Writable,
@@ -199,6 +214,17 @@ mod tests {
     fn a_step_is_made_as_agreed() {
         let text = serde_json::to_string_pretty(&plan(StepKind::Step).to_oci()).unwrap();
         crate::golden::check("src/executor/local/plan_step.golden.json", &text);
+    }
+
+    #[test]
+    fn without_root_a_step_has_one_user_and_no_limits() {
+        let plan = ContainerPlan { users: Range::ONE, cgroup: None, ..plan(StepKind::Step) };
+        let oci = plan.to_oci();
+        for map in ["uidMappings", "gidMappings"] {
+            assert_eq!(oci["linux"][map], json!([{ "containerID": 0, "hostID": 0, "size": 1 }]));
+        }
+        assert!(oci["linux"].get("cgroupsPath").is_none() && oci["linux"].get("resources").is_none());
+        assert!(!oci.to_string().contains("gid=5"), "that group does not exist there");
     }
 
     #[test]

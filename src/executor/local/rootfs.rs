@@ -4,6 +4,8 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::Path;
 
+use super::uids::Range;
+
 /// Names of /etc that a program may need and that hold nothing private.
 pub(super) const ETC: [&str; 13] = [
     "alternatives",
@@ -25,9 +27,9 @@ const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbuild:x:1000:1000:build:/ho
 const GROUP: &str = "root:x:0:\nbuild:x:1000:\nnogroup:x:65534:\n";
 const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost\n";
 
-/// Makes the skeleton at `dir`, owned by the container's root (`base` on the host).
-pub(super) fn make(dir: &Path, base: u32) -> io::Result<()> {
-    let own = |path: &Path, uid: u32| lchown(path, Some(base + uid), Some(base + uid));
+/// Makes the skeleton at `dir`, owned by the container's users.
+pub(super) fn make(dir: &Path, users: Range) -> io::Result<()> {
+    let own = |path: &Path, uid: u32| lchown(path, Some(users.host(uid)), Some(users.host(uid)));
     fs::create_dir(dir)?;
     own(dir, 0)?;
     for (name, mode, uid) in [

@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 
 use super::cgroup::Cgroups;
 use super::job::{make_dir, remove_tree};
-use super::{Layout, Local, Policy, seccomp};
+use super::{Layout, Local, Policy, Rootless, seccomp};
 
 /// What an executor is started with.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct InstallOptions {
     pub master_uid: u32,
     /// The shim's program.
     pub shim: PathBuf,
+    /// Set where the executor is an ordinary user's.
+    pub rootless: Option<Rootless>,
 }
 
 /// Why an executor can't start.
@@ -41,6 +43,14 @@ pub enum StartError {
     /// The runtime is missing.
     #[error("{0} is not installed; install the package crun")]
     NoRuntime(&'static str),
+    /// An ordinary user's executor can't become root in a namespace of its own.
+    #[error("without root danube needs a user namespace, and this machine gives none ({source}): {advice}")]
+    UserNamespace {
+        /// Why.
+        source: io::Error,
+        /// What opens them.
+        advice: &'static str,
+    },
     /// Another executor has these directories.
     #[error("another executor already serves {0}")]
     Running(PathBuf),
@@ -62,7 +72,7 @@ pub struct Held(#[expect(dead_code, reason = "held, not read")] File);
 
 /// Makes or takes over an executor's directories.
 pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
-    let InstallOptions { layout, policy, master_uid, shim } = options;
+    let InstallOptions { layout, policy, master_uid, shim, rootless } = options;
     if !Path::new(super::crun::CRUN).exists() {
         return Err(StartError::NoRuntime(super::crun::CRUN));
     }
@@ -81,21 +91,20 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     }
     let seccomp = seccomp::program().map_err(StartError::Seccomp)?;
     let cgroups = Cgroups::probe();
-    Ok((Local { layout, policy, cgroups, seccomp, master_uid, locks: Mutex::new(HashMap::new()) }, held))
+    let rootless = rootless.is_some();
+    Ok((Local { layout, policy, cgroups, seccomp, master_uid, rootless, locks: Mutex::new(HashMap::new()) }, held))
 }
 
 impl Local {
     /// Removes what an executor leaves behind on the machine when it ends for good and no job is left:
-    /// its directory of sockets, its cgroup and, for a temporary one, its directory on disk.
-    pub fn leave(&self, temporary: bool) {
+    /// its directories and its cgroup. Only one that was started by hand ever leaves.
+    pub fn leave(&self) {
         self.cgroups.remove(&Cgroups::instance(&self.layout.instance));
-        if temporary {
-            if let Err(error) = remove_tree(&self.layout.root) {
-                tracing::warn!(%error, "the executor's directory could not be removed");
-            }
-            // Where it was the last one, the directory above holds nothing either.
-            let _shared = self.layout.root.parent().map(fs::remove_dir);
+        if let Err(error) = remove_tree(&self.layout.root) {
+            tracing::warn!(%error, "the executor's directory could not be removed");
         }
+        // Where it was the last one, the directory above holds nothing either.
+        let _shared = self.layout.root.parent().map(fs::remove_dir);
         // Last: who waits for the end looks at this.
         if let Err(error) = remove_tree(&self.layout.run) {
             tracing::warn!(%error, "the executor's runtime directory could not be removed");

@@ -16,7 +16,8 @@ use rustix::fs::FlockOperation;
 
 use super::job::{io_error, make_dir, remove_tree};
 use super::plan::{ContainerPlan, STEP_CAPABILITIES, Sources, binds, host_binds};
-use super::{Local, rootfs, sys, uids};
+use super::uids::Range;
+use super::{Local, rootfs, rootless, sys, uids};
 use crate::executor::{ExecutorError, Mask, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState};
 use crate::model::{JobId, Secret};
 
@@ -33,30 +34,33 @@ impl Local {
             return Ok(());
         }
         let ids = self.policy.check(&spec)?;
+        let ids = if self.rootless { rootless::only_root(ids)? } else { ids };
         if !self.layout.ready(at.job).exists() {
             return Err(ExecutorError::Lost(format!("job {} has no workspace on this machine", at.job)));
         }
         if shim_lives(&dir) {
             return Err(ExecutorError::Lost(format!("attempt {at} is held by a shim that has not started it")));
         }
-        let base = self.base_of(at.job)?;
-        let bundle = self.prepare(at, &spec, base).map_err(|e| io_error("prepare the step's root", &e))?;
+        let users = self.users_of(at.job)?;
+        let bundle = self.prepare(at, &spec, users).map_err(|e| io_error("prepare the step's root", &e))?;
         let start = self.frame(at, spec, ids, bundle)?;
         self.launch(&dir, &start, log, index)
     }
 
-    fn prepare(&self, at: StepAt, spec: &StepSpec, base: u32) -> std::io::Result<std::path::PathBuf> {
+    fn prepare(&self, at: StepAt, spec: &StepSpec, users: Range) -> std::io::Result<std::path::PathBuf> {
         let dir = self.layout.step(at);
         remove_tree(&dir)?;
         make_dir(&dir, 0o700)?;
         let records = dir.join("rec");
         make_dir(&records, 0o700)?;
-        chown(&records, Some(self.shim_ids().uid), Some(self.shim_ids().gid))?;
+        if let Some(ids) = self.shim_ids() {
+            chown(&records, Some(ids.uid), Some(ids.gid))?;
+        }
         let bundle = self.layout.roots(at.job).join(format!("{}.{}", at.step, at.attempt));
         remove_tree(&bundle)?;
         make_dir(&bundle, 0o711)?;
         let root = bundle.join("rootfs");
-        rootfs::make(&root, base)?;
+        rootfs::make(&root, users)?;
         let mut mounts = host_binds(|p| p.exists());
         mounts.extend(binds(
             spec.kind,
@@ -69,12 +73,12 @@ impl Local {
             },
         ));
         let plan = ContainerPlan {
-            base,
+            users,
             rootfs: root,
             args: vec!["/danube/init".to_owned(), "init".to_owned()],
             cwd: "/".to_owned(),
             hostname: if spec.kind == StepKind::Step { "step" } else { "coordinator" }.to_owned(),
-            cgroup: self.layout.cgroup(at),
+            cgroup: (!self.rootless).then(|| self.layout.cgroup(at)),
             limits: spec.limits,
             swap: self.cgroups.swap,
             root: if spec.kind == StepKind::Step { spec.root } else { Root::Writable },
@@ -86,9 +90,10 @@ impl Local {
         Ok(bundle)
     }
 
-    fn shim_ids(&self) -> Ids {
+    /// Whom a shim becomes; without root it stays who it is.
+    fn shim_ids(&self) -> Option<Ids> {
         let uid = uids::shim_uid(&self.layout.instance);
-        Ids { uid, gid: uid }
+        (!self.rootless).then_some(Ids { uid, gid: uid })
     }
 
     fn frame(
@@ -111,7 +116,7 @@ impl Local {
             step_dir: self.layout.step(at),
             cgroups: self.cgroups.oom_counters(&self.layout.cgroup(at)),
             hide_unified: self.cgroups.hide_unified,
-            drop: Some(self.shim_ids()),
+            drop: self.shim_ids(),
             patterns: spec.masks.iter().map(pattern).collect::<Result<_, _>>()?,
             log_limit: spec.log_limit,
             capture_secret: spec.capture_secret,
@@ -160,7 +165,11 @@ impl Local {
         let dir = self.layout.step(at);
         let mut killed = false;
         loop {
-            let Ok(records) = Records::open(&dir) else { return Ok(StepState::NotStarted) };
+            let records = match Records::open(&dir) {
+                Ok(records) => records,
+                Err(_) if !dir.join("rec").exists() => return Ok(StepState::NotStarted),
+                Err(error) => return Err(ExecutorError::Start(error.to_string())),
+            };
             let lives = shim_lives(&dir);
             let read = |e: danube_shim::record::RecordError| ExecutorError::Lost(e.to_string());
             if let Some(exit) = records.exit().map_err(read)? {
@@ -236,13 +245,17 @@ impl Local {
         Ok(())
     }
 
-    /// Waits until an attempt's shim has ended, at most `limit`.
-    pub(super) fn wait_for_shim(&self, at: StepAt, limit: Duration) {
+    /// Waits until an attempt's shim has ended, at most `limit`; false where it lives on.
+    pub(super) fn wait_for_shim(&self, at: StepAt, limit: Duration) -> bool {
         let dir = self.layout.step(at);
         let end = Instant::now() + limit;
-        while shim_lives(&dir) && Instant::now() < end {
+        while shim_lives(&dir) {
+            if Instant::now() >= end {
+                return false;
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
+        true
     }
 
     /// Redacts further values in every living attempt of the job.
@@ -279,7 +292,12 @@ fn was_started(dir: &Path) -> bool {
 
 /// The shim holds its lock as long as it lives, whoever started it.
 fn shim_lives(dir: &Path) -> bool {
-    let Ok(lock) = File::open(dir.join("lock")) else { return false };
+    let lock = match File::open(dir.join("lock")) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return false,
+        // Out of descriptors, for example: what can't be looked at is not dead.
+        Err(_) => return true,
+    };
     rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared)).is_err()
 }
 

@@ -1,4 +1,5 @@
-//! Between fork and exec: a private mount namespace without the cgroup v2 side of a hybrid host.
+//! Namespaces that take a call which the compiler can't check: between fork and exec a mount namespace
+//! without the cgroup v2 side of a hybrid host, and the user namespace of an executor without root.
 use std::fs::File;
 use std::io;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
@@ -22,6 +23,14 @@ pub(super) fn hide_unified(command: &mut Command) {
             }
         });
     }
+}
+
+/// This process gets a user and a mount namespace of its own, with no user mapped yet.
+pub(super) fn own_namespaces() -> io::Result<()> {
+    // SAFETY: no descriptor table is unshared, so no descriptor changes its meaning; a process with
+    // several threads is refused by the kernel.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)? };
+    Ok(())
 }
 
 /// The child gets copies of `files` as its descriptors 3, 4, …

@@ -47,12 +47,12 @@ impl Local {
         if args.iter().any(|a| a.contains('\0') || a.len() > 4096) {
             return Err(ExecutorError::User("a path must not contain NUL or be longer than 4096 bytes".to_owned()));
         }
-        let base = self.base_of(job)?;
+        let users = self.users_of(job)?;
         let name = format!("h{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let bundle = self.layout.roots(job).join(&name);
         super::job::make_dir(&bundle, 0o711).map_err(|e| io_error("make a helper", &e))?;
         let root = bundle.join("rootfs");
-        rootfs::make(&root, base).map_err(|e| io_error("make a helper's root", &e))?;
+        rootfs::make(&root, users).map_err(|e| io_error("make a helper's root", &e))?;
         let mut binds = host_binds(|p| p.exists());
         binds.push(Bind { writable: false, to: "/danube/init".to_owned(), ..workspace(&self.layout.shim()) });
         binds.push(workspace(&self.layout.workspace(job)));
@@ -60,12 +60,12 @@ impl Local {
         let container = format!("danube-{}-{job}-{name}", self.layout.instance);
         let cgroup = format!("/danube-{}/{job}/{name}", self.layout.instance);
         let plan = ContainerPlan {
-            base,
+            users,
             rootfs: root,
             args: ["/danube/init", "helper"].iter().chain(args).map(ToString::to_string).collect(),
             cwd: "/workspace".to_owned(),
             hostname: "helper".to_owned(),
-            cgroup: cgroup.clone(),
+            cgroup: (!self.rootless).then(|| cgroup.clone()),
             limits: LIMITS,
             swap: self.cgroups.swap,
             root: Root::Writable,

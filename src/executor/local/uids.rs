@@ -17,6 +17,29 @@ const RANGES: u32 = 4095;
 
 const SIZE: u32 = 65_536;
 
+/// The users of the host that a container's users are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Range {
+    /// The container's root.
+    pub(super) base: u32,
+    pub(super) size: u32,
+}
+
+impl Range {
+    /// In a user namespace with one user, that one.
+    pub(super) const ONE: Self = Self { base: 0, size: 1 };
+
+    /// A range of the pool.
+    pub(super) fn leased(base: u32) -> Self {
+        Self { base, size: SIZE }
+    }
+
+    /// The host's user for the container's; who has none becomes the container's root.
+    pub(super) fn host(self, uid: u32) -> u32 {
+        if uid < self.size { self.base + uid } else { self.base }
+    }
+}
+
 /// The uid and gid of an instance's shims: in the pool's first range, which no job gets.
 pub(super) fn shim_uid(instance: &str) -> u32 {
     let low = u32::from_str_radix(instance, 16).unwrap_or(0) & 0xFFFF;

@@ -1,8 +1,10 @@
 //! One-time login links: the way in when the configuration knows nobody yet, or nobody any more.
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Authorized, audit, secret_text, sessions};
+use super::login::Door;
+use super::{AuthError, Authorized, audit, secret_text, sessions};
 use crate::model::{Principal, Secret};
 use crate::platform::Ids;
 use crate::store::{Durability, Store, StoreError, login_links};
@@ -24,14 +26,23 @@ pub async fn create(store: &Store, ids: &dyn Ids, authorized: Authorized) -> Res
 }
 
 /// Uses a link up: the cookie of a session of `local-admin`; none where the link is unknown, old or used.
+/// Wrong links count as failed logins of `address` (none: the machine itself), before anything is written.
 pub async fn redeem(
-    store: &Store,
-    ids: Arc<dyn Ids>,
+    door: &Door,
     text: &str,
+    address: Option<IpAddr>,
     cookie_before: Option<String>,
-) -> Result<Option<Secret<String>>, StoreError> {
+) -> Result<Option<Secret<String>>, AuthError> {
     let hash = secret_text::hash(text);
-    store
+    // The link is its own account: strangers can't close the way in for whoever holds another one.
+    let account = hash.clone();
+    let now = door.store.clock().now();
+    door.attempts
+        .begin(&account, address, now)
+        .map_err(|wait| AuthError::TooMany { seconds: wait.as_secs().max(1) })?;
+    let ids = Arc::clone(&door.ids);
+    let cookie = door
+        .store
         .write(Durability::Acknowledged, move |tx| {
             if !login_links::consume(tx, &hash)? {
                 audit::refused(tx, Principal::System, "session.begin", "login link", "unknown, old or used before")?;
@@ -41,5 +52,9 @@ pub async fn redeem(
             audit::came(tx, Principal::LocalAdmin, "session.begin", "login link")?;
             sessions::begin(tx, ids.as_ref(), None).map(Some)
         })
-        .await
+        .await?;
+    if cookie.is_some() {
+        door.attempts.succeeded(&account, address);
+    }
+    Ok(cookie)
 }

@@ -34,7 +34,7 @@ pub(super) struct ExecutorArgs {
     /// End this many seconds after the last client went, when no step lives
     #[arg(long)]
     pub(super) linger: Option<u64>,
-    /// Remove the directory on disk as well when it ends and no job is left
+    /// It belongs to one run: what still runs ends with it, the linger time after the last client went
     #[arg(long)]
     pub(super) temporary: bool,
     /// The shim's program
@@ -50,6 +50,9 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     // A session of its own: it outlives the master that started it. Where it leads one already
     // (a unit of systemd), there is nothing to do.
     let _own = rustix::process::setsid();
+    // Roots of containers have the modes that they are given, whatever the caller's mask was.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    super::privileges::raise_descriptor_limit();
     let shim = match args.shim {
         Some(shim) => shim,
         None => super::privileges::find_shim()?,
@@ -79,10 +82,11 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     let local = Arc::new(local);
     let listener = listen(&socket)?;
     tracing::info!(socket = %socket.display(), "executor serves");
-    let options = ServeOptions { master_uid, linger: args.linger.map(Duration::from_secs) };
+    let linger = args.linger.map(Duration::from_secs);
+    let options = ServeOptions { master_uid, linger, end_jobs: args.temporary };
     serve(&listener, Arc::clone(&local), &options).context("the executor's socket failed")?;
     if local.list().is_ok_and(|jobs| jobs.is_empty()) {
-        local.leave(args.temporary);
+        local.leave();
     }
     Ok(ExitCode::SUCCESS)
 }

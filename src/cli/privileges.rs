@@ -1,7 +1,8 @@
 //! Started by hand as root: the executor first, in a session of its own, then away with the rights.
 //! Started by an ordinary user: the executor as that user, in places of that user's own.
 use std::fs::{self, File};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
+use std::io::Read as _;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -89,7 +90,11 @@ fn uids_for(place: &Path) -> impl Iterator<Item = u32> {
 /// The eight hex digits of a data directory, made once.
 pub(super) fn instance(data: &Path, ids: &dyn crate::platform::Ids) -> anyhow::Result<String> {
     let path = data.join("instance");
-    if let Ok(text) = fs::read_to_string(&path) {
+    if fs::symlink_metadata(&path).is_ok() {
+        let mut text = String::new();
+        open_own(&path)
+            .and_then(|file| file.take(64).read_to_string(&mut text))
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let text = text.trim();
         if text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(text.to_owned());
@@ -261,19 +266,62 @@ pub(super) fn may_reach(dir: &Path, identity: &Identity) -> bool {
     })
 }
 
-/// Gives a directory of ours to the master's user, with all that is in it but the names in `kept`;
-/// links are not followed.
-pub(super) fn give(path: &Path, to: &Identity, kept: &[&str]) -> anyhow::Result<()> {
-    lchown(path, Some(to.uid), Some(to.gid)).with_context(|| format!("cannot give {} away", path.display()))?;
-    if fs::symlink_metadata(path)?.is_dir() {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            if !kept.iter().any(|name| entry.file_name() == *name) {
-                give(&entry.path(), to, &[])?;
+/// Gives a directory of ours to the master's user, with all that is in it.
+///
+/// The last master owned it, so what lies there may be meant to mislead: every part is opened beneath the one
+/// before it, no link is followed, and a file with a second name elsewhere is left alone.
+pub(super) fn give(path: &Path, to: &Identity) -> anyhow::Result<()> {
+    let failed = |error: rustix::io::Errno| anyhow!("cannot give {} away: {error}", path.display());
+    let dir = rustix::fs::open(path, beneath(), rustix::fs::Mode::empty()).map_err(failed)?;
+    give_open(&dir, to).map_err(failed)
+}
+
+fn beneath() -> rustix::fs::OFlags {
+    use rustix::fs::OFlags;
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+fn give_open(dir: &std::os::fd::OwnedFd, to: &Identity) -> rustix::io::Result<()> {
+    use rustix::fs::{AtFlags, FileType, Mode, chownat, fchown, openat, statat};
+    let (uid, gid) = (Some(Uid::from_raw(to.uid)), Some(Gid::from_raw(to.gid)));
+    fchown(dir, uid, gid)?;
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(rustix::io::Errno::NOENT) => continue,
+            Err(error) => return Err(error),
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => give_open(&openat(dir, name, beneath(), Mode::empty())?, to)?,
+            _ if stat.st_uid != to.uid && stat.st_nlink == 1 => {
+                chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
             }
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// A file of ours in a directory that is not only ours: made where it is missing, never through a link.
+pub(super) fn open_own(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    File::options().create(true).truncate(false).read(true).write(true).custom_flags(nofollow).open(path)
+}
+
+/// As many open files as the machine allows: every step and every follower needs some.
+pub(super) fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Becomes the master's user for good. Must come before any thread is started: each thread has

@@ -84,7 +84,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         false => privileges::start_executor_in(&place.run, &launch)?,
     };
     if root {
-        privileges::give(&data, &identity, &[])?;
+        privileges::give(&data, &identity)?;
         privileges::drop_to(&identity)?;
     }
     let job = RunJob {
@@ -150,6 +150,7 @@ fn data_dir(given: Option<&Path>, root: &Path, identity: &Identity) -> anyhow::R
         let hash = crate::artifacts::Digest::of(wanted.as_os_str().as_encoded_bytes()).to_string();
         Path::new(OUTER).join(format!("data-{}", &hash[..16]))
     };
+    refuse_brought(&dir)?;
     private_dir(&dir)?;
     if !root && fs::metadata(&dir)?.uid() != identity.uid {
         bail!(
@@ -162,6 +163,26 @@ fn data_dir(given: Option<&Path>, root: &Path, identity: &Identity) -> anyhow::R
         fs::write(&ignore, "*\n").with_context(|| format!("cannot write {}", ignore.display()))?;
     }
     Ok(dir)
+}
+
+/// A checkout may be hostile: a data directory that came with it is not used, nor a link in its place.
+fn refuse_brought(dir: &Path) -> anyhow::Result<()> {
+    let Ok(meta) = fs::symlink_metadata(dir) else { return Ok(()) };
+    let around = dir.parent().unwrap_or(Path::new("/"));
+    let tracked = std::process::Command::new("git")
+        .args(["-c", "safe.directory=*", "ls-files", "--"])
+        .arg(dir)
+        .current_dir(around)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .is_ok_and(|output| !output.stdout.is_empty());
+    if !meta.is_dir() || tracked {
+        bail!(
+            "{} came with the repository: remove it from there, or choose another place with --data-dir",
+            dir.display()
+        );
+    }
+    Ok(())
 }
 
 struct RunJob {

@@ -62,15 +62,20 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     // Before anything is started: a taken port is told at once.
     let listener = listen(config.server.bind_address)?;
     let instance = privileges::instance(&data, &SystemIds::new())?;
-    deploy_key::ensure(&data.join("keys"), &config.config_repo.url)?;
     let socket = match &identity {
-        Some(identity) => start_executor(args, &config, &data, &instance, identity)?,
-        None => running_executor(&instance)?,
+        Some(identity) => start_executor(args, &config, &instance, identity)?,
+        None => running_executor(&instance, &data)?,
     };
+    privileges::raise_descriptor_limit();
     if let Some(identity) = &identity {
-        privileges::give(&data, identity, &["executor"])?;
+        privileges::give(&data, identity)?;
         privileges::drop_to(identity)?;
     }
+    // With the rights of the master alone: it owned the directory before, and may have left anything in it.
+    for name in ["keys", "logs", "artifacts", "repos", "scratch"] {
+        private_dir(&data.join(name))?;
+    }
+    deploy_key::ensure(&data.join("keys"), &config.config_repo.url)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(master::run(config, listener, &data, &socket, &instance));
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
@@ -96,8 +101,7 @@ fn load(args: &ServeArgs) -> anyhow::Result<Config> {
     Ok(config::load(&sources)?)
 }
 
-/// Made by hand, the directory is searchable (the executor's tree lies in it) and the rest private;
-/// in a package it is 0700 and the executor's tree lies elsewhere.
+/// Made by hand, the directory is searchable and what is in it private; in a package it is 0700.
 fn make_data_dir(data: &Path, by_hand: bool, identity: Option<&Identity>) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::create_dir_all(data)
@@ -107,7 +111,9 @@ fn make_data_dir(data: &Path, by_hand: bool, identity: Option<&Identity>) -> any
         format!("cannot use the data directory {}: its owner must be the user that runs the server", data.display())
     })?;
     let probe = data.join(".writable");
-    fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(|error| {
+    // What was left under that name is removed, not written through.
+    let _old = fs::remove_file(&probe);
+    fs::File::create_new(&probe).and_then(|_| fs::remove_file(&probe)).map_err(|error| {
         anyhow!("the data directory {} is not writable: {error}; check its owner and the disk", data.display())
     })?;
     if let Some(identity) = identity
@@ -119,21 +125,14 @@ fn make_data_dir(data: &Path, by_hand: bool, identity: Option<&Identity>) -> any
             identity.uid
         );
     }
-    for name in ["keys", "logs", "artifacts", "repos", "scratch"] {
-        private_dir(&data.join(name))?;
-    }
     Ok(())
 }
 
-fn start_executor(
-    args: &ServeArgs,
-    config: &Config,
-    data: &Path,
-    instance: &str,
-    identity: &Identity,
-) -> anyhow::Result<PathBuf> {
-    let root =
-        if args.data_dir.is_some() { data.join("executor") } else { PathBuf::from("/var/lib/danube-executor/main") };
+fn start_executor(args: &ServeArgs, config: &Config, instance: &str, identity: &Identity) -> anyhow::Result<PathBuf> {
+    // Never below the data directory: that is the master's, who could put another tree in its place.
+    let outer = Path::new("/var/lib/danube-executor");
+    super::executor::outer_dir(outer)?;
+    let root = outer.join(if args.data_dir.is_some() { instance } else { "main" });
     let host_image = config.executor.host_image;
     privileges::start_executor(&Launch {
         root: &root,
@@ -145,12 +144,15 @@ fn start_executor(
 }
 
 /// Not started as root: the executor is a unit of its own.
-fn running_executor(instance: &str) -> anyhow::Result<PathBuf> {
+fn running_executor(instance: &str, data: &Path) -> anyhow::Result<PathBuf> {
     let own = privileges::run_dir(instance).join("executor.sock");
-    let unit = PathBuf::from("/run/danube/main/executor.sock");
-    [own, unit].into_iter().find(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok()).ok_or_else(|| {
-        anyhow!(
-            "no executor runs: start `danube executor` as root (danube-executor.service), or `danube serve` as root"
-        )
-    })
+    // The unit's executor serves the unit's data alone: another master would take its jobs for leftovers.
+    let unit = (data == Path::new("/var/lib/danube")).then(|| PathBuf::from("/run/danube/main/executor.sock"));
+    std::iter::once(own).chain(unit).find(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok()).ok_or_else(
+        || {
+            anyhow!(
+                "no executor runs: start `danube executor` as root (danube-executor.service), or `danube serve` as root"
+            )
+        },
+    )
 }

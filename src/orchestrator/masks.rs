@@ -32,17 +32,18 @@ impl Masks {
         Ok(Self { state: RwLock::new(State { values, patterns }), gate: tokio::sync::RwLock::default() })
     }
 
-    /// Adds a value; answers with what is to be handed to the shims, none where it is known.
-    pub(super) fn add(&self, name: &str, value: &[u8]) -> Result<Option<Mask>, PatternError> {
+    /// Adds a value; answers with what is to be handed to the shims. That a value is known here does not say
+    /// that an earlier hand-over reached them, so it is handed over again, under the name they know it by.
+    pub(super) fn add(&self, name: &str, value: &[u8]) -> Result<Mask, PatternError> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if state.values.iter().any(|known| known.value == value) {
-            return Ok(None);
+        if let Some(known) = state.values.iter().find(|known| known.value == value) {
+            return Ok(mask(&known.name, value));
         }
         let mut values = state.values.clone();
         values.push(pattern(name, value));
         let patterns = Patterns::new(&values)?;
         *state = State { values, patterns };
-        Ok(Some(mask(name, value)))
+        Ok(mask(name, value))
     }
 
     /// Everything, for a step that starts.
@@ -75,8 +76,10 @@ mod tests {
         let known = vec![("TOKEN".to_owned(), Secret::new(b"hunter22".to_vec()))];
         let masks = Masks::new(known).unwrap();
         assert_eq!(masks.redact("curl -H hunter22"), "curl -H [secret TOKEN]");
-        assert!(masks.add(MASKED, b"fresh-token").unwrap().is_some());
-        assert!(masks.add(MASKED, b"fresh-token").unwrap().is_none());
+        let added = masks.add(MASKED, b"fresh-token").unwrap();
+        let again = masks.add(MASKED, b"fresh-token").unwrap();
+        assert_eq!((added.name, added.value), (again.name, again.value));
+        assert_eq!(masks.add(MASKED, b"hunter22").unwrap().name, "TOKEN");
         assert_eq!(masks.redact("fresh-token"), "[secret masked]");
         assert_eq!(masks.all().len(), 2);
     }

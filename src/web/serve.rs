@@ -11,8 +11,8 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
@@ -24,7 +24,7 @@ use super::peer::Peer;
 use super::routes::router;
 use super::state::AppState;
 
-/// A client has this long to send its headers.
+/// A client has this long to send its headers, counted from the connection or the last answer.
 const HEADERS: Duration = Duration::from_secs(10);
 /// A handler has this long to begin its answer; live logs go on after that.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -42,7 +42,7 @@ pub async fn serve_tcp(listener: TcpListener, state: AppState, stop: Cancellatio
         stream.set_nodelay(true)?;
         Ok((stream, Peer::Network(address)))
     };
-    serve(accept, router(state), stop).await;
+    serve(accept, router(state), HEADERS, stop).await;
 }
 
 /// Serves the machine's socket: root and this process's own user, told by the kernel; others are hung up on.
@@ -56,10 +56,10 @@ pub async fn serve_unix(listener: UnixListener, state: AppState, stop: Cancellat
         }
         Ok((stream, Peer::Machine))
     };
-    serve(accept, router(state), stop).await;
+    serve(accept, router(state), HEADERS, stop).await;
 }
 
-async fn serve<S, F>(accept: impl Fn() -> F, router: Router, stop: CancellationToken)
+async fn serve<S, F>(accept: impl Fn() -> F, router: Router, headers: Duration, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Future<Output = io::Result<(S, Peer)>>,
@@ -76,7 +76,7 @@ where
             Ok((stream, peer)) => {
                 let (router, stop) = (router.clone(), stop.clone());
                 open.spawn(async move {
-                    connection(stream, peer, router, stop).await;
+                    connection(stream, peer, router, headers, stop).await;
                     drop(place);
                 });
             }
@@ -93,7 +93,7 @@ where
     }
 }
 
-async fn connection<S>(stream: S, peer: Peer, router: Router, stop: CancellationToken)
+async fn connection<S>(stream: S, peer: Peer, router: Router, headers: Duration, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -101,14 +101,15 @@ where
         request.extensions_mut().insert(peer);
         answer(router.clone(), request)
     });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEADER_BYTES);
+    // HTTP/1 alone: finding out the version would wait for the first byte without a limit.
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(headers).max_buf_size(HEADER_BYTES);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         done = connection.as_mut() => {
             if let Err(error) = done {
-                tracing::trace!(error, "a connection broke");
+                tracing::trace!(%error, "a connection broke");
             }
             return;
         }
@@ -123,5 +124,36 @@ async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, 
     match tokio::time::timeout(ANSWER, answer).await {
         Ok(answer) => answer,
         Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_connection_gives_up_its_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                let accept = async || {
+                    let (stream, address) = listener.accept().await?;
+                    Ok((stream, Peer::Network(address)))
+                };
+                serve(accept, Router::new(), Duration::from_millis(20), stop).await;
+            }
+        });
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let mut answer = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(60), silent.read_to_end(&mut answer)).await;
+        assert!(closed.is_ok(), "the connection is still open");
+        stop.cancel();
+        serving.await.unwrap();
     }
 }

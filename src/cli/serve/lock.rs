@@ -6,16 +6,12 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use rustix::fs::FlockOperation;
 
+use crate::cli::privileges;
+
 /// Holds the data directory for as long as the file is open; names the holder where another has it.
 pub(super) fn hold(data: &Path) -> anyhow::Result<File> {
     let path = data.join("lock");
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .with_context(|| format!("cannot open {}", path.display()))?;
+    let mut file = privileges::open_own(&path).with_context(|| format!("cannot open {}", path.display()))?;
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         let mut holder = String::new();
         file.read_to_string(&mut holder)?;

@@ -25,7 +25,9 @@ impl Local {
         }
         let dir = self.layout.job(spec.job);
         // What stands here without the mark is half done, perhaps by a helper that outlived its executor.
-        self.end_rest(spec.job);
+        if !self.end_rest(spec.job) {
+            return Err(ExecutorError::Start(format!("an older helper of job {} does not end yet", spec.job)));
+        }
         remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
         self.make_tree(spec.job).map_err(|e| io_error("make the workspace", &e))?;
         self.checkout(spec.job, source)?;
@@ -91,9 +93,11 @@ impl Local {
             self.crun_delete(&self.layout.container(at));
         }
         let cgroup = self.job_cgroup(job);
-        self.end_rest(job);
-        for at in self.attempts(job) {
-            self.wait_for_shim(at, Duration::from_secs(10));
+        let ended = self.end_rest(job);
+        let shims = self.attempts(job).into_iter().all(|at| self.wait_for_shim(at, Duration::from_secs(10)));
+        if !ended || !shims {
+            // Its uids and files stay taken: nothing of it may meet the next job. Said again, this goes on.
+            return Err(ExecutorError::Start(format!("processes of job {job} do not end yet")));
         }
         self.cgroups.remove(&cgroup);
         let dir = self.layout.job(job);
@@ -110,26 +114,26 @@ impl Local {
         format!("{}/{job}", Cgroups::instance(&self.layout.instance))
     }
 
-    /// Ends what is left of a job, helpers of an executor that died among it.
-    fn end_rest(&self, job: JobId) {
-        match self.rootless {
+    /// Ends what is left of a job, helpers of an executor that died among it; false where something stays.
+    fn end_rest(&self, job: JobId) -> bool {
+        if self.rootless {
             // No cgroup holds them together there, only the name.
-            true => self.crun_delete_all(&format!("danube-{}-{job}-", self.layout.instance)),
-            false => self.end_processes(&self.job_cgroup(job)),
+            self.crun_delete_all(&format!("danube-{}-{job}-", self.layout.instance));
         }
+        self.end_processes(&self.job_cgroup(job))
     }
 
-    /// Kills whatever is left in a cgroup, until nothing is.
-    fn end_processes(&self, cgroup: &str) {
+    /// Kills whatever is left in a cgroup, until nothing is; false where something stays.
+    fn end_processes(&self, cgroup: &str) -> bool {
         let limit = Instant::now() + Duration::from_secs(10);
         loop {
             let pids = self.cgroups.processes(cgroup);
             if pids.is_empty() {
-                return;
+                return true;
             }
             if Instant::now() >= limit {
                 tracing::error!(cgroup, ?pids, "processes of a job can't be ended");
-                return;
+                return false;
             }
             for pid in pids.into_iter().filter_map(rustix::process::Pid::from_raw) {
                 // It may have ended by itself.

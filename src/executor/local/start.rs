@@ -97,16 +97,14 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
 
 impl Local {
     /// Removes what an executor leaves behind on the machine when it ends for good and no job is left:
-    /// its directory of sockets, its cgroup and, for a temporary one, its directory on disk.
-    pub fn leave(&self, temporary: bool) {
+    /// its directories and its cgroup. Only one that was started by hand ever leaves.
+    pub fn leave(&self) {
         self.cgroups.remove(&Cgroups::instance(&self.layout.instance));
-        if temporary {
-            if let Err(error) = remove_tree(&self.layout.root) {
-                tracing::warn!(%error, "the executor's directory could not be removed");
-            }
-            // Where it was the last one, the directory above holds nothing either.
-            let _shared = self.layout.root.parent().map(fs::remove_dir);
+        if let Err(error) = remove_tree(&self.layout.root) {
+            tracing::warn!(%error, "the executor's directory could not be removed");
         }
+        // Where it was the last one, the directory above holds nothing either.
+        let _shared = self.layout.root.parent().map(fs::remove_dir);
         // Last: who waits for the end looks at this.
         if let Err(error) = remove_tree(&self.layout.run) {
             tracing::warn!(%error, "the executor's runtime directory could not be removed");

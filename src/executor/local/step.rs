@@ -165,7 +165,11 @@ impl Local {
         let dir = self.layout.step(at);
         let mut killed = false;
         loop {
-            let Ok(records) = Records::open(&dir) else { return Ok(StepState::NotStarted) };
+            let records = match Records::open(&dir) {
+                Ok(records) => records,
+                Err(_) if !dir.join("rec").exists() => return Ok(StepState::NotStarted),
+                Err(error) => return Err(ExecutorError::Start(error.to_string())),
+            };
             let lives = shim_lives(&dir);
             let read = |e: danube_shim::record::RecordError| ExecutorError::Lost(e.to_string());
             if let Some(exit) = records.exit().map_err(read)? {
@@ -241,13 +245,17 @@ impl Local {
         Ok(())
     }
 
-    /// Waits until an attempt's shim has ended, at most `limit`.
-    pub(super) fn wait_for_shim(&self, at: StepAt, limit: Duration) {
+    /// Waits until an attempt's shim has ended, at most `limit`; false where it lives on.
+    pub(super) fn wait_for_shim(&self, at: StepAt, limit: Duration) -> bool {
         let dir = self.layout.step(at);
         let end = Instant::now() + limit;
-        while shim_lives(&dir) && Instant::now() < end {
+        while shim_lives(&dir) {
+            if Instant::now() >= end {
+                return false;
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
+        true
     }
 
     /// Redacts further values in every living attempt of the job.
@@ -284,7 +292,12 @@ fn was_started(dir: &Path) -> bool {
 
 /// The shim holds its lock as long as it lives, whoever started it.
 fn shim_lives(dir: &Path) -> bool {
-    let Ok(lock) = File::open(dir.join("lock")) else { return false };
+    let lock = match File::open(dir.join("lock")) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return false,
+        // Out of descriptors, for example: what can't be looked at is not dead.
+        Err(_) => return true,
+    };
     rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared)).is_err()
 }
 

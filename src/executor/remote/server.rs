@@ -26,6 +26,8 @@ pub struct ServeOptions {
     pub master_uid: u32,
     /// Ends this long after the last client went, when no step lives; none: never.
     pub linger: Option<Duration>,
+    /// Its jobs belong to one run: they end with it, `linger` after the last client went.
+    pub end_jobs: bool,
 }
 
 struct Shared {
@@ -33,6 +35,7 @@ struct Shared {
     requests: AtomicUsize,
     connections: AtomicUsize,
     leaving: AtomicBool,
+    master_uid: u32,
 }
 
 /// Serves until nobody needs it any more (see `ServeOptions::linger`).
@@ -42,6 +45,7 @@ pub fn serve(listener: &UnixListener, local: Arc<Local>, options: &ServeOptions)
         requests: AtomicUsize::new(0),
         connections: AtomicUsize::new(0),
         leaving: AtomicBool::new(false),
+        master_uid: options.master_uid,
     });
     listener.set_nonblocking(true)?;
     let mut idle_since: Option<Instant> = None;
@@ -50,16 +54,33 @@ pub fn serve(listener: &UnixListener, local: Arc<Local>, options: &ServeOptions)
         let tick = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         let _woken = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&tick)))?;
         match listener.accept() {
-            Ok((stream, _)) => accept(stream, &shared, options)?,
+            Ok((stream, _)) => {
+                if let Err(error) = accept(stream, &shared, options) {
+                    tracing::warn!(%error, "a connection could not be taken on");
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
         }
         let asked = shared.leaving.load(Ordering::Acquire).then_some(Duration::ZERO);
         let Some(linger) = asked.or(options.linger) else { continue };
-        if shared.connections.load(Ordering::Acquire) > 0 || shared.local.any_step_lives() {
+        let busy = !options.end_jobs && shared.local.any_step_lives();
+        if shared.connections.load(Ordering::Acquire) > 0 || busy {
             idle_since = None;
         } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= linger {
+            if options.end_jobs {
+                end_jobs(&shared.local);
+            }
             return Ok(());
+        }
+    }
+}
+
+/// A run that was killed never comes back for these.
+fn end_jobs(local: &Local) {
+    for job in local.list().unwrap_or_default() {
+        if let Err(error) = local.teardown(job) {
+            tracing::error!(%job, %error, "a job of a run that is gone can't be removed");
         }
     }
 }
@@ -79,9 +100,12 @@ fn accept(stream: UnixStream, shared: &Arc<Shared>, options: &ServeOptions) -> i
     }
     let mine = Arc::clone(shared);
     std::thread::Builder::new().name("connection".to_owned()).spawn(move || {
-        if let Err(error) = converse(&Arc::new(stream), &mine) {
+        let stream = Arc::new(stream);
+        if let Err(error) = converse(&stream, &mine) {
             tracing::warn!(%error, "a connection broke");
         }
+        // Requests still under way hold the stream: the other side is told all the same.
+        let _closed = stream.shutdown(std::net::Shutdown::Both);
         mine.connections.fetch_sub(1, Ordering::AcqRel);
     })?;
     Ok(())
@@ -118,7 +142,7 @@ fn converse(stream: &Arc<UnixStream>, shared: &Arc<Shared>) -> io::Result<()> {
             if matches!(request.verb, Verb::Leave) {
                 mine.leaving.store(true, Ordering::Release);
             }
-            let result = perform(&mine.local, request.verb, fds);
+            let result = perform(&mine, request.verb, fds);
             reply(&stream, &write, request.id, result);
             mine.requests.fetch_sub(1, Ordering::AcqRel);
         });
@@ -141,9 +165,10 @@ fn reply(stream: &UnixStream, write: &Mutex<()>, id: u64, result: Result<Answer,
     }
 }
 
-fn perform(local: &Local, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, ExecutorError> {
+fn perform(shared: &Shared, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, ExecutorError> {
+    let local = &shared.local;
     for fd in &fds {
-        refuse_path_descriptor(fd)?;
+        check_descriptor(fd, matches!(verb, Verb::EnsureStep { .. }).then_some(shared.master_uid))?;
     }
     let mut files = fds.into_iter().map(std::fs::File::from);
     let mut next = || files.next().ok_or_else(|| ExecutorError::Start("a descriptor is missing".to_owned()));
@@ -170,11 +195,18 @@ fn perform(local: &Local, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, Execu
     }
 }
 
-/// An `O_PATH` descriptor is a name, not an open file: nothing that we are handed may be one.
-fn refuse_path_descriptor(fd: &OwnedFd) -> Result<(), ExecutorError> {
-    let flags = rustix::fs::fcntl_getfl(fd.as_fd()).map_err(|e| ExecutorError::PolicyDenied(e.to_string()))?;
-    if flags.contains(rustix::fs::OFlags::PATH) {
-        return Err(ExecutorError::PolicyDenied("a descriptor that only names a file".to_owned()));
-    }
-    Ok(())
+/// Nothing but files and pipes may come: no name (`O_PATH`), no socket, no device, no directory. A log is
+/// written as root for its first lines, so it is a file of the master's own that is only appended to.
+fn check_descriptor(fd: &OwnedFd, log_of: Option<u32>) -> Result<(), ExecutorError> {
+    use rustix::fs::{FileType, OFlags};
+    let failed = |e: rustix::io::Errno| ExecutorError::PolicyDenied(e.to_string());
+    let flags = rustix::fs::fcntl_getfl(fd.as_fd()).map_err(failed)?;
+    let stat = rustix::fs::fstat(fd.as_fd()).map_err(failed)?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    let good = match log_of {
+        _ if flags.contains(OFlags::PATH) => false,
+        Some(master) => kind == FileType::RegularFile && flags.contains(OFlags::APPEND) && stat.st_uid == master,
+        None => matches!(kind, FileType::RegularFile | FileType::Fifo),
+    };
+    if good { Ok(()) } else { Err(ExecutorError::PolicyDenied("a descriptor of a kind that is not taken".to_owned())) }
 }

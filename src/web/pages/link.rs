@@ -10,6 +10,7 @@ use super::render;
 use crate::auth::links;
 use crate::web::cookie;
 use crate::web::error::{Answer, WebError};
+use crate::web::peer::{self, Peer};
 use crate::web::state::AppState;
 
 #[derive(Template)]
@@ -51,11 +52,13 @@ pub(in crate::web) struct Fields {
 pub(in crate::web) async fn submit(
     State(app): State<AppState>,
     headers: HeaderMap,
+    peer: Option<axum::Extension<Peer>>,
     Form(fields): Form<Fields>,
 ) -> Answer {
     door_checked(&app, &headers, &fields.csrf)?;
     let before = cookie::get(&headers, cookie::SESSION).map(str::to_owned);
-    let session = links::redeem(&app.store, app.ids.clone(), &fields.token, before).await?;
+    let address = peer::client(peer.map(|peer| peer.0), &headers, &app.trusted_proxies);
+    let session = links::redeem(&app.door, &fields.token, address, before).await?;
     match session {
         Some(session) => Ok(let_in(&app, &session, "/")),
         None => Err(WebError::new(

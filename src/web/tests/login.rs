@@ -1,4 +1,5 @@
 //! Coming in and going out.
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -6,6 +7,7 @@ use axum::http::{Method, StatusCode, header};
 
 use super::bench::{Bench, PASSWORD, form, request};
 use crate::store::audit_log;
+use crate::web::peer::Peer;
 
 #[tokio::test]
 async fn the_right_password_opens_a_session_of_its_own_and_logout_ends_it() {
@@ -144,6 +146,29 @@ async fn a_login_link_is_made_on_the_machine_and_works_once() {
     bench.clock.advance(Duration::from_secs(601));
     let fields = format!("csrf={}&token={}", crate::auth::csrf::token(&door), late.split_once("token=").unwrap().1);
     assert_eq!(bench.send(form("/login/link", &cookies, &fields)).await.status, StatusCode::GONE);
+}
+
+#[tokio::test]
+async fn guessing_links_is_stopped_for_the_guessers_address_and_writes_nothing_more() {
+    let bench = Bench::new().await;
+    let door = "d".repeat(43);
+    let csrf = crate::auth::csrf::token(&door);
+    let cookies = format!("danube_door={door}");
+    let guess = |token: &str| form("/login/link", &cookies, &format!("csrf={csrf}&token={token}"));
+    for n in 0..30 {
+        assert_eq!(bench.send(guess(&format!("guess-{n}"))).await.status, StatusCode::GONE);
+    }
+    let written = bench.store.read(|view| audit_log::page(view, None, i64::MAX, 100)).await.unwrap().len();
+    let refused = bench.send(guess("guess-30")).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(bench.store.read(|view| audit_log::page(view, None, i64::MAX, 100)).await.unwrap().len(), written);
+    let make = request(Method::POST, "/api/v1/login-links").body(Body::empty()).unwrap();
+    let path = bench.send_local(make).await.json()["path"].as_str().unwrap().to_owned();
+    let (_, token) = path.split_once("token=").unwrap();
+    let elsewhere = Peer::Network(SocketAddr::from(([192, 0, 2, 2], 4000)));
+    let reply = bench.send_from(guess(token), elsewhere).await;
+    assert!(reply.cookie("danube_session").is_some(), "{}", reply.status);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ mod executor;
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -265,7 +265,7 @@ impl Danube {
 
     /// The workspace of a living job, as root sees it.
     pub(crate) fn workspace(&self, id: &str) -> PathBuf {
-        self.data().join("executor/jobs").join(id).join("workspace")
+        Path::new("/var/lib/danube-executor").join(&self.instance).join("jobs").join(id).join("workspace")
     }
 
     /// The database, for what no API shows and for damage.

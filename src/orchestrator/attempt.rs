@@ -5,7 +5,7 @@ use super::call::{Capture, StepRequest};
 use super::error::chain;
 use super::outcome::{self, Bound, Outcome};
 use super::spec::{network_note, room};
-use super::watching::{Manners, Seen, persist};
+use super::watching::{Manners, Seen, ensure};
 use super::{CallError, LiveJob};
 use crate::executor::{ExecutorError, StepAt, StepEnd};
 use crate::model::step::Cause;
@@ -61,7 +61,10 @@ impl LiveJob {
                     let outcome = outcome::timed_out(request.timeout.unwrap_or_default());
                     return Ok(Some(Attempt::without_output(outcome)));
                 }
-                Seen::Lost => return Ok(Some(Attempt::without_output(outcome::lost()))),
+                Seen::Lost => {
+                    self.put_down(at).await;
+                    return Ok(self.still_open().is_ok().then(|| Attempt::without_output(outcome::lost())));
+                }
                 Seen::Stopped => return Ok(None),
                 Seen::NotStarted if start < STARTS => {}
                 Seen::NotStarted => break,
@@ -78,7 +81,7 @@ impl LiveJob {
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await.map_err(CallError::from)?;
         let notes = self.notes(request).await;
         let spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
-        persist(&self.engine, || async {
+        ensure(&self.engine, at, || async {
             let (log, index) = self.streams(row).await?;
             self.engine.executor.ensure_step(at, spec.clone(), log, index).await
         })

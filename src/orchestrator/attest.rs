@@ -1,5 +1,5 @@
 //! The signed record of an ended job: made from rows and digests, after the last byte.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use base64::Engine as _;
 
@@ -28,28 +28,40 @@ struct Rows {
     calls: Vec<JournalRow>,
 }
 
+/// Records that can't be made before a round is given up: then it is not about single records.
+const FAILED: usize = 1000;
+
 /// Records every ended job that has no record yet, and says how many that were: at start, and every
-/// time that signing failed before.
+/// time that signing failed before. A record that can't be made is logged and left for the next time.
 pub async fn attest_pending(engine: &Engine) -> Result<usize, DriveError> {
     let mut recorded = 0;
+    let mut failed = HashSet::new();
     loop {
-        let waiting = engine.store.read(|view| jobs::unrecorded(view, ROUND)).await?;
-        if waiting.is_empty() {
+        // What failed in this pass is still among the oldest.
+        let limit = ROUND.saturating_add(u32::try_from(failed.len()).unwrap_or(u32::MAX));
+        let mut waiting = engine.store.read(move |view| jobs::unrecorded(view, limit)).await?;
+        waiting.retain(|job| !failed.contains(&job.id));
+        if waiting.is_empty() || failed.len() >= FAILED {
             return Ok(recorded);
         }
-        for job in &waiting {
-            engine.attest(job.id).await?;
-            recorded += 1;
+        for job in waiting {
+            if engine.attest_logged(job.id).await {
+                recorded += 1;
+            } else {
+                failed.insert(job.id);
+            }
         }
     }
 }
 
 impl Engine {
-    /// Records an ended job; a failure is made good by `attest_pending`.
-    pub(super) async fn attest_logged(&self, job: JobId) {
-        if let Err(error) = self.attest(job).await {
-            tracing::error!(%job, error = chain(&error), "the job's record could not be signed; it will be tried again");
+    /// Records an ended job and says whether that went well; a failure is made good by `attest_pending`.
+    pub(super) async fn attest_logged(&self, job: JobId) -> bool {
+        let made = self.attest(job).await;
+        if let Err(error) = &made {
+            tracing::error!(%job, error = chain(error), "the job's record could not be signed; it will be tried again");
         }
+        made.is_ok()
     }
 
     async fn attest(&self, job: JobId) -> Result<(), DriveError> {

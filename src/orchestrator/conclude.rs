@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::coordinate::Verdict;
 use super::error::chain;
 use super::outcome::seconds;
-use super::watching::persist;
+use super::watching::{insist, persist};
 use super::{DriveError, Driven, Engine, LiveJob};
 use crate::model::call::CallKey;
 use crate::model::job::Event;
@@ -17,7 +17,12 @@ use crate::store::{Durability, StepRow};
 impl LiveJob {
     /// Ends the job by its verdict.
     pub(super) async fn conclude(&self, verdict: Verdict) -> Result<Driven, DriveError> {
-        self.engine.teardown(self.row.id).await;
+        if let Verdict::Lost(_) = verdict {
+            // The next attempt must not meet what this one runs.
+            insist(&self.engine, "end a lost job", || self.engine.executor.teardown(self.row.id)).await;
+        } else {
+            self.engine.teardown(self.row.id).await;
+        }
         self.seal().await?;
         let store = &self.engine.store;
         let (event, reason) = match verdict {

@@ -1,7 +1,7 @@
 //! The danubefile's own process: step 0 of the job. Its row holds how the job ends.
 use super::live::Ending;
 use super::outcome::{LOG_LOST, bytes};
-use super::watching::{Manners, Seen, persist};
+use super::watching::{Manners, Seen, ensure};
 use super::{DriveError, LiveJob, reason};
 use crate::executor::{ExecutorError, StepEnd};
 use crate::model::step::{Cause, StepStatus};
@@ -54,7 +54,7 @@ impl LiveJob {
                 None => self.new_coordinator().await?,
             };
             let at = self.at(0, row.attempt);
-            let started = persist(&self.engine, || async {
+            let started = ensure(&self.engine, at, || async {
                 let (log, index) = self.streams(&row).await?;
                 self.engine.executor.ensure_step(at, self.coordinator_spec(), log, index).await
             });
@@ -71,7 +71,10 @@ impl LiveJob {
             let (verdict, end) = match self.watch(at, None, Manners::Calls).await {
                 Seen::Ended(end) => (self.judge(&end, &row).await, Some(end)),
                 Seen::Stopped | Seen::TimedOut(_) => (self.by_ending().unwrap_or(Verdict::Cancelled), None),
-                Seen::Lost | Seen::NotStarted => (Verdict::Lost("the coordinator was lost".to_owned()), None),
+                Seen::Lost | Seen::NotStarted => {
+                    self.put_down(at).await;
+                    (self.by_ending().unwrap_or(Verdict::Lost("the coordinator was lost".to_owned())), None)
+                }
             };
             self.note_end(&row, &verdict, end.as_ref()).await?;
         }

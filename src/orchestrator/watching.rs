@@ -2,13 +2,18 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Engine, LiveJob};
 use crate::executor::{ExecutorError, Signal, StepAt, StepEnd, StepState};
 
 /// Between two tries at an executor that gives no answer.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause between two tries at an executor that gives no answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long an executor gets to say that it did not start an attempt, before the attempt counts as started.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// What was seen of an attempt.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +24,7 @@ pub(super) enum Seen {
     TimedOut(Option<StepEnd>),
     /// It was ended with its job.
     Stopped,
-    /// Nobody knows its end.
+    /// The executor says that nobody knows its end.
     Lost,
     /// It was not started.
     NotStarted,
@@ -52,12 +57,48 @@ where
     }
 }
 
+/// Asks without an end while the executor gives errors; who waits bounds it.
+pub(super) async fn insist<T, F, Fut>(engine: &Engine, what: &str, mut ask: F) -> T
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, ExecutorError>>,
+{
+    let mut pause = PAUSE.min(engine.bounds.patience);
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => tracing::warn!(%error, "the executor could not {what}; asking again"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// What the executor itself says of an attempt: its silence says nothing.
 async fn observe(engine: &Engine, at: StepAt) -> StepState {
-    match persist(engine, || engine.executor.observe(at)).await {
-        Ok(state) => state,
-        Err(error) => {
-            tracing::error!(%at, %error, "the executor does not know what became of an attempt");
-            StepState::Lost
+    insist(engine, "say what became of an attempt", || engine.executor.observe(at)).await
+}
+
+/// Starts an attempt. Well also where nobody can say that it was not started: it is then to be watched.
+pub(super) async fn ensure<F, Fut>(engine: &Engine, at: StepAt, mut start: F) -> Result<(), ExecutorError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<(), ExecutorError>>,
+{
+    let until = Instant::now() + engine.bounds.patience;
+    loop {
+        let Err(error) = start().await else { return Ok(()) };
+        if !error.is_retryable() {
+            return Err(error);
+        }
+        tracing::warn!(%at, %error, "the start of an attempt has no clear answer; looking at what became of it");
+        let settle = SETTLE.min(engine.bounds.patience);
+        match timeout(settle, observe(engine, at)).await {
+            Ok(StepState::NotStarted) if matches!(error, ExecutorError::Lost(_)) && Instant::now() < until => {
+                sleep(PAUSE.min(engine.bounds.patience)).await;
+            }
+            Ok(StepState::NotStarted) => return Err(error),
+            Ok(_) | Err(_) => return Ok(()),
         }
     }
 }
@@ -93,11 +134,32 @@ impl LiveJob {
             let until = Instant::now() + self.engine.bounds.patience;
             state = timeout_at(until, &mut observed).await.ok();
         }
+        if state.is_none() && timed_out {
+            // Another attempt may follow: this one must be known to be over, or the job ends.
+            state = tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return Seen::Stopped,
+                state = async { self.kill(at).await; observed.await } => Some(state),
+            };
+        }
         let end = match state {
             Some(StepState::Ended(end)) => Some(end),
             _ => None,
         };
         if timed_out { Seen::TimedOut(end) } else { Seen::Stopped }
+    }
+
+    /// Makes sure that an attempt whose end nobody knows runs no more; ends early when the job does.
+    pub(super) async fn put_down(&self, at: StepAt) {
+        tokio::select! {
+            biased;
+            () = self.closing.cancelled() => {}
+            () = self.kill(at) => {}
+        }
+    }
+
+    async fn kill(&self, at: StepAt) {
+        insist(&self.engine, "end an attempt", || self.engine.executor.signal(at, Signal::Kill)).await;
     }
 
     async fn signal(&self, at: StepAt, signal: Signal) {

@@ -31,6 +31,23 @@ struct State {
     imported: Vec<(String, Vec<u8>)>,
     masked: Vec<String>,
     torn_down: Vec<JobId>,
+    killed: Vec<StepAt>,
+    /// How many of the next calls of a verb get no answer.
+    failing: HashMap<&'static str, usize>,
+}
+
+impl State {
+    /// Whether this call of a verb gets no answer.
+    fn fails(&mut self, verb: &'static str) -> bool {
+        let left = self.failing.entry(verb).or_default();
+        let fails = *left > 0;
+        *left = left.saturating_sub(1);
+        fails
+    }
+}
+
+fn no_answer<'a, T: Send + 'a>() -> Answer<'a, T> {
+    async { Err(ExecutorError::Lost("the connection broke".to_owned())) }.boxed()
 }
 
 /// The fake.
@@ -131,6 +148,20 @@ impl FakeExecutor {
         self.state.lock().unwrap().torn_down.clone()
     }
 
+    /// Leaves the next calls of a verb without an answer.
+    pub(crate) fn fail(&self, verb: &'static str, times: usize) {
+        self.state.lock().unwrap().failing.insert(verb, times);
+    }
+
+    /// The calls of a verb that are still to fail.
+    pub(crate) fn failures_left(&self, verb: &'static str) -> usize {
+        self.state.lock().unwrap().failing.get(verb).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn killed(&self) -> Vec<StepAt> {
+        self.state.lock().unwrap().killed.clone()
+    }
+
     pub(crate) fn socket(&self, job: JobId) -> std::path::PathBuf {
         self.state.lock().unwrap().jobs[&job].path().join("rpc.sock")
     }
@@ -184,6 +215,10 @@ impl Executor for FakeExecutor {
             return async { Err(ExecutorError::PolicyDenied("cpu = 1000".to_owned())) }.boxed();
         }
         let mut state = self.state.lock().unwrap();
+        // It did not even arrive.
+        if at.step != 0 && state.fails("ensure_step unheard") {
+            return no_answer();
+        }
         state.attempts.entry(at).or_insert_with(|| {
             let ending = if spec.kind == StepKind::Coordinator { None } else { script(at, &command) };
             let attempt = Attempt { state: watch::Sender::new(ending), spec, log: Mutex::new((log, index)) };
@@ -196,12 +231,16 @@ impl Executor for FakeExecutor {
             }
             Arc::new(attempt)
         });
+        let broken = at.step != 0 && state.fails("ensure_step");
         drop(state);
         self.bump();
-        async { Ok(()) }.boxed()
+        if broken { no_answer() } else { async { Ok(()) }.boxed() }
     }
 
     fn observe(&self, at: StepAt) -> Answer<'_, StepState> {
+        if at.step != 0 && self.state.lock().unwrap().fails("observe") {
+            return no_answer();
+        }
         let attempt = self.state.lock().unwrap().attempts.get(&at).cloned();
         async move {
             let Some(attempt) = attempt else { return Ok(StepState::NotStarted) };
@@ -213,6 +252,13 @@ impl Executor for FakeExecutor {
     }
 
     fn signal(&self, at: StepAt, signal: Signal) -> Answer<'_, ()> {
+        if signal == Signal::Kill {
+            let mut state = self.state.lock().unwrap();
+            if state.fails("kill") {
+                return no_answer();
+            }
+            state.killed.push(at);
+        }
         let attempt = Arc::clone(&self.state.lock().unwrap().attempts[&at]);
         let stubborn = attempt.spec.argv.last().unwrap() == "stubborn";
         let code = match signal {
@@ -277,6 +323,9 @@ impl Executor for FakeExecutor {
 
     fn teardown(&self, job: JobId) -> Answer<'_, ()> {
         let mut state = self.state.lock().unwrap();
+        if state.fails("teardown") {
+            return no_answer();
+        }
         state.attempts.retain(|at, _| at.job != job);
         state.jobs.remove(&job);
         state.torn_down.push(job);

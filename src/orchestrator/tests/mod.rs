@@ -31,4 +31,5 @@ mod endings;
 pub(crate) mod fake;
 mod restarts;
 mod running;
+mod silence;
 pub(crate) mod world;

@@ -119,3 +119,21 @@ fn the_machines_socket_is_closed_to_other_users() {
     let wrong = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.trim() == "0" || wrong.contains("reset") || wrong.contains("Broken pipe"), "{said}{wrong}");
 }
+
+#[test]
+fn nothing_that_the_executor_opens_by_name_can_be_moved_by_the_server() {
+    use std::os::unix::fs::MetadataExt;
+    let server = server();
+    let (_, words) = server.executor().expect("the executor runs");
+    let master: u32 = words[words.iter().position(|word| word == "--master-uid").unwrap() + 1].parse().unwrap();
+    assert_ne!(master, 0);
+    for name in ["--root", "--run-dir"] {
+        let dir = std::path::PathBuf::from(&words[words.iter().position(|word| word == name).unwrap() + 1]);
+        for part in dir.ancestors() {
+            let meta = std::fs::symlink_metadata(part).unwrap();
+            assert!(meta.is_dir(), "{} of {name} is no directory", part.display());
+            assert_eq!(meta.uid(), 0, "{} of {name} belongs to somebody else", part.display());
+            assert_eq!(meta.mode() & 0o022, 0, "{} of {name} can be written by others", part.display());
+        }
+    }
+}

@@ -40,7 +40,7 @@ fn two_servers_and_a_run_do_not_meet() {
         .unwrap();
     let instance = until("the run has a name", || fs::read_to_string(data.join("instance")).ok());
     let of_run = PathBuf::from(format!("/var/lib/danube-executor/run-{}/jobs", instance.trim()));
-    let places: Vec<PathBuf> = [one.data().join("executor/jobs"), two.data().join("executor/jobs"), of_run]
+    let places: Vec<PathBuf> = [one.tree().join("jobs"), two.tree().join("jobs"), of_run]
         .map(|jobs| until("a step is up", || workspaces(jobs.clone())))
         .to_vec();
 

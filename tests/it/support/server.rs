@@ -265,7 +265,12 @@ impl Danube {
 
     /// The workspace of a living job, as root sees it.
     pub(crate) fn workspace(&self, id: &str) -> PathBuf {
-        Path::new("/var/lib/danube-executor").join(&self.instance).join("jobs").join(id).join("workspace")
+        self.tree().join("jobs").join(id).join("workspace")
+    }
+
+    /// What the executor keeps, out of the server's reach.
+    pub(crate) fn tree(&self) -> PathBuf {
+        Path::new("/var/lib/danube-executor").join(&self.instance)
     }
 
     /// The database, for what no API shows and for damage.

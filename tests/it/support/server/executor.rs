@@ -95,7 +95,7 @@ impl Danube {
         let words =
             ["danube", "executor", "--instance", &self.instance, "--master-uid", "0", "--linger", "60", "--root"];
         let mut words: Vec<String> = words.map(str::to_owned).to_vec();
-        words.push(Path::new("/var/lib/danube-executor").join(&self.instance).display().to_string());
+        words.push(self.tree().display().to_string());
         words.extend(["--run-dir".to_owned(), run.display().to_string()]);
         words.extend(["--shim".to_owned(), shim().display().to_string()]);
         self.start_executor(&words);

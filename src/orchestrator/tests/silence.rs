@@ -1,11 +1,10 @@
 //! An executor that gives no answer says nothing about what it runs.
-use std::sync::Arc;
 
 use super::fake::end;
 use super::request;
-use super::world::{World, call};
+use super::world::World;
 use crate::executor::StepState;
-use crate::model::job::{Event, Status};
+use crate::model::job::Status;
 use crate::model::step::Cause;
 use crate::orchestrator::*;
 use crate::queue;

@@ -141,3 +141,42 @@ fn a_config_repo_that_is_away_is_waited_for() {
     assert_eq!((status["ok"].as_bool(), status["error"].as_str()), (Some(true), None));
     server.succeeds(&server.trigger());
 }
+
+#[test]
+fn what_a_taken_over_master_left_does_not_lead_root_astray_at_the_next_start() {
+    use std::os::unix::fs::{MetadataExt, symlink};
+    let mut server = prepared();
+    server.start();
+    server.stop();
+    // Root's own, which must neither be written nor given away.
+    let treasure = server.path("treasure");
+    let hoard = server.path("hoard");
+    fs::write(&treasure, "root's alone").unwrap();
+    fs::create_dir(&hoard).unwrap();
+    fs::write(hoard.join("inside"), "root's as well").unwrap();
+    let data = server.data();
+    for name in [".writable", ".instance.tmp", "logs/link"] {
+        symlink(&treasure, data.join(name)).unwrap();
+    }
+    fs::remove_dir_all(data.join("scratch")).unwrap();
+    symlink(&hoard, data.join("scratch")).unwrap();
+    fs::hard_link(&treasure, data.join("second-name")).unwrap();
+    let untouched = || {
+        assert_eq!(fs::read_to_string(&treasure).unwrap(), "root's alone");
+        for path in [&treasure, &hoard, &hoard.join("inside")] {
+            assert_eq!(fs::metadata(path).unwrap().uid(), 0, "{} was given away", path.display());
+        }
+    };
+    server.start();
+    untouched();
+    server.stop();
+    fs::rename(data.join("lock"), data.join("old-lock")).unwrap();
+    symlink(&treasure, data.join("lock")).unwrap();
+    let (code, said) = server.refused(server.command());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(last(&said).contains("lock"), "{said}");
+    untouched();
+    fs::remove_file(data.join("lock")).unwrap();
+    server.start();
+    untouched();
+}

@@ -38,6 +38,9 @@ pub struct Client {
 const TRIES: u32 = 150;
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long the executor may take to take a request, and to greet.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 impl Client {
     /// For the executor that listens at `socket`.
     pub fn new(socket: &Path) -> Self {
@@ -50,11 +53,16 @@ impl Client {
             return Ok(Arc::clone(link));
         }
         let stream = UnixStream::connect(&self.socket)?;
+        // An executor that hangs must not hold a thread of the master for ever.
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let hello = Request { id: 0, verb: Verb::Hello { version: VERSION } };
         wire::send(&stream, &serde_json::to_vec(&hello)?, &[])?;
         let (body, _) = wire::recv(&stream)?.ok_or_else(|| std::io::Error::other("the executor hung up"))?;
         let reply: Reply = serde_json::from_slice(&body)?;
         reply.result.map_err(std::io::Error::other)?;
+        // From here on a thread of its own reads, and an answer may take as long as a step.
+        stream.set_read_timeout(None)?;
         let link = Arc::new(Link { stream, write: Mutex::new(()), waiting: Mutex::default() });
         let reader = Arc::clone(&link);
         std::thread::Builder::new().name("executor-link".to_owned()).spawn(move || read_replies(&reader))?;

@@ -73,6 +73,17 @@ async fn many_writes_at_once_are_all_kept() {
     assert_eq!(n, Some(300));
 }
 
+#[tokio::test]
+async fn a_write_that_changes_nothing_wakes_nobody() {
+    let test = empty(1);
+    test.store.write(Durability::Progress, |tx| super::settings::set(tx, "one", "x")).await.unwrap();
+    let changes = test.store.changes();
+    test.store.write(Durability::Progress, |tx| super::settings::find(tx, "one").map(drop)).await.unwrap();
+    assert!(!changes.has_changed().unwrap());
+    test.store.write(Durability::Progress, |tx| super::settings::set(tx, "one", "y")).await.unwrap();
+    assert!(changes.has_changed().unwrap());
+}
+
 #[test]
 fn a_database_that_needs_a_newer_reader_is_refused_untouched() {
     let dir = tempfile::tempdir().unwrap();

@@ -89,6 +89,7 @@ pub(super) fn routes() -> Vec<Route> {
         read("/api/v1/jobs/{id}/events", get(api::events::follow)),
         read("/api/v1/jobs/{id}/artifacts", get(api::artifacts::list)),
         read("/api/v1/jobs/{id}/artifacts/{name}", get(api::artifacts::download)),
+        read("/api/v1/jobs/{id}/annotations", get(api::annotations::list)),
         read("/api/v1/jobs/{id}/attestation", get(api::attestation::show)),
         change(M::POST, "/api/v1/jobs/{id}/cancel", post(api::cancel::cancel)),
         read("/api/v1/pipelines", get(api::pipelines::list)),

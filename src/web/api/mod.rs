@@ -1,5 +1,6 @@
 //! The API under `/api/v1`: JSON in and out, the same decisions as the console.
 
+pub(super) mod annotations;
 pub(super) mod artifacts;
 pub(super) mod attestation;
 mod body;

@@ -4,6 +4,7 @@ mod chart;
 mod job_line;
 mod log_part;
 mod log_text;
+pub(super) mod markdown;
 mod size;
 mod time;
 mod waterfall;

@@ -41,6 +41,7 @@ const MATRIX: &[Row] = &[
     Row("GET /api/v1/jobs/{id}/events", READ),
     Row("GET /api/v1/jobs/{id}/artifacts", READ),
     Row("GET /api/v1/jobs/{id}/artifacts/{name}", READ),
+    Row("GET /api/v1/jobs/{id}/annotations", READ),
     Row("GET /api/v1/jobs/{id}/attestation", READ),
     Row("POST /api/v1/jobs/{id}/cancel", WRITE),
     Row("GET /api/v1/pipelines", EVERYBODY),

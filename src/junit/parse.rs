@@ -61,8 +61,10 @@ enum Element {
 
 struct Case {
     case: TestCase,
-    /// The attribute and the text of the outcome that is being read.
+    /// The attribute of the outcome that is being read.
     said: String,
+    /// Its text so far.
+    told: String,
 }
 
 /// Adds the tests of one file to the collector.
@@ -166,25 +168,14 @@ impl Place {
             runs: 1,
             message: None,
         };
-        Case { case, said: String::new() }
+        Case { case, said: String::new(), told: String::new() }
     }
 
     fn text(&mut self, more: &str) {
         let telling =
             matches!(self.open.last(), Some(Element::Bad(_) | Element::Skipped | Element::Flaky | Element::Rerun));
         let Some(case) = self.case.as_mut().filter(|_| telling) else { return };
-        // Many runners repeat the message at the start of the text.
-        if case.said.is_empty() || !more.trim_start().starts_with(case.said.trim()) {
-            if !case.said.is_empty() && !case.said.ends_with('\n') && more.starts_with(['\n', '\r']) {
-                text::append(&mut case.said, "\n");
-            } else if !case.said.is_empty() && !case.said.contains('\n') && !more.trim().is_empty() {
-                text::append(&mut case.said, "\n");
-            }
-            text::append(&mut case.said, more);
-        } else {
-            case.said.clear();
-            text::append(&mut case.said, more);
-        }
+        text::append(&mut case.told, more);
     }
 
     /// The test that ended, if one did.
@@ -199,8 +190,8 @@ impl Place {
             Element::Other => return None,
             _ => {}
         }
-        let Case { case, said } = self.case.as_mut()?;
-        let said = Some(std::mem::take(said)).filter(|said| !said.trim().is_empty());
+        let Case { case, said, told } = self.case.as_mut()?;
+        let said = outcome(&std::mem::take(said), &std::mem::take(told));
         match element {
             Element::Bad(status) => {
                 if !case.status.is_bad() {
@@ -223,6 +214,18 @@ impl Place {
         }
         None
     }
+}
+
+/// Attribute and text as one message; many runners repeat the one at the start of the other.
+fn outcome(said: &str, told: &str) -> Option<String> {
+    let (said, rest) = (said.trim(), told.trim());
+    let message = match (said.is_empty(), rest.is_empty()) {
+        (true, true) => return None,
+        (_, false) if rest.starts_with(said) => rest.to_owned(),
+        (false, true) => said.to_owned(),
+        _ => format!("{said}\n{rest}"),
+    };
+    Some(message)
 }
 
 fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {

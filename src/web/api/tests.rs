@@ -98,9 +98,7 @@ pub(in crate::web) async fn of_pipeline(
 pub(in crate::web) fn which(word: Option<&str>) -> Answer<Which> {
     match word {
         None | Some("") => Ok(Which::Failed),
-        Some(word) => {
-            Which::parse(word).ok_or_else(|| WebError::bad_request("which= is none of failed, flaky, all"))
-        }
+        Some(word) => Which::parse(word).ok_or_else(|| WebError::bad_request("which= is none of failed, flaky, all")),
     }
 }
 

@@ -38,7 +38,8 @@ pub(in crate::web) fn test_line(pipeline: &str, row: TestResultRow, log: Option<
         _ => ("success", "passed"),
     };
     let message = row.message.unwrap_or_default();
-    let first: String = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().chars().take(300).collect();
+    let first: String =
+        message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().chars().take(300).collect();
     let more = message.trim() != first;
     TestLine {
         href: format!("{}/tests/{}", pipeline_href(pipeline), row.case_id),

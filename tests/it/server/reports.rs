@@ -16,10 +16,7 @@ fn a_server_compares_a_report_with_the_last_green_run() {
     server.succeeds(&red);
     let tests = server.get(&format!("/api/v1/jobs/{red}/tests")).with(200);
     assert_eq!(tests["reports"][0]["baseline"], green.as_str(), "{tests:#}");
-    assert_eq!(
-        (tests["tests"][0]["name"].as_str(), tests["tests"][0]["message"].as_str()),
-        (Some("b"), Some("boom"))
-    );
+    assert_eq!((tests["tests"][0]["name"].as_str(), tests["tests"][0]["message"].as_str()), (Some("b"), Some("boom")));
     // Both outcomes came at the same commit: that is flaky, and not new.
     assert_eq!((&tests["tests"][0]["flaky"], &tests["tests"][0]["newly_failing"]), (&true.into(), &false.into()));
     let notes = server.get(&format!("/api/v1/jobs/{red}/annotations")).with(200);

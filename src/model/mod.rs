@@ -11,6 +11,7 @@ mod nearest;
 mod secret;
 pub mod settings;
 pub mod step;
+pub mod test;
 pub mod trigger;
 
 pub use action::{Action, Principal};

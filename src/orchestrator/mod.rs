@@ -30,6 +30,7 @@ mod outcome;
 mod output;
 mod reason;
 mod recover;
+mod report_calls;
 mod schedule;
 mod spec;
 mod steps;
@@ -48,6 +49,7 @@ pub use error::{CallError, DriveError};
 pub use live::LiveJob;
 pub use origin::{MirrorOrigin, Origin, OriginError, WorkTreeOrigin};
 pub use recover::recover;
+pub use report_calls::TestSummary;
 pub use schedule::Scheduler;
 
 pub use crate::executor::Root;

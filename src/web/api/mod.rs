@@ -1,5 +1,6 @@
 //! The API under `/api/v1`: JSON in and out, the same decisions as the console.
 
+pub(super) mod annotations;
 pub(super) mod artifacts;
 pub(super) mod attestation;
 mod body;
@@ -15,6 +16,7 @@ pub(super) mod links;
 pub(super) mod log;
 pub(super) mod pipelines;
 pub(super) mod secrets;
+pub(super) mod tests;
 pub(super) mod tokens;
 pub(super) mod trigger;
 pub(super) mod webhooks;

@@ -8,6 +8,9 @@ pub(super) mod link;
 pub(super) mod login;
 pub(super) mod pipeline;
 pub(super) mod pipelines;
+pub(super) mod test_case;
+pub(super) mod test_history;
+pub(super) mod tests;
 pub(super) mod tokens;
 
 use askama::Template;

@@ -25,8 +25,11 @@ const MATRIX: &[Row] = &[
     Row("GET /pipelines", EVERYBODY),
     Row("GET /pipelines/{name}", READ),
     Row("POST /pipelines/{name}/trigger", WRITE),
+    Row("GET /pipelines/{name}/tests", READ),
+    Row("GET /pipelines/{name}/tests/{case}", READ),
     Row("GET /pipelines/{name}/{number}", READ),
     Row("GET /jobs/{id}", READ),
+    Row("GET /jobs/{id}/tests", READ),
     Row("POST /jobs/{id}/cancel", WRITE),
     Row("GET /config", GLOBAL),
     Row("POST /config/sync", GLOBAL),
@@ -41,9 +44,12 @@ const MATRIX: &[Row] = &[
     Row("GET /api/v1/jobs/{id}/events", READ),
     Row("GET /api/v1/jobs/{id}/artifacts", READ),
     Row("GET /api/v1/jobs/{id}/artifacts/{name}", READ),
+    Row("GET /api/v1/jobs/{id}/annotations", READ),
+    Row("GET /api/v1/jobs/{id}/tests", READ),
     Row("GET /api/v1/jobs/{id}/attestation", READ),
     Row("POST /api/v1/jobs/{id}/cancel", WRITE),
     Row("GET /api/v1/pipelines", EVERYBODY),
+    Row("GET /api/v1/pipelines/{name}/tests", READ),
     Row("POST /api/v1/pipelines/{name}/trigger", WRITE),
     Row("GET /api/v1/config/status", GLOBAL),
     Row("POST /api/v1/config/sync", GLOBAL),
@@ -69,6 +75,7 @@ fn name_of(route: &Route) -> String {
 fn filled(path: &str, job: JobId) -> String {
     path.replace("{id}", &job.to_string())
         .replace("{number}", "1")
+        .replace("{case}", "1")
         .replace("{n}", "2")
         .replace("{scope}", "pipeline")
         .replace("{owner}", "web")

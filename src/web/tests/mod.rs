@@ -9,5 +9,6 @@ mod login;
 mod pages;
 mod rows;
 mod serve;
+mod reports;
 mod trigger;
 mod webhooks;

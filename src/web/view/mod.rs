@@ -1,19 +1,24 @@
 //! How things look on every page: times, sizes, states, log lines. Pure; pages put it into templates.
 
 mod chart;
+mod dots;
 mod job_line;
 mod log_part;
 mod log_text;
+pub(super) mod markdown;
 mod size;
+mod test_line;
 mod time;
 mod waterfall;
 mod why;
 
 pub(super) use chart::{Chart, chart, usual};
+pub(super) use dots::{DOTS, Dots, dots};
 pub(super) use job_line::{JobLine, first_line, job_line, path_segment, pipeline_href};
 pub(super) use log_part::{Line, Part, Want, part};
 use log_text::clean;
 pub(super) use size::size;
+pub(super) use test_line::{TestLine, seconds, test_line};
 pub(super) use time::{When, took, when};
 pub(super) use waterfall::{StepLine, axis, step_lines};
 pub(super) use why::{Why, failing_lines, looks_wrong};

@@ -5,6 +5,7 @@ mod crash;
 mod doors;
 mod endings;
 mod neighbours;
+mod reports;
 mod same;
 mod start;
 mod webhook;

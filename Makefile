@@ -17,7 +17,7 @@ PACKAGES := crun git openssh-client gcc libc6-dev make pkg-config python3 python
 # What the tests need besides: the browser that looks at the console, and letters for every script in it.
 TEST_PACKAGES := chromium fonts-dejavu-core
 
-.PHONY: help setup setup-tests build shim venv demo test test-rust test-sdk screenshots lint fresh clean-demo
+.PHONY: help setup setup-tests build shim venv demo test test-rust test-sdk pages screenshots lint fresh clean-demo
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -83,9 +83,14 @@ test-rust: build venv
 	DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python cargo test --locked --workspace
 	cargo test --locked --quiet --test machine -- compare $(TARGET)/machine
 
-screenshots: build venv ## Every page in every state, width and theme as a picture (PAGES='job failed' for some)
-	@DANUBE_SCREENSHOTS=$(abspath $(TARGET))/screenshots DANUBE_PAGES="$(PAGES)" DANUBE_SHIM=$(abspath $(SHIM)) \
+pages: build venv ## Every page in every state in a real browser: axe, size, keyboard (PAGES='job failed' for some)
+	@DANUBE_BROWSER=pages,hands DANUBE_PAGES="$(PAGES)" DANUBE_SHIM=$(abspath $(SHIM)) \
 	  DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python cargo test --locked --quiet --test it -- console::
+
+screenshots: build venv ## The same pages as pictures, in every width and theme
+	@DANUBE_BROWSER=shots DANUBE_SCREENSHOTS=$(abspath $(TARGET))/screenshots DANUBE_PAGES="$(PAGES)" \
+	  DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python \
+	  cargo test --locked --quiet --test it -- console::every
 	echo "look at $(abspath $(TARGET))/screenshots/index.html"
 
 test-sdk: venv

@@ -30,6 +30,15 @@ impl World {
         Self { name, server, facts }
     }
 
+    pub(super) fn server(&self) -> &Danube {
+        &self.server
+    }
+
+    /// One of the names to put into addresses.
+    pub(super) fn fact(&self, name: &str) -> String {
+        self.facts[name].as_str().expect(name).to_owned()
+    }
+
     /// Where it is, a way in, and the names to put into addresses.
     pub(super) fn facts(&self) -> Value {
         let address = fs::read_to_string(self.server.data().join("http.addr")).unwrap();

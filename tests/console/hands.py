@@ -76,11 +76,12 @@ def starts_and_stops(tab, facts):
     """Starts a job from its pipeline's page, and stops it on its own."""
     tab.goto(f"{facts['base']}/pipelines/{facts['slow']}")
     activate(tab, r"^(run|start|trigger)")
-    tab.wait_for_load_state()
-    if not re.search(r"/jobs/|/slow/\d+$", tab.url):
+    job = r"/jobs/|/slow/\d+$"
+    tab.wait_for_url(re.compile(f"{job}|/trigger"))
+    if not re.search(job, tab.url):
         # A form with parameters stands between.
         activate(tab, r"^(run|start|trigger)")
-    tab.wait_for_url(re.compile(r"/jobs/|/slow/\d+$"))
+    tab.wait_for_url(re.compile(job))
     tab.locator("#status", has_text=re.compile("running|pending", re.IGNORECASE)).first.wait_for()
     activate(tab, r"^(cancel|stop)")
     tab.locator("#status", has_text=re.compile("cancelled", re.IGNORECASE)).first.wait_for()

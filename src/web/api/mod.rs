@@ -14,6 +14,7 @@ pub(super) mod keys;
 pub(super) mod links;
 pub(super) mod log;
 pub(super) mod pipelines;
+pub(super) mod rerun;
 pub(super) mod secrets;
 pub(super) mod tokens;
 pub(super) mod trigger;

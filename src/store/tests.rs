@@ -93,8 +93,8 @@ fn a_database_that_needs_a_newer_reader_is_refused_untouched() {
     conn.execute_batch("UPDATE meta SET schema = 9, min_reader = 8").unwrap();
     let error = open().map(drop).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, StoreError::TooNew { schema: 9, min_reader: 8, .. }));
-    assert!(text.contains("schema 8") && text.contains("reads 2") && text.contains("install"), "{text}");
+    assert!(matches!(error, StoreError::TooNew { schema: 9, min_reader: 8, reader: 3, .. }));
+    assert!(text.contains("schema 8") && text.contains("reads 3") && text.contains("install"), "{text}");
 }
 
 #[test]
@@ -104,13 +104,13 @@ fn the_database_of_the_next_release_opens_while_it_allows_this_reader() {
     drop(open().unwrap());
     let conn = Connection::open(dir.path().join("danube.db")).unwrap();
     conn.execute_batch(
-        "UPDATE meta SET schema = 9; ALTER TABLE jobs ADD COLUMN later TEXT;
+        "UPDATE meta SET schema = 99; ALTER TABLE jobs ADD COLUMN later TEXT;
          INSERT INTO refinery_schema_history (version, name, applied_on, checksum)
-         VALUES (9, 'later', '2026-01-01T00:00:00Z', '1')",
+         VALUES (99, 'later', '2026-01-01T00:00:00Z', '1')",
     )
     .unwrap();
     let store = open().unwrap();
-    assert_eq!(store.read_blocking(super::settings::schema).unwrap(), (9, 1));
+    assert_eq!(store.read_blocking(super::settings::schema).unwrap(), (99, 1));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod console;
 mod demo;
+mod docs;
 mod executor;
 mod provenance;
 mod rootless;

@@ -272,10 +272,13 @@ pub struct ChangedRequest {
     #[prost(string, repeated, tag = "2")]
     pub globs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChangedReply {
     #[prost(bool, tag = "1")]
     pub changed: bool,
+    /// What was compared with and what came of it, in a sentence for the log.
+    #[prost(string, tag = "2")]
+    pub why: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HashRequest {

@@ -180,6 +180,7 @@ class ChangedRequest(Request):
 
 class ChangedReply(Message):
     changed: bool = flag(1)
+    why: str = text(2)
 
 
 class HashRequest(Request):

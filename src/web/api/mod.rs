@@ -15,6 +15,7 @@ pub(super) mod keys;
 pub(super) mod links;
 pub(super) mod log;
 pub(super) mod pipelines;
+pub(super) mod rerun;
 pub(super) mod secrets;
 pub(super) mod tests;
 pub(super) mod tokens;

@@ -6,11 +6,12 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::body::object;
 use crate::auth::{Authorized, noted};
+use crate::model::param::{MAX_PARAMS, MAX_VALUE};
 use crate::model::{Action, JobId, PipelineId};
 use crate::store::pipelines::PipelineRow;
 use crate::store::{Durability, jobs};
@@ -28,8 +29,27 @@ pub(in crate::web) struct Request {
     pub(in crate::web) branch: Option<String>,
     #[serde(default)]
     pub(in crate::web) commit: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     pub(in crate::web) params: BTreeMap<String, String>,
+}
+
+/// A value of `params` as it may stand in JSON; it is recorded as text.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a value of params is text, a whole number, true or false")]
+enum Given {
+    Text(String),
+    Integer(i64),
+    Boolean(bool),
+}
+
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let given = BTreeMap::<String, Given>::deserialize(deserializer)?;
+    let text = |value| match value {
+        Given::Text(text) => text,
+        Given::Integer(number) => number.to_string(),
+        Given::Boolean(yes) => yes.to_string(),
+    };
+    Ok(given.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
 /// Starts a job: 201 with its id and number.
@@ -42,6 +62,11 @@ pub(in crate::web) async fn trigger(
     let (authorized, row) = access::pipeline(&app, &visitor, name, Action::Trigger).await?;
     let request = if body.is_empty() { Request::default() } else { object(&body)? };
     let id = start(&app, &visitor, authorized, &row, request).await?;
+    started(&app, id).await
+}
+
+/// What a client gets for a job that it made.
+pub(super) async fn started(app: &AppState, id: JobId) -> Answer {
     let job = app.store.read(move |view| jobs::get(view, id)).await?;
     let answer = json!({
         "id": id, "pipeline": job.pipeline_name, "number": job.number, "status": job.status,
@@ -84,7 +109,7 @@ async fn note(app: &AppState, by: Authorized, id: PipelineId, name: &str, detail
 fn check(request: &Request) -> Answer<()> {
     let params = &request.params;
     let long = |text: &String, most| text.is_empty() || text.len() > most || text.chars().any(char::is_control);
-    if params.len() > 64 || params.iter().any(|(key, value)| long(key, 128) || value.len() > 4096) {
+    if params.len() > MAX_PARAMS || params.iter().any(|(key, value)| long(key, 128) || value.len() > MAX_VALUE) {
         return Err(WebError::bad_request("at most 64 params, with keys of 128 and values of 4,096 bytes"));
     }
     if request.branch.as_ref().is_some_and(|text| long(text, 255)) {
@@ -97,14 +122,17 @@ fn check(request: &Request) -> Answer<()> {
     Ok(())
 }
 
-fn refusal(error: TriggerError) -> WebError {
+/// The problem that a refused start is told by.
+pub(super) fn refusal(error: TriggerError) -> WebError {
     let status = match &error {
         TriggerError::Store(_) => return WebError::internal(&error),
         TriggerError::Draining => StatusCode::SERVICE_UNAVAILABLE,
-        TriggerError::Inactive { .. } => StatusCode::CONFLICT,
-        TriggerError::OnNoBranch { .. } | TriggerError::NoDefaultBranch { .. } | TriggerError::Mirror(_) => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
+        TriggerError::Inactive { .. } | TriggerError::NotEnded { .. } => StatusCode::CONFLICT,
+        TriggerError::OnNoBranch { .. }
+        | TriggerError::NoDefaultBranch { .. }
+        | TriggerError::Params(_)
+        | TriggerError::OldParams { .. }
+        | TriggerError::Mirror(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
     WebError::new(status, "The job was not started", error.to_string())
 }

@@ -72,6 +72,7 @@ impl Bench {
                 author: texts.author.clone(),
             },
             pull_request: None,
+            pr_base: None,
             fork: false,
             params: [("target".to_owned(), texts.param.clone())].into(),
             parent: None,

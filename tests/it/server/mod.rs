@@ -1,4 +1,5 @@
 //! `danube serve` as people and forges meet it: the real program, real containers, real git, loopback.
+mod again;
 mod build;
 mod config;
 mod crash;

@@ -9,6 +9,7 @@ mod console;
 mod demo;
 mod docs;
 mod executor;
+mod openapi;
 mod provenance;
 mod rootless;
 mod run;

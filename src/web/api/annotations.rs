@@ -2,8 +2,8 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::model::Action;
 use crate::store::annotations::{self, AnnotationRow};
@@ -14,7 +14,7 @@ use crate::web::view::markdown;
 use crate::web::visitor::Visitor;
 
 /// An annotation as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Annotation {
     level: &'static str,
     markdown: String,
@@ -25,12 +25,19 @@ struct Annotation {
     created_at: String,
 }
 
+/// The annotations of a job, in the order in which they were made.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AnnotationList")]
+pub(in crate::web) struct List {
+    annotations: Vec<Annotation>,
+}
+
 /// What the danubefile says about the job, in its order.
 pub(in crate::web) async fn list(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
     let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
     let rows = app.store.read(move |view| annotations::of_job(view, job.id)).await?;
-    let list: Vec<_> = rows.into_iter().map(annotation).collect();
-    Ok(Json(json!({ "annotations": list })).into_response())
+    let annotations = rows.into_iter().map(annotation).collect();
+    Ok(Json(List { annotations }).into_response())
 }
 
 fn annotation(row: AnnotationRow) -> Annotation {

@@ -1,7 +1,8 @@
 //! `POST /api/v1/jobs/{id}/rerun`.
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::body::object;
@@ -16,15 +17,18 @@ use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
 /// Where it begins; nothing: at the start.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Request {
+#[schemars(rename = "RerunRequest")]
+pub(in crate::web) struct Request {
+    /// The place.
     #[serde(default)]
     from: From,
 }
 
 /// The places that a job can be run again from.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
+#[schemars(rename = "RerunFrom")]
 #[serde(rename_all = "lowercase")]
 enum From {
     /// All of it.
@@ -37,10 +41,11 @@ pub(in crate::web) async fn rerun(
     State(app): State<AppState>,
     visitor: Visitor,
     Path(name): Path<String>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
     let (authorized, job) = access::job(&app, &visitor, &name, Action::Rerun).await?;
-    let Request { from: From::Start } = if body.is_empty() { Request::default() } else { object(&body)? };
+    let Request { from: From::Start } = if body.is_empty() { Request::default() } else { object(&headers, &body)? };
     let id = rerun_job(&app, authorized, job).await?;
     started(&app, id).await
 }

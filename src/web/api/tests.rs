@@ -1,7 +1,8 @@
 //! `GET /api/v1/jobs/{id}/tests` and `GET /api/v1/pipelines/{name}/tests`.
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -10,18 +11,22 @@ use crate::store::test_history::{self, PastResultRow, TestCaseRow, Which};
 use crate::store::test_reports::{self, After, TestReportRow, TestResultRow};
 use crate::web::access;
 use crate::web::error::{Answer, WebError};
+use crate::web::query::{Query, page_limit};
 use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
-const USUAL_LIMIT: u32 = 50;
 /// Results that are shown beside each test of a pipeline.
 const PAST: u32 = 20;
 
 /// The query of a job's tests.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::web) struct ResultsQuery {
+    /// failed, newly_failing, passed or skipped; nothing: all.
     status: Option<String>,
+    /// Rows at most, 1 to 200 (50).
     limit: Option<u32>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 
@@ -42,7 +47,7 @@ pub(in crate::web) async fn of_job(
         _ => return Err(WebError::bad_request("status= is none of failed, newly_failing, passed, skipped")),
     };
     let after = query.cursor.as_deref().filter(|text| !text.is_empty()).map(cursor).transpose()?;
-    let limit = query.limit.unwrap_or(USUAL_LIMIT).clamp(1, 200);
+    let limit = page_limit(query.limit)?;
     let (reports, rows) = app
         .store
         .read(move |view| {
@@ -60,10 +65,14 @@ pub(in crate::web) async fn of_job(
 }
 
 /// The query of a pipeline's tests.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::web) struct CasesQuery {
+    /// failed (nothing), flaky or all.
     which: Option<String>,
+    /// Rows at most, 1 to 200 (50).
     limit: Option<u32>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 
@@ -77,7 +86,7 @@ pub(in crate::web) async fn of_pipeline(
     let (_read, row) = access::pipeline(&app, &visitor, name, Action::ReadPipeline).await?;
     let which = which(query.which.as_deref())?;
     let after = query.cursor.as_deref().filter(|text| !text.is_empty()).map(case_cursor).transpose()?;
-    let limit = query.limit.unwrap_or(USUAL_LIMIT).clamp(1, 100);
+    let limit = page_limit(query.limit)?;
     let rows = app
         .store
         .read(move |view| {

@@ -19,7 +19,6 @@ const DELIVERY: usize = crate::trigger::MAX_BODY;
 
 /// One address.
 pub(super) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the test of access, which walks the list"))]
     pub(super) method: Method,
     pub(super) path: &'static str,
     pub(super) access: Access,

@@ -1,6 +1,7 @@
 //! `/secrets`: which secrets there are, never what they say; set, replaced, deleted.
 use askama::Template;
 use axum::Form;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect};
 use serde::{Deserialize, Deserializer};
@@ -10,7 +11,7 @@ use crate::model::{Action, Secret};
 use crate::store::teams;
 use crate::web::access;
 use crate::web::api::secrets::{self as api, Place};
-use crate::web::error::Answer;
+use crate::web::error::{Answer, WebError};
 use crate::web::parts::{Chrome, chrome};
 use crate::web::state::AppState;
 use crate::web::view::{When, path_segment, when};
@@ -89,9 +90,12 @@ pub(in crate::web) async fn set(
     State(app): State<AppState>,
     visitor: Visitor,
     Path((scope, owner)): Path<(String, String)>,
-    Form(fields): Form<Fields>,
+    form: Result<Form<Fields>, FormRejection>,
 ) -> Answer {
+    // Who may not set anything here learns nothing from how the form is read.
     let place = api::place(&app, &visitor, &scope, &owner).await?;
+    let Form(fields) =
+        form.map_err(|_| WebError::bad_request("The form needs a name and a value, of 64 KiB at most."))?;
     let href = href(&scope, &owner);
     let key = fields.key.trim().to_owned();
     let known = api::names(&app, &place).await?.into_iter().find(|row| row.key == key);

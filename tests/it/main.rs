@@ -7,6 +7,7 @@
 
 mod demo;
 mod executor;
+mod openapi;
 mod provenance;
 mod rootless;
 mod run;

@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::job::{FailureKind, Status};
@@ -11,7 +12,7 @@ use crate::model::{JobId, PipelineId};
 use crate::store::{ArtifactRow, JobRow, StepRow};
 
 /// A job.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::web) struct Job<'a> {
     id: JobId,
     pipeline: &'a str,
@@ -42,7 +43,7 @@ pub(in crate::web) struct Job<'a> {
 }
 
 /// A step: its newest attempt.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::web) struct Step<'a> {
     n: u32,
     name: &'a str,
@@ -63,7 +64,7 @@ pub(in crate::web) struct Step<'a> {
 }
 
 /// An artifact.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::web) struct Artifact<'a> {
     name: &'a str,
     kind: &'static str,

@@ -2,9 +2,11 @@
 
 pub(super) mod artifacts;
 pub(super) mod attestation;
+pub(super) mod audit;
 mod body;
 pub(super) mod cancel;
 pub(super) mod config;
+pub(super) mod details;
 pub(super) mod events;
 mod follow;
 pub(super) mod health;
@@ -13,8 +15,11 @@ pub(super) mod jobs;
 pub(super) mod keys;
 pub(super) mod links;
 pub(super) mod log;
+pub(super) mod me;
+pub(super) mod pipeline;
 pub(super) mod pipelines;
 pub(super) mod secrets;
+pub(super) mod teams;
 pub(super) mod tokens;
 pub(super) mod trigger;
 pub(super) mod webhooks;

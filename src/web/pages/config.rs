@@ -2,13 +2,12 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
-use serde_json::Value;
 
 use super::render;
 use crate::model::Action;
 use crate::store::{config_commits, pipelines};
 use crate::web::access;
-use crate::web::api::config as status;
+use crate::web::api::config::{self as status, Mistake};
 use crate::web::error::Answer;
 use crate::web::parts::{Chrome, chrome};
 use crate::web::state::AppState;
@@ -82,12 +81,12 @@ pub(in crate::web) async fn sync(State(app): State<AppState>, visitor: Visitor) 
     Ok(Redirect::to("/config").into_response())
 }
 
-fn issue(error: &Value) -> Issue {
-    let text = |key: &str| match &error[key] {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    };
-    let place: Vec<String> = ["file", "line", "column"].into_iter().map(text).filter(|part| !part.is_empty()).collect();
-    Issue { place: place.join(":"), message: text("message"), fix: text("fix") }
+fn issue(error: &Mistake) -> Issue {
+    let number = |number: Option<u32>| number.map(|n| n.to_string());
+    let place = [error.file.clone(), number(error.line), number(error.column)];
+    Issue {
+        place: place.into_iter().flatten().collect::<Vec<_>>().join(":"),
+        message: error.message.clone(),
+        fix: error.fix.clone().unwrap_or_default(),
+    }
 }

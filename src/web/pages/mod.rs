@@ -1,6 +1,7 @@
 //! The console's pages: one file each, with a template of its own name. The struct is everything that
 //! the page may show; it reads whole without any script.
 
+pub(super) mod audit;
 pub(super) mod config;
 pub(super) mod dashboard;
 pub(super) mod job;
@@ -8,6 +9,8 @@ pub(super) mod link;
 pub(super) mod login;
 pub(super) mod pipeline;
 pub(super) mod pipelines;
+pub(super) mod secrets;
+pub(super) mod system;
 pub(super) mod tokens;
 
 use askama::Template;

@@ -34,6 +34,18 @@ const MATRIX: &[Row] = &[
     Row("POST /tokens", EVERYBODY),
     Row("POST /tokens/{id}/revoke", [false; 4]), // another person's token
     Row("POST /logout", EVERYBODY),
+    Row("GET /secrets", EVERYBODY),
+    Row("GET /secrets/{scope}/{owner}", ADMIN),
+    Row("POST /secrets/{scope}/{owner}", ADMIN),
+    Row("GET /secrets/{scope}/{owner}/{key}/delete", ADMIN),
+    Row("POST /secrets/{scope}/{owner}/{key}/delete", ADMIN),
+    Row("GET /audit", GLOBAL),
+    Row("GET /system", GLOBAL),
+    Row("GET /api/v1/me", EVERYBODY),
+    Row("GET /api/v1/teams", EVERYBODY),
+    Row("GET /api/v1/audit", GLOBAL),
+    Row("GET /api/v1/health/details", GLOBAL),
+    Row("GET /api/v1/pipelines/{name}", READ),
     Row("GET /api/v1/jobs", EVERYBODY),
     Row("GET /api/v1/jobs/{id}", READ),
     Row("GET /api/v1/jobs/{id}/log", READ),
@@ -156,6 +168,7 @@ async fn a_stranger_sees_the_login_and_nothing_else() {
             "POST /login/link",
             "POST /webhooks/{forge}",
             "POST /webhooks/{forge}/{name}",
+            "GET /api/v1/openapi.json",
         ]
     );
 }

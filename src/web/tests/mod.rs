@@ -1,10 +1,12 @@
 //! The real router over a real database in a scratch directory.
 
 mod access;
+mod admin;
 mod api;
 mod bench;
 mod events;
 mod html;
+mod http;
 mod login;
 mod pages;
 mod rows;

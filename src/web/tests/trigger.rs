@@ -52,7 +52,7 @@ async fn the_api_starts_a_job_and_says_what_is_wrong_where_it_cannot() {
     assert_eq!(unknown.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(unknown.text().contains("main"), "{}", unknown.text());
     for wrong in ["[]", r#"{"brunch":"main"}"#, r#"{"commit":"--upload-pack=x"}"#, r#"{"branch":"a\nb"}"#] {
-        assert_eq!(ask(wrong).await.status, StatusCode::BAD_REQUEST, "{wrong}");
+        assert_eq!(ask(wrong).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
     }
     let jobs = bench.send_local(request(Method::GET, "/api/v1/jobs").body(Body::empty()).unwrap()).await.json();
     assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1);

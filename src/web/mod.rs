@@ -10,6 +10,7 @@ mod assets;
 mod blocking;
 mod cookie;
 mod error;
+mod growth;
 mod guard;
 mod headers;
 mod hooks;

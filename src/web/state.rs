@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::growth::Growth;
 use super::hooks::Hooks;
 use crate::auth::login::Door;
 use crate::auth::{Attempts, Passwords};
@@ -73,6 +74,7 @@ pub struct App {
     pub(super) hooks: Hooks,
     pub(super) door: Door,
     pub(super) followers: Arc<Semaphore>,
+    pub(super) growth: Growth,
     logs: PathBuf,
     artifacts: PathBuf,
 }
@@ -96,6 +98,7 @@ impl AppState {
             trusted_proxies: setup.trusted_proxies,
             vault: setup.trigger.vault.clone(),
             trigger: setup.trigger,
+            growth: Growth::new(setup.stop.clone()),
             stop: setup.stop,
             hooks: setup.hooks,
             door,

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails at once, with the place")]
 
+mod bench;
 mod demo;
 mod executor;
 mod provenance;

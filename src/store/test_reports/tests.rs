@@ -37,6 +37,7 @@ impl Shop {
             actor: Principal::System,
             revision,
             pull_request: None,
+            pr_base: None,
             fork: false,
             params: [].into(),
             parent: None,

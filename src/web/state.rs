@@ -10,6 +10,7 @@ use super::hooks::Hooks;
 use crate::auth::login::Door;
 use crate::auth::{Attempts, Passwords};
 use crate::config::Network;
+use crate::logs::LineIndexes;
 use crate::model::JobId;
 use crate::platform::Ids;
 use crate::secrets::Vault;
@@ -18,6 +19,9 @@ use crate::trigger;
 
 /// Followers of live logs at once; beyond, a page is still whole without following.
 const FOLLOWERS: usize = 512;
+
+/// Searches at once: each keeps a thread and the disk busy.
+const SEARCHES: usize = 4;
 
 /// A published key of this server.
 #[derive(Debug, Clone)]
@@ -73,6 +77,8 @@ pub struct App {
     pub(super) hooks: Hooks,
     pub(super) door: Door,
     pub(super) followers: Arc<Semaphore>,
+    pub(super) searches: Arc<Semaphore>,
+    pub(super) lines: LineIndexes,
     logs: PathBuf,
     artifacts: PathBuf,
 }
@@ -100,6 +106,8 @@ impl AppState {
             hooks: setup.hooks,
             door,
             followers: Arc::new(Semaphore::new(FOLLOWERS)),
+            searches: Arc::new(Semaphore::new(SEARCHES)),
+            lines: LineIndexes::default(),
             logs: setup.logs,
             artifacts: setup.artifacts,
         }))

@@ -3,7 +3,8 @@
 //! Events: `state` (the job with its steps), `log` (`step`, `attempt`, `offset`, `length` and `text`, or
 //! `base64` where the bytes are no UTF-8), `end`. Each is one line of JSON, so that no log byte can end an
 //! event. Every event's id holds the follower's whole place: after a break, also of the server, it goes on
-//! there, and no byte is sent twice or left out.
+//! there, and no byte is sent twice or left out. `?logs=0` leaves the logs out; `?logs=offsets` says
+//! where bytes came without saying them, for pages that fetch lines.
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -34,8 +35,8 @@ use crate::web::visitor::Visitor;
 
 /// Bytes of log in one event.
 const CHUNK: usize = 64 * 1024;
-/// Events made in one look.
-const BATCH: usize = 64;
+/// Events made in one look: what a follower that does not read holds in memory.
+const BATCH: usize = 8;
 /// Looks at a running job happen at least this often: log files grow without a word of the store.
 const LOOK: Duration = Duration::from_millis(200);
 /// And not more often than this, however much the store changes.
@@ -47,6 +48,19 @@ const RIGHTS_SECONDS: i64 = 5;
 #[derive(Deserialize)]
 pub(in crate::web) struct From {
     after: Option<String>,
+    logs: Option<Logs>,
+}
+
+/// What a follower wants of the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+enum Logs {
+    #[serde(rename = "0")]
+    None,
+    #[serde(rename = "offsets")]
+    Offsets,
+    #[default]
+    #[serde(rename = "1")]
+    Bytes,
 }
 
 /// Follows a job until it has ended and everything was sent.
@@ -59,11 +73,9 @@ pub(in crate::web) async fn follow(
 ) -> Answer {
     let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
     // What the browser says on a reconnect is newer than what the page's address says.
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let last = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
     let cursor = match last.or(from.after).filter(|id| !id.is_empty()) {
-        Some(id) => Cursor::parse(&id).ok_or_else(|| {
-            WebError::bad_request("the event id is none of ours; leave it out to start from the beginning")
-        })?,
+        Some(id) => place(&app, &job, &id).await?,
         None => Cursor::default(),
     };
     let permit = app.followers.clone().try_acquire_owned().map_err(|_| {
@@ -75,6 +87,7 @@ pub(in crate::web) async fn follow(
         checked: app.now(),
         job: job.id,
         cursor,
+        logs: from.logs.unwrap_or_default(),
         ready: VecDeque::new(),
         over: false,
         visitor,
@@ -85,6 +98,21 @@ pub(in crate::web) async fn follow(
     Ok(Sse::new(follower.events()).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
 }
 
+/// The place that an event id names, if it is one in this job's logs.
+async fn place(app: &AppState, job: &JobRow, id: &str) -> Answer<Cursor> {
+    let foreign = || WebError::bad_request("the event id is none of ours; leave it out to start from the beginning");
+    let cursor = Cursor::parse(id).ok_or_else(foreign)?;
+    let job_id = job.id;
+    let rows = app.store.read(move |view| steps::of_job(view, job_id)).await?;
+    for (stream, offset) in &cursor.sent {
+        let row = rows.iter().find(|row| (row.seq, row.attempt) == *stream).ok_or_else(foreign)?;
+        if job.logs_expired_at.is_none() && *offset > streams::length(&streams::file(app, row)?).await? {
+            return Err(foreign());
+        }
+    }
+    Ok(cursor)
+}
+
 struct Follower {
     app: AppState,
     visitor: Visitor,
@@ -92,6 +120,7 @@ struct Follower {
     checked: Timestamp,
     job: JobId,
     cursor: Cursor,
+    logs: Logs,
     ready: VecDeque<Event>,
     over: bool,
     changes: watch::Receiver<u64>,
@@ -157,7 +186,7 @@ impl Follower {
             self.app.store.read(move |view| Ok((jobs::get(view, id)?, steps::of_job(view, id)?))).await?;
         self.state(&job, &steps);
         let mut whole = true;
-        if job.logs_expired_at.is_none() {
+        if job.logs_expired_at.is_none() && self.logs != Logs::None {
             for step in &steps {
                 whole &= self.log(step).await?;
                 if self.ready.len() >= BATCH {
@@ -190,6 +219,12 @@ impl Follower {
         let ended = step.status.is_terminal();
         let file = streams::file(&self.app, step)?;
         let length = streams::length(&file).await?;
+        if at < length && self.logs == Logs::Offsets {
+            let event = json!({ "step": step.seq, "attempt": step.attempt, "offset": at, "length": length - at });
+            at = length;
+            self.cursor.sent.insert(key, at);
+            self.push("log", &event);
+        }
         while at < length && self.ready.len() < BATCH {
             let most = usize::try_from(length - at).unwrap_or(CHUNK).min(CHUNK);
             let mut bytes = streams::read(&file, at, most).await?;

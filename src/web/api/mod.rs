@@ -13,6 +13,7 @@ pub(super) mod jobs;
 pub(super) mod keys;
 pub(super) mod links;
 pub(super) mod log;
+pub(super) mod log_lines;
 pub(super) mod pipelines;
 pub(super) mod secrets;
 pub(super) mod tokens;

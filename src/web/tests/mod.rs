@@ -5,6 +5,7 @@ mod api;
 mod bench;
 mod events;
 mod html;
+mod log;
 mod login;
 mod pages;
 mod rows;

@@ -2,7 +2,7 @@
 
 mod chart;
 mod job_line;
-mod log_part;
+mod log_palette;
 mod log_text;
 mod size;
 mod time;
@@ -11,8 +11,7 @@ mod why;
 
 pub(super) use chart::{Chart, chart, usual};
 pub(super) use job_line::{JobLine, first_line, job_line, path_segment, pipeline_href};
-pub(super) use log_part::{Line, Part, Want, part};
-use log_text::clean;
+pub(super) use log_text::{Run, runs};
 pub(super) use size::size;
 pub(super) use time::{When, took, when};
 pub(super) use waterfall::{StepLine, axis, step_lines};

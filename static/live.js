@@ -1,105 +1,67 @@
-// Follows a job: new log lines are added, steps and state are taken from a fresh copy of the page.
+// Follows a job: steps and state are taken from a fresh copy of the page; log.js adds the lines.
 // The page is whole without this file.
 "use strict";
 (() => {
   const job = document.querySelector("[data-events]");
   if (!job) return;
 
-  const KEEP = 4000; // lines of one step that stay in the page
-  const HOLD = 200; // log events kept for a step that the page does not show yet
-  const early = new Map();
-  const encoder = new TextEncoder();
-  const decoder = new TextDecoder();
-
   const section = (step) => document.querySelector(`details[data-step="${step}"]`);
-
-  // Colours and cursor moves are not shown; neither is any other control character.
-  const plain = (line) =>
-    line
-      .replace(/\r+$/, "")
-      .replace(/^.*\r/, "")
-      .replace(/\u001b(\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(\u0007|\u001b\\)?|[@-_])/g, "")
-      .replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/g, "");
-
-  const bytesOf = (event) =>
-    event.text !== undefined
-      ? encoder.encode(event.text)
-      : Uint8Array.from(atob(event.base64), (c) => c.charCodeAt(0));
-
-  function addLine(log, list, text) {
-    const number = Number(log.dataset.next);
-    const step = log.dataset.step;
-    const item = document.createElement("li");
-    item.id = `s${step}-L${number}`;
-    const link = document.createElement("a");
-    link.href = `#${item.id}`;
-    link.textContent = String(number);
-    const span = document.createElement("span");
-    span.textContent = plain(text);
-    item.append(link, span);
-    list.append(item);
-    log.dataset.next = String(number + 1);
-    if (list.children.length > KEEP) list.firstElementChild.remove();
-  }
-
-  function append(event) {
-    const log = section(event.step);
-    if (!log) {
-      const held = early.get(event.step) ?? [];
-      if (held.length < HOLD) held.push(event);
-      early.set(event.step, held);
-      refresh();
-      return;
-    }
-    if (Number(log.dataset.attempt) !== event.attempt || log.dataset.tail === "no") {
-      if (event.attempt > Number(log.dataset.attempt)) refresh();
-      return;
-    }
-    const end = Number(log.dataset.end);
-    if (event.offset + event.length <= end || event.offset > end) return;
-    const bytes = bytesOf(event).subarray(end - event.offset);
-    log.dataset.end = String(event.offset + event.length);
-    const list = log.querySelector("ol");
-    const near = window.innerHeight + window.scrollY > document.body.scrollHeight - 120;
-    const lines = ((log.held ?? "") + decoder.decode(bytes)).split("\n");
-    log.held = lines.pop();
-    if (log.held.length > 65536) lines.push(log.held), (log.held = "");
-    for (const line of lines) addLine(log, list, line);
-    log.querySelector(".none")?.remove();
-    if (near && log.open) window.scrollTo(0, document.body.scrollHeight);
-  }
+  const grow = (event) => window.danubeLog?.grow(event.step, event.attempt, event.offset + event.length).catch(() => {});
 
   let due = 0;
   function refresh() {
-    if (due) return;
+    if (due || !document.getElementById("steps") && !document.getElementById("logs")) return;
     due = setTimeout(async () => {
       due = 0;
       const answer = await fetch(location.pathname + location.search, { headers: { accept: "text/html" } });
       if (!answer.ok) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      for (const id of ["status", "steps"]) {
-        const now = document.getElementById(id);
-        const then = fresh.getElementById(id);
-        if (now && then) now.replaceWith(then);
-        else if (then && id === "steps") document.querySelector(".side > .panel > p")?.replaceWith(then);
+      for (const now of document.querySelectorAll("#status, #steps, [data-live][id]")) {
+        const then = fresh.getElementById(now.id);
+        if (then) now.replaceWith(then);
+      }
+      if (!document.getElementById("steps")) {
+        const then = fresh.getElementById("steps");
+        if (then) document.querySelector(".side > .panel > p")?.replaceWith(then);
       }
       for (const log of fresh.querySelectorAll("details.steplog")) {
         const here = section(log.dataset.step);
         if (!here) document.getElementById("logs").append(log);
         else if (here.dataset.attempt !== log.dataset.attempt) here.replaceWith(log);
         else here.querySelector("summary").replaceWith(log.querySelector("summary"));
-        const held = early.get(Number(log.dataset.step)) ?? [];
-        early.delete(Number(log.dataset.step));
-        held.forEach(append);
       }
     }, 300);
   }
 
-  const events = new EventSource(job.dataset.events);
-  events.addEventListener("state", refresh);
-  events.addEventListener("log", (message) => append(JSON.parse(message.data)));
-  events.addEventListener("end", () => {
-    events.close();
-    location.reload();
-  });
+  let last = "";
+  let wait = 1000;
+  function follow() {
+    const address = new URL(job.dataset.events, location.href);
+    address.searchParams.set("logs", "offsets");
+    if (last) address.searchParams.set("after", last);
+    const events = new EventSource(address);
+    const seen = (act) => (message) => {
+      last = message.lastEventId || last;
+      wait = 1000;
+      act(message);
+    };
+    events.addEventListener("state", seen(refresh));
+    events.addEventListener("log", seen((message) => {
+      const event = JSON.parse(message.data);
+      const here = section(event.step);
+      if (document.getElementById("logs") && (!here || Number(here.dataset.attempt) < event.attempt)) refresh();
+      grow(event);
+    }));
+    events.addEventListener("end", () => {
+      events.close();
+      location.reload();
+    });
+    // A refusal (too many followers) ends an EventSource for good; a break does not.
+    events.addEventListener("error", () => {
+      if (events.readyState !== EventSource.CLOSED) return;
+      setTimeout(follow, wait);
+      wait = Math.min(wait * 2, 30000);
+    });
+  }
+  follow();
 })();

@@ -65,7 +65,10 @@ impl Growth {
 }
 
 impl Watching {
-    #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned here, so it cannot be closed too early")]
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; the descriptor is owned here, so it cannot be closed too early"
+    )]
     fn open() -> io::Result<Self> {
         let fd = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
         Ok(Self { inotify: Arc::new(AsyncFd::new(fd)?), followed: HashMap::new() })

@@ -98,6 +98,8 @@ pub(super) fn routes() -> Vec<Route> {
         page("/pipelines/{name}/{number}", get(pages::job::numbered)),
         page("/jobs/{id}", get(pages::job::show)),
         page("/jobs/{id}/tests", get(pages::tests::show)),
+        page("/jobs/{id}/log", get(pages::log::show)),
+        page("/jobs/{id}/log/lines", get(pages::log::lines)),
         form("/jobs/{id}/cancel", post(pages::job::cancel)),
         form("/jobs/{id}/rerun", post(pages::job::rerun)),
         page("/config", get(pages::config::show)),
@@ -128,6 +130,10 @@ pub(super) fn routes() -> Vec<Route> {
             .says(doc("The whole log in order of time").ranges("text/plain").refuses(&[410])),
         read("/api/v1/jobs/{id}/steps/{n}/log", get(api::log::step))
             .says(doc("The log of a step, byte for byte").query::<api::log::AttemptQuery>().ranges("text/plain").refuses(&[410])),
+        read("/api/v1/jobs/{id}/steps/{n}/lines", get(api::log_lines::lines))
+            .says(doc("Lines of a step's log, with their numbers and times").query::<api::log_lines::LinesQuery>().json::<openapi::AnyJson>().refuses(&[410])),
+        read("/api/v1/jobs/{id}/search", get(api::log_lines::search))
+            .says(doc("Search a job's logs").query::<api::log_lines::SearchQuery>().json::<openapi::AnyJson>().refuses(&[410, 503])),
         read("/api/v1/jobs/{id}/events", get(api::events::follow))
             .says(doc("Follow a job: server-sent events `state`, `log`, `end`").query::<api::events::From>().bytes("text/event-stream")),
         read("/api/v1/jobs/{id}/artifacts", get(api::artifacts::list))

@@ -13,6 +13,7 @@ use super::limits::Limits;
 use crate::auth::login::Door;
 use crate::auth::{Attempts, Passwords};
 use crate::config::Network;
+use crate::logs::LineIndexes;
 use crate::model::JobId;
 use crate::platform::Ids;
 use crate::secrets::Vault;
@@ -21,6 +22,9 @@ use crate::trigger;
 
 /// Followers of live logs at once; beyond, a page is still whole without following.
 pub(super) const FOLLOWERS: usize = 512;
+
+/// Searches at once: each keeps a thread and the disk busy.
+const SEARCHES: usize = 4;
 
 /// A published key of this server.
 #[derive(Debug, Clone)]
@@ -80,6 +84,8 @@ pub struct App {
     pub(super) chain: Chain,
     pub(super) started_at: Timestamp,
     pub(super) growth: Growth,
+    pub(super) searches: Arc<Semaphore>,
+    pub(super) lines: LineIndexes,
     logs: PathBuf,
     artifacts: PathBuf,
 }
@@ -112,6 +118,8 @@ impl AppState {
             limits: Limits::default(),
             chain: Chain::default(),
             started_at,
+            searches: Arc::new(Semaphore::new(SEARCHES)),
+            lines: LineIndexes::default(),
             logs: setup.logs,
             artifacts: setup.artifacts,
         }))

@@ -3,7 +3,8 @@
 //! Events: `state` (the job with its steps), `log` (`step`, `attempt`, `offset`, `length` and `text`, or
 //! `base64` where the bytes are no UTF-8), `end`. Each is one line of JSON, so that no log byte can end an
 //! event. Every event's id holds the follower's whole place: after a break, also of the server, it goes on
-//! there, and no byte is sent twice or left out.
+//! there, and no byte is sent twice or left out. `?logs=0` leaves the logs out; `?logs=offsets` says
+//! where bytes came without saying them, for pages that fetch lines.
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -39,8 +40,8 @@ use crate::web::visitor::Visitor;
 const CHUNK: usize = 64 * 1024;
 /// Bytes of a place in an address.
 const PLACE: usize = 64 * 1024;
-/// Events made in one look.
-const BATCH: usize = 64;
+/// Events made in one look: what a follower that does not read holds in memory.
+const BATCH: usize = 8;
 /// Looks at a running job happen at least this often where nobody tells that its log files grow.
 const LOOK: Duration = Duration::from_millis(200);
 /// And where somebody does.
@@ -56,6 +57,20 @@ const RIGHTS_SECONDS: i64 = 5;
 pub(in crate::web) struct From {
     /// The id of the last event that was seen.
     after: Option<String>,
+    /// 1 (nothing): log bytes; offsets: only how far logs go; 0: states alone.
+    logs: Option<Logs>,
+}
+
+/// What a follower wants of the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+enum Logs {
+    #[serde(rename = "0")]
+    None,
+    #[serde(rename = "offsets")]
+    Offsets,
+    #[default]
+    #[serde(rename = "1")]
+    Bytes,
 }
 
 /// Follows a job until it has ended and everything was sent.
@@ -68,11 +83,9 @@ pub(in crate::web) async fn follow(
 ) -> Answer {
     let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
     // What the browser says on a reconnect is newer than what the page's address says.
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let last = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
     let cursor = match last.or(from.after).filter(|id| !id.is_empty()) {
-        Some(id) => Cursor::parse(&id).ok_or_else(|| {
-            WebError::bad_request("the event id is none of ours; leave it out to start from the beginning")
-        })?,
+        Some(id) => place(&app, &job, &id).await?,
         None => Cursor::default(),
     };
     let permit = app.followers.clone().try_acquire_owned().map_err(|_| {
@@ -87,6 +100,7 @@ pub(in crate::web) async fn follow(
         due: Instant::now(),
         grown: None,
         cursor,
+        logs: from.logs.unwrap_or_default(),
         ready: VecDeque::new(),
         over: false,
         visitor,
@@ -95,6 +109,21 @@ pub(in crate::web) async fn follow(
         _permit: permit,
     };
     Ok(Sse::new(follower.events()).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
+}
+
+/// The place that an event id names, if it is one in this job's logs.
+async fn place(app: &AppState, job: &JobRow, id: &str) -> Answer<Cursor> {
+    let foreign = || WebError::bad_request("the event id is none of ours; leave it out to start from the beginning");
+    let cursor = Cursor::parse(id).ok_or_else(foreign)?;
+    let job_id = job.id;
+    let rows = app.store.read(move |view| steps::of_job(view, job_id)).await?;
+    for (stream, offset) in &cursor.sent {
+        let row = rows.iter().find(|row| (row.seq, row.attempt) == *stream).ok_or_else(foreign)?;
+        if job.logs_expired_at.is_none() && *offset > streams::length(&streams::file(app, row)?).await? {
+            return Err(foreign());
+        }
+    }
+    Ok(cursor)
 }
 
 struct Follower {
@@ -110,6 +139,7 @@ struct Follower {
     /// Says that log files grow.
     grown: Option<watch::Receiver<()>>,
     cursor: Cursor,
+    logs: Logs,
     ready: VecDeque<Event>,
     over: bool,
     changes: watch::Receiver<u64>,
@@ -212,7 +242,7 @@ impl Follower {
 
     async fn make(&mut self, job: &JobRow, steps: &[StepRow]) -> Answer<()> {
         let mut whole = true;
-        if job.logs_expired_at.is_none() {
+        if job.logs_expired_at.is_none() && self.logs != Logs::None {
             for step in steps {
                 whole &= self.log(step).await?;
                 if self.ready.len() >= BATCH {
@@ -245,6 +275,12 @@ impl Follower {
         let ended = step.status.is_terminal();
         let file = streams::file(&self.app, step)?;
         let length = streams::length(&file).await?;
+        if at < length && self.logs == Logs::Offsets {
+            let event = json!({ "step": step.seq, "attempt": step.attempt, "offset": at, "length": length - at });
+            at = length;
+            self.cursor.sent.insert(key, at);
+            self.push("log", &event);
+        }
         while at < length && self.ready.len() < BATCH {
             let most = usize::try_from(length - at).unwrap_or(CHUNK).min(CHUNK);
             let mut bytes = streams::read(&file, at, most).await?;

@@ -2,13 +2,14 @@
 use std::io::Read;
 
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::logs::{JobLog, LogError, StreamFile};
 use crate::model::Action;
-use crate::store::steps;
+use crate::store::{StepRow, steps};
 use crate::web::access;
 use crate::web::blocking;
 use crate::web::error::{Answer, WebError};
@@ -27,6 +28,16 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub(in crate::web) struct AttemptQuery {
     /// The attempt, from 1.
     attempt: Option<u32>,
+    /// The first byte, for links: they cannot carry a `Range`.
+    from: Option<u64>,
+    /// How many bytes from there.
+    length: Option<u64>,
+}
+
+impl AttemptQuery {
+    pub(super) fn of(attempt: Option<u32>) -> Self {
+        Self { attempt, from: None, length: None }
+    }
 }
 
 /// The bytes of one step, as they were written.
@@ -37,7 +48,30 @@ pub(in crate::web) async fn step(
     Query(query): Query<AttemptQuery>,
     headers: HeaderMap,
 ) -> Answer {
-    let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
+    let part = (query.from.is_some() || query.length.is_some())
+        .then(|| (query.from.unwrap_or(0), query.length.unwrap_or(u64::MAX)));
+    let row = attempt(&app, &visitor, &name, &seq, query).await?;
+    let file = streams::file(&app, &row)?;
+    let length = streams::length(&file).await?;
+    if let Some((from, most)) = part {
+        let (at, end) = (from.min(length), from.saturating_add(most).min(length));
+        let kind = [(header::CONTENT_TYPE, TEXT)];
+        return Ok((kind, blocking::body(Stretch { at, end, source: file })).into_response());
+    }
+    let wanted = range::wanted(&headers, length);
+    let bytes = wanted.bytes(length);
+    Ok(range::respond(wanted, length, TEXT, blocking::body(Stretch { at: bytes.start, end: bytes.end, source: file })))
+}
+
+/// The attempt of a step that is asked for, if the visitor may see it.
+pub(super) async fn attempt(
+    app: &AppState,
+    visitor: &Visitor,
+    name: &str,
+    seq: &str,
+    query: AttemptQuery,
+) -> Answer<StepRow> {
+    let (_read, job) = access::job(app, visitor, name, Action::ReadPipeline).await?;
     streams::kept(&job)?;
     let seq: u32 = seq.parse().map_err(|_| WebError::not_found())?;
     let id = job.id;
@@ -46,12 +80,7 @@ pub(in crate::web) async fn step(
         Some(wanted) => rows.into_iter().find(|row| row.attempt == wanted),
         None => rows.into_iter().next_back(),
     };
-    let row = row.ok_or_else(WebError::not_found)?;
-    let file = streams::file(&app, &row)?;
-    let length = streams::length(&file).await?;
-    let wanted = range::wanted(&headers, length);
-    let bytes = wanted.bytes(length);
-    Ok(range::respond(wanted, length, TEXT, blocking::body(Stretch { at: bytes.start, end: bytes.end, source: file })))
+    row.ok_or_else(WebError::not_found)
 }
 
 /// The whole log of a job in order of time: a view over its streams, in which every range is cheap.

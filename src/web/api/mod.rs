@@ -18,6 +18,7 @@ pub(super) mod links;
 pub(super) mod log;
 pub(super) mod me;
 pub(super) mod pipeline;
+pub(super) mod log_lines;
 pub(super) mod pipelines;
 pub(super) mod rerun;
 pub(super) mod secrets;

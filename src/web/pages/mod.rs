@@ -6,6 +6,7 @@ pub(super) mod config;
 pub(super) mod dashboard;
 pub(super) mod job;
 pub(super) mod link;
+pub(super) mod log;
 pub(super) mod login;
 pub(super) mod pipeline;
 pub(super) mod pipelines;

@@ -1,27 +1,33 @@
-//! The logs on a job's page: one section for each step, with as many lines as a page can hold.
-use std::io::{self, Read, Seek, SeekFrom};
+//! Logs as pages show them: one section for each step, with one window of its lines.
+use jiff::Timestamp;
 
-use crate::logs::StreamFile;
+use crate::logs::{Place, Row, Stream, Window, plain};
 use crate::model::step::{Cause, StepStatus};
 use crate::store::StepRow;
 use crate::web::blocking;
 use crate::web::error::Answer;
 use crate::web::state::AppState;
 use crate::web::streams;
-use crate::web::view::{Line, Part, Want, part, size};
+use crate::web::view::{Run, looks_wrong, runs, size};
 
 /// Lines of the step that is looked at.
-pub(in crate::web) const SHOWN: usize = 2000;
+pub(in crate::web) const SHOWN: usize = 500;
 /// Lines of the others.
-const ASIDE: usize = 200;
+const ASIDE: usize = 50;
 /// Lines of all the others together; beyond, a link leads to them.
-const ASIDE_IN_ALL: usize = 4000;
+const ASIDE_IN_ALL: usize = 1000;
 
 /// One line on the page.
 pub(in crate::web) struct LogLine {
+    /// From 1; 0 where it was not counted.
     pub(in crate::web) number: u64,
+    pub(in crate::web) offset: u64,
+    pub(in crate::web) time: String,
     pub(in crate::web) text: String,
+    pub(in crate::web) runs: Vec<Run>,
     pub(in crate::web) class: &'static str,
+    /// Where the raw bytes of a line are that was cut.
+    pub(in crate::web) rest: Option<(String, String)>,
 }
 
 /// One step's section.
@@ -34,13 +40,18 @@ pub(in crate::web) struct LogSection {
     pub(in crate::web) status: &'static str,
     pub(in crate::web) note: String,
     pub(in crate::web) open: bool,
-    pub(in crate::web) from: u64,
-    pub(in crate::web) earlier: String,
-    pub(in crate::web) earlier_from: u64,
-    pub(in crate::web) later: Option<String>,
+    pub(in crate::web) failed: bool,
+    /// The address of this log's own page.
+    pub(in crate::web) href: String,
+    pub(in crate::web) raw: String,
+    pub(in crate::web) start: u64,
     pub(in crate::web) end: u64,
-    pub(in crate::web) next: u64,
+    pub(in crate::web) earlier: Option<String>,
+    pub(in crate::web) earlier_label: String,
+    pub(in crate::web) later: Option<String>,
     pub(in crate::web) lines: Vec<LogLine>,
+    pub(in crate::web) times: bool,
+    pub(in crate::web) wrap: bool,
     pub(in crate::web) empty: &'static str,
     pub(in crate::web) notice: Option<String>,
 }
@@ -65,73 +76,102 @@ pub(in crate::web) async fn sections(
     let mut budget = ASIDE_IN_ALL;
     for step in steps {
         let open = focus.seq == Some(step.seq);
-        let want = match (open, focus.from) {
-            (true, Some(from)) => Want::From(from, SHOWN),
-            (true, None) => Want::Tail(SHOWN),
-            (false, _) => Want::Tail(ASIDE.min(budget)),
-        };
-        let wanted = !expired && (open || budget > 0);
-        let part = if wanted { read(app, &step, want).await? } else { Part::default() };
+        let place = focus.from.filter(|_| open).map_or(Place::Tail, Place::Line);
+        let limit = if open { SHOWN } else { ASIDE.min(budget) };
+        let wanted = !expired && limit > 0;
+        let window = if wanted { window(app, &step, place, limit).await? } else { Window::default() };
         if !open {
-            budget = budget.saturating_sub(part.lines.len());
+            budget = budget.saturating_sub(window.rows.len());
         }
-        sections.push(section(step, part, open, wanted, expired));
+        let mut section = section(step, window);
+        section.open = open;
+        section.empty = match (expired, wanted) {
+            (true, _) => "The log was deleted by retention.",
+            (_, false) => "Many steps: this log has a page of its own.",
+            _ => section.empty,
+        };
+        sections.push(section);
     }
     Ok(sections)
 }
 
-async fn read(app: &AppState, step: &StepRow, want: Want) -> Answer<Part> {
+/// Reads a window off the async threads.
+pub(in crate::web) async fn window(app: &AppState, step: &StepRow, place: Place, limit: usize) -> Answer<Window> {
     let file = streams::file(app, step)?;
     let live = !step.status.is_terminal();
-    blocking::run(move || {
-        let length = file.len().map_err(io::Error::other)?;
-        part(&mut Reader { file, at: 0 }, length, want, live)
-    })
-    .await
+    let app = app.clone();
+    blocking::run(move || app.lines.window(&file, place, limit, live)).await
 }
 
-fn section(step: StepRow, part: Part, open: bool, wanted: bool, expired: bool) -> LogSection {
-    let from = part.lines.first().map_or(1, |line| line.number);
-    let next = part.lines.last().map_or(from, |line| line.number + 1);
-    let earlier_from = from.saturating_sub(SHOWN as u64).max(1);
-    let at = |line: u64| format!("?step={0}&from={line}#s{0}-L{line}", step.seq);
-    let all = (!wanted && !expired).then(|| at(1));
+/// A step with a window of its log.
+pub(in crate::web) fn section(step: StepRow, window: Window) -> LogSection {
+    let (job, seq, attempt) = (step.job_id, step.seq, step.attempt);
+    let href = format!("/jobs/{job}/log?step={seq}&attempt={attempt}");
+    let raw = format!("/api/v1/jobs/{job}/steps/{seq}/log?attempt={attempt}");
+    let first = window.rows.first().and_then(|row| row.number);
+    let earlier = (window.start > 0).then(|| format!("{href}&before={}", window.start));
+    let earlier_label = match first {
+        Some(first) => {
+            format!("show lines {}–{}", first.saturating_sub(SHOWN as u64).max(1), first.saturating_sub(1))
+        }
+        None => "show earlier lines".to_owned(),
+    };
+    let (start, end, more) = (window.start, window.end, window.more);
+    let unnumbered = !window.rows.is_empty() && first.is_none();
+    let failed = matches!(step.status, StepStatus::Failure | StepStatus::Timeout);
     LogSection {
-        seq: step.seq,
-        attempt: step.attempt,
+        seq,
+        attempt,
         status: step.status.as_str(),
         note: note(&step),
-        open,
-        from,
-        earlier: at(earlier_from),
-        earlier_from,
-        later: part.more.then(|| at(next)).or(all),
-        end: part.end,
-        next,
-        lines: part.lines.into_iter().map(|line| shown(&step, line)).collect(),
-        empty: match (expired, wanted, step.status) {
-            (true, ..) => "The log was deleted by retention.",
-            (_, false, _) => "Many steps: this log is not on this page.",
-            (_, _, StepStatus::Pending) => "Waits to start.",
-            (_, _, StepStatus::Running) => "No output yet.",
+        open: false,
+        failed,
+        later: more.then(|| format!("{href}&at={end}")),
+        start,
+        end,
+        earlier,
+        earlier_label,
+        lines: window.rows.into_iter().map(|row| line(failed, &raw, row)).collect(),
+        times: false,
+        wrap: false,
+        empty: match step.status {
+            _ if start > 0 => "The log ends before this line.",
+            StepStatus::Pending => "Waits to start.",
+            StepStatus::Running => "No output yet.",
             _ => "No output.",
         },
-        notice: part.unnumbered.then(|| "A very long log: these are its last lines, numbered from here.".to_owned()),
+        notice: unnumbered.then(|| format!("{href}&at={start}")),
         name: step.name,
         image: step.image_digest.map_or_else(|| step.image.clone(), |digest| format!("{}@{digest}", step.image)),
         command: step.command,
+        href,
+        raw,
     }
 }
 
-fn shown(step: &StepRow, line: Line) -> LogLine {
-    let class = if line.text.starts_with("danube: ") {
-        "note"
-    } else if step.status == StepStatus::Failure && crate::web::view::looks_wrong(&line.text) {
-        "err"
-    } else {
-        ""
+fn line(failed: bool, raw: &str, row: Row) -> LogLine {
+    let text = plain(&row.bytes);
+    let note = row.written.is_some_and(|(_, stream)| stream == Stream::Note);
+    let class = match () {
+        () if note || text.starts_with("danube: ") => "note",
+        () if failed && looks_wrong(&text) => "err",
+        () => "",
     };
-    LogLine { number: line.number, text: line.text, class }
+    LogLine {
+        number: row.number.unwrap_or(0),
+        offset: row.offset,
+        time: row.written.map(|(time_ns, _)| clock(time_ns)).unwrap_or_default(),
+        runs: runs(&row.bytes),
+        class,
+        rest: row.cut.then(|| (format!("{raw}&from={}&length={}", row.offset, row.length), size(row.length))),
+        text,
+    }
+}
+
+/// The time of day of a line, in UTC.
+pub(in crate::web) fn clock(time_ns: i64) -> String {
+    let time = Timestamp::from_nanosecond(i128::from(time_ns)).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime("%H:%M:%S%.3f").to_string()
 }
 
 /// How a step ended, in few words.
@@ -145,30 +185,4 @@ pub(in crate::web) fn note(step: &StepRow) -> String {
     };
     let attempt = if step.attempt > 1 { format!(" · attempt {}", step.attempt) } else { String::new() };
     format!("{ended}{attempt}{bytes}")
-}
-
-/// A stream as something that can be read from any place.
-struct Reader {
-    file: StreamFile,
-    at: u64,
-}
-
-impl Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.file.read_range(self.at, buffer.len()).map_err(io::Error::other)?;
-        buffer[..bytes.len()].copy_from_slice(&bytes);
-        self.at += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-}
-
-impl Seek for Reader {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.at = match to {
-            SeekFrom::Start(at) => at,
-            SeekFrom::Current(by) => self.at.saturating_add_signed(by),
-            SeekFrom::End(by) => self.file.len().map_err(io::Error::other)?.saturating_add_signed(by),
-        };
-        Ok(self.at)
-    }
 }

@@ -7,6 +7,7 @@ mod bench;
 mod events;
 mod html;
 mod http;
+mod log;
 mod login;
 mod pages;
 mod rows;

@@ -94,10 +94,10 @@ async fn a_long_log_shows_its_end_and_leads_to_the_rest() {
     bench.step(lease, "long", "", &log).await;
     let cookie = bench.login("alice").await;
     let page = bench.get(&format!("/jobs/{}", lease.job), &cookie).await.text();
-    assert!(page.contains("id=\"s1-L5000\"") && page.contains("id=\"s1-L3001\"") && !page.contains("id=\"s1-L3000\""));
-    assert!(page.contains("show lines 1001–3000"));
+    assert!(page.contains("id=\"s1-L5000\"") && page.contains("id=\"s1-L4501\"") && !page.contains("id=\"s1-L4500\""));
+    assert!(page.contains("show lines 4001–4500"));
     let page = bench.get(&format!("/jobs/{}?step=1&from=1001", lease.job), &cookie).await.text();
-    assert!(page.contains("id=\"s1-L1001\"") && page.contains("id=\"s1-L3000\"") && !page.contains("id=\"s1-L3001\""));
+    assert!(page.contains("id=\"s1-L1001\"") && page.contains("id=\"s1-L1500\"") && !page.contains("id=\"s1-L1501\""));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 mod chart;
 mod dots;
 mod job_line;
-mod log_part;
+mod log_palette;
 mod log_text;
 pub(super) mod markdown;
 mod size;
@@ -15,8 +15,7 @@ mod why;
 pub(super) use chart::{Chart, chart, usual};
 pub(super) use dots::{DOTS, Dots, dots};
 pub(super) use job_line::{JobLine, first_line, job_line, path_segment, pipeline_href};
-pub(super) use log_part::{Line, Part, Want, part};
-use log_text::clean;
+pub(super) use log_text::{Run, runs};
 pub(super) use size::size;
 pub(super) use test_line::{TestLine, seconds, test_line};
 pub(super) use time::{When, took, when};

@@ -10,6 +10,7 @@ mod assets;
 mod blocking;
 mod cookie;
 mod error;
+mod explain;
 mod guard;
 mod headers;
 mod hooks;

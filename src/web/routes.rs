@@ -84,6 +84,7 @@ pub(super) fn routes() -> Vec<Route> {
 
         read("/api/v1/jobs", get(api::jobs::list)),
         read("/api/v1/jobs/{id}", get(api::jobs::show)),
+        read("/api/v1/jobs/{id}/summary", get(api::summary::show)),
         read("/api/v1/jobs/{id}/log", get(api::log::whole)),
         read("/api/v1/jobs/{id}/steps/{n}/log", get(api::log::step)),
         read("/api/v1/jobs/{id}/events", get(api::events::follow)),

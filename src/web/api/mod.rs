@@ -15,6 +15,7 @@ pub(super) mod links;
 pub(super) mod log;
 pub(super) mod pipelines;
 pub(super) mod secrets;
+pub(super) mod summary;
 pub(super) mod tokens;
 pub(super) mod trigger;
 pub(super) mod webhooks;

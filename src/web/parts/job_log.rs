@@ -71,7 +71,7 @@ pub(in crate::web) async fn sections(
             (false, _) => Want::Tail(ASIDE.min(budget)),
         };
         let wanted = !expired && (open || budget > 0);
-        let part = if wanted { read(app, &step, want).await? } else { Part::default() };
+        let part = if wanted { lines_of(app, &step, want).await? } else { Part::default() };
         if !open {
             budget = budget.saturating_sub(part.lines.len());
         }
@@ -80,7 +80,8 @@ pub(in crate::web) async fn sections(
     Ok(sections)
 }
 
-async fn read(app: &AppState, step: &StepRow, want: Want) -> Answer<Part> {
+/// Lines of a step's log.
+pub(in crate::web) async fn lines_of(app: &AppState, step: &StepRow, want: Want) -> Answer<Part> {
     let file = streams::file(app, step)?;
     let live = !step.status.is_terminal();
     blocking::run(move || {

@@ -5,5 +5,5 @@ mod job_log;
 mod pipeline_line;
 
 pub(super) use chrome::{Chrome, chrome};
-pub(super) use job_log::{Focus, LogSection, note, sections};
+pub(super) use job_log::{Focus, LogSection, lines_of, sections};
 pub(super) use pipeline_line::{HISTORY, PipelineLine, lines};

@@ -36,6 +36,7 @@ const MATRIX: &[Row] = &[
     Row("POST /logout", EVERYBODY),
     Row("GET /api/v1/jobs", EVERYBODY),
     Row("GET /api/v1/jobs/{id}", READ),
+    Row("GET /api/v1/jobs/{id}/summary", READ),
     Row("GET /api/v1/jobs/{id}/log", READ),
     Row("GET /api/v1/jobs/{id}/steps/{n}/log", READ),
     Row("GET /api/v1/jobs/{id}/events", READ),

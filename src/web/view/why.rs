@@ -1,23 +1,6 @@
-//! Why a job failed, before anything else.
+//! The lines of a log that tell why a step failed.
 /// Lines shown of the failing step.
 const SHOWN: usize = 6;
-
-/// The box above a job's steps.
-#[derive(Debug, Clone)]
-pub(in crate::web) struct Why {
-    /// `wait`, `run`, or nothing for red.
-    pub(in crate::web) class: &'static str,
-    /// Its name for screen readers.
-    pub(in crate::web) label: &'static str,
-    /// The reason.
-    pub(in crate::web) sentence: String,
-    /// The first failing lines.
-    pub(in crate::web) lines: Vec<String>,
-    /// Where they stand.
-    pub(in crate::web) link: Option<String>,
-    /// The number of the first of them.
-    pub(in crate::web) line: u64,
-}
 
 /// The lines of a failed step's log that tell most: from the first that looks like an error, else the last.
 pub(in crate::web) fn failing_lines<L>(lines: &[L], text: impl Fn(&L) -> &str) -> &[L] {

@@ -7,4 +7,5 @@ mod endings;
 mod neighbours;
 mod same;
 mod start;
+mod summary;
 mod webhook;

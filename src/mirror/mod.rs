@@ -5,6 +5,7 @@
 //! The network side is the `git` child of `platform::git`; objects are read by git2 on blocking threads.
 
 mod auth;
+mod between;
 mod changed;
 mod error;
 mod fetch;
@@ -20,6 +21,7 @@ mod worktree;
 pub(crate) mod testing;
 
 pub use auth::{Opened, SshPlaces, choose, credential, open, secret_of};
+pub use between::Between;
 pub use changed::Comparison;
 pub use error::MirrorError;
 pub use fetch::Mirror;

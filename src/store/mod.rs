@@ -25,6 +25,7 @@ pub mod cron_ticks;
 pub mod deliveries;
 pub mod job_list;
 pub(crate) mod job_moves;
+pub mod job_past;
 pub mod job_secrets;
 pub mod jobs;
 pub mod journal;

@@ -14,6 +14,7 @@ mod cursor;
 mod error;
 mod etag;
 mod growth;
+mod explain;
 mod guard;
 mod headers;
 mod hooks;

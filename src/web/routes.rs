@@ -126,6 +126,8 @@ pub(super) fn routes() -> Vec<Route> {
             .says(doc("List jobs, newest first").query::<api::jobs::ListQuery>().json::<api::jobs::List>()),
         read("/api/v1/jobs/{id}", get(api::jobs::show))
             .says(doc("A job with its steps").json::<api::jobs::Details>()),
+        read("/api/v1/jobs/{id}/summary", get(api::summary::show))
+            .says(doc("Why a job is red, slow or waiting").json::<openapi::AnyJson>()),
         read("/api/v1/jobs/{id}/log", get(api::log::whole))
             .says(doc("The whole log in order of time").ranges("text/plain").refuses(&[410])),
         read("/api/v1/jobs/{id}/steps/{n}/log", get(api::log::step))

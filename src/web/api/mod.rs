@@ -24,6 +24,7 @@ pub(super) mod rerun;
 pub(super) mod secrets;
 pub(super) mod tests;
 pub(super) mod teams;
+pub(super) mod summary;
 pub(super) mod tokens;
 pub(super) mod trigger;
 pub(super) mod webhooks;

@@ -8,21 +8,28 @@ use super::render;
 use crate::model::Action;
 use crate::model::job::Status;
 use crate::model::step::StepStatus;
-use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, steps};
+use crate::store::artifacts::ArtifactKind;
+use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, job_past};
 use crate::web::access;
 use crate::web::api::{self, Cursor};
 use crate::web::error::Answer;
-use crate::web::parts::{Chrome, Focus, LogSection, chrome, note, sections};
+use crate::web::explain::{Evidence, Explanation, critical, explain, gather};
+use crate::web::parts::{Chrome, Focus, LogSection, chrome, sections};
 use crate::web::state::AppState;
 use crate::web::view::{
-    StepLine, When, Why, axis, failing_lines, first_line, path_segment, pipeline_href, size, step_lines, took, when,
+    Drawn, Queued, Waterfall, When, axis, duration, first_line, path_segment, pipeline_href, shell_word, size, took,
+    waterfall, when,
 };
 use crate::web::visitor::Visitor;
+
+/// Artifacts on the page; the others are in the API's list.
+const ARTIFACTS: usize = 100;
 
 struct File {
     name: String,
     href: Option<String>,
     size: String,
+    dir: bool,
     sha256: String,
 }
 
@@ -34,24 +41,33 @@ struct Page {
     pipeline: String,
     pipeline_href: String,
     number: u64,
+    before: Option<u64>,
+    after_number: Option<u64>,
     title: String,
     status: &'static str,
     live: bool,
     after: String,
     may_cancel: bool,
+    stopping: Option<String>,
     origin: String,
     commit: String,
     short_commit: String,
+    commit_href: Option<String>,
     author: String,
     since: &'static str,
     at: When,
     took: Option<String>,
+    usual: Option<String>,
     attempt: u32,
-    why: Option<Why>,
-    axis: String,
-    steps: Vec<StepLine>,
+    explanation: Explanation,
+    culprit: Option<u32>,
+    marks: Vec<String>,
+    queued: Option<Queued>,
+    steps: Waterfall,
     logs: Vec<LogSection>,
     artifacts: Vec<File>,
+    artifacts_more: usize,
+    artifacts_size: String,
     record_label: &'static str,
     record_link: &'static str,
     attested: bool,
@@ -62,11 +78,35 @@ struct Page {
     params: Vec<(String, String)>,
 }
 
-/// Which step is open, and from which line.
+impl Page {
+    /// A commit's id as people read it.
+    fn short(&self, sha: &str) -> String {
+        sha.chars().take(10).collect()
+    }
+
+    /// A reason as a sentence.
+    fn capital(&self, text: &str) -> String {
+        let mut chars = text.chars();
+        chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    }
+
+    /// The place of a line of the failing step's log.
+    fn line_href(&self, line: &u64) -> String {
+        let step = self.culprit.unwrap_or(0);
+        let shown = self.logs.iter().find(|log| log.seq == step && log.open);
+        let here = shown.is_some_and(|log| log.lines.iter().any(|shown| shown.number == *line));
+        let from = line.saturating_sub(20).max(1);
+        if here { format!("#s{step}-L{line}") } else { format!("?step={step}&from={from}#s{step}-L{line}") }
+    }
+}
+
+/// Which step is open, from which line, and which rows of the steps are shown.
 #[derive(Deserialize)]
 pub(in crate::web) struct Look {
     step: Option<u32>,
     from: Option<u64>,
+    open: Option<String>,
+    rows: Option<usize>,
 }
 
 /// A job.
@@ -109,20 +149,33 @@ pub(in crate::web) async fn rerun(State(app): State<AppState>, visitor: Visitor,
 
 async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Answer {
     let now = app.now();
-    let id = job.id;
-    let read = app
-        .store
-        .read(move |view| Ok((steps::of_job(view, id)?, artifacts::of_job(view, id)?, attestations::find(view, id)?)));
-    let (rows, files, attestation) = read.await?;
-    let newest = newest(&rows, &job);
-    let failed = newest.iter().find(|step| failing(step)).cloned();
+    let (id, pipeline_id, number) = (job.id, job.pipeline_id, job.number);
+    let read = app.store.read(move |view| {
+        let beside = job_past::neighbours(view, pipeline_id, number)?;
+        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside))
+    });
+    let (files, attestation, beside) = read.await?;
+    let evidence = gather(app, visitor, job).await?;
+    let explanation = explain(&evidence);
+    let culprit = evidence.culprit().map(|step| step.seq);
+    let newest = newest(&evidence, culprit);
     let running = newest.iter().find(|step| step.status == StepStatus::Running).map(|step| step.seq);
-    let seq = look.step.or(failed.as_ref().map(|step| step.seq)).or(running);
+    let seq = look.step.or(culprit).or(running);
     let focus = Focus { seq: seq.or(newest.last().map(|step| step.seq)), from: look.from };
-    let expired = job.logs_expired_at.is_some();
-    let logs = sections(app, newest, focus, expired).await?;
-    let why = why(app, &job, failed.as_ref(), &logs).await?;
-    let axis = axis(&job, &rows, now);
+    let job = &evidence.job;
+    let logs = sections(app, newest, focus, job.logs_expired_at.is_some()).await?;
+    let axis = axis(job, &evidence.steps, now);
+    let steps = waterfall(&Drawn {
+        rows: &evidence.steps,
+        spans: &evidence.spans,
+        usual: &evidence.usual,
+        critical: &critical(&evidence.spans),
+        axis,
+        now,
+        focus: look.step.or(culprit),
+        open: look.open.as_deref(),
+        from: look.rows,
+    });
     let success = job.status == Status::Success;
     let live = !job.status.is_terminal();
     let from = job.started_at.unwrap_or(job.created_at);
@@ -130,24 +183,33 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         chrome: chrome(app, visitor, "pipelines").await?,
         id: id.to_string(),
         pipeline_href: pipeline_href(&job.pipeline_name),
-        title: title(&job),
+        before: beside.before,
+        after_number: beside.after,
+        title: title(job),
         status: job.status.as_str(),
         live,
         after: after(&logs),
-        may_cancel: live && job.cancel_requested_at.is_none() && access::may(visitor, Action::Cancel(job.pipeline_id)),
-        origin: origin(&job),
+        may_cancel: live && job.cancel_requested_at.is_none() && evidence.may.cancel,
+        stopping: job.cancel_requested_by.clone().filter(|_| live),
+        origin: origin(job),
         short_commit: job.commit_sha.chars().take(10).collect(),
+        commit_href: evidence.host.as_ref().map(|host| host.commit(&job.commit_sha)),
         author: job.author.split(" <").next().unwrap_or_default().to_owned(),
         since: if job.started_at.is_some() { "started" } else { "made" },
         at: when(from, now),
         took: job.started_at.map(|from| took(from, job.finished_at.unwrap_or(now))),
+        usual: evidence.usual.job.map(duration),
         attempt: job.attempt,
-        why,
-        axis: axis.length(),
-        steps: step_lines(&rows, axis, now),
+        explanation,
+        culprit,
+        marks: axis.marks(),
+        queued: axis.queued(job, now),
+        steps,
         logs,
-        verify: verify(app, &job, &files).filter(|_| success),
-        artifacts: files.iter().map(|row| file(&job, row)).collect(),
+        verify: verify(app, job, &files).filter(|_| success),
+        artifacts_more: files.len().saturating_sub(ARTIFACTS),
+        artifacts_size: size(files.iter().map(|row| row.size).sum()),
+        artifacts: files.iter().take(ARTIFACTS).map(|row| file(job, row)).collect(),
         record_label: if success || live { "Attestation" } else { "Job record" },
         record_link: if success { "signed provenance (DSSE)" } else { "signed job record (no provenance)" },
         attested: attestation.is_some(),
@@ -155,62 +217,19 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         branch: job.tag.as_ref().map_or_else(|| job.branch.clone(), |tag| format!("{} (tag {tag})", job.branch)),
         config_commit: job.config_commit.chars().take(10).collect(),
         params: job.params.clone().into_iter().collect(),
-        commit: job.commit_sha,
-        pipeline: job.pipeline_name,
-        number: job.number,
+        commit: job.commit_sha.clone(),
+        pipeline: job.pipeline_name.clone(),
+        number,
     };
     render(&page)
 }
 
-/// The newest attempt of every step. The coordinator is among them where no step ran, or where it
-/// has something to say about the failure: then no step explains it.
-fn newest(rows: &[StepRow], job: &JobRow) -> Vec<StepRow> {
+/// The newest attempt of every step. The coordinator is among them where no step ran, or where it explains the end.
+fn newest(evidence: &Evidence, culprit: Option<u32>) -> Vec<StepRow> {
+    let rows = &evidence.steps;
     let newest = rows.iter().enumerate().filter(|(i, row)| rows.get(i + 1).is_none_or(|after| after.seq != row.seq));
-    let all: Vec<StepRow> = newest.map(|(_, row)| row.clone()).collect();
-    let explained = all.iter().any(|step| step.seq > 0 && failing(step));
-    let failed = job.status == Status::Failure;
-    let none = all.iter().all(|step| step.seq == 0);
-    all.into_iter().filter(|step| step.seq > 0 || none || (failed && !explained)).collect()
-}
-
-fn failing(step: &StepRow) -> bool {
-    matches!(step.status, StepStatus::Failure | StepStatus::Timeout) && !step.allow_failure
-}
-
-async fn why(app: &AppState, job: &JobRow, failed: Option<&StepRow>, logs: &[LogSection]) -> Answer<Option<Why>> {
-    let plain = |class, label, sentence| Why { class, label, sentence, lines: Vec::new(), link: None, line: 0 };
-    Ok(match job.status {
-        Status::Success => None,
-        Status::Pending => {
-            let reason = api::jobs::waiting(app, job.id).await?.unwrap_or_else(|| "starts in a moment".to_owned());
-            Some(plain("wait", "Why it waits", reason))
-        }
-        Status::Running => {
-            let parked = job.parked_reason.as_ref().map(|reason| format!("It waits for: {reason}"));
-            let stopping =
-                job.cancel_requested_by.as_ref().map(|who| format!("It is being stopped: {who} asked for it."));
-            stopping.or(parked).map(|sentence| plain("run", "What it waits for", sentence))
-        }
-        Status::Cancelled => {
-            let reason = job.reason.clone().unwrap_or_else(|| "It was cancelled.".to_owned());
-            Some(plain("wait", "Why it ended", reason))
-        }
-        Status::Failure | Status::Timeout => {
-            let sentence = job.reason.clone().unwrap_or_else(|| {
-                failed.map_or_else(|| "It failed.".to_owned(), |step| format!("{}: {}", step.name, note(step)))
-            });
-            let log = failed.and_then(|step| logs.iter().find(|log| log.seq == step.seq)).or(logs.first());
-            let Some(log) = log else { return Ok(Some(plain("", "Why it failed", sentence))) };
-            let lines = failing_lines(&log.lines, |line| line.text.as_str());
-            let first = lines.first().map(|line| line.number);
-            Some(Why {
-                lines: lines.iter().map(|line| line.text.clone()).collect(),
-                link: first.map(|number| format!("#s{}-L{number}", log.seq)),
-                line: first.unwrap_or(0),
-                ..plain("", "Why it failed", sentence)
-            })
-        }
-    })
+    let none = rows.iter().all(|step| step.seq == 0);
+    newest.filter(|(_, row)| row.seq > 0 || none || culprit == Some(0)).map(|(_, row)| row.clone()).collect()
 }
 
 /// Where the page's own logs end: the live part goes on there.
@@ -239,6 +258,7 @@ fn file(job: &JobRow, row: &ArtifactRow) -> File {
         name: row.name.clone(),
         href: row.expired_at.is_none().then_some(href),
         size: size(row.size),
+        dir: row.kind == ArtifactKind::Dir,
         sha256: row.sha256.clone(),
     }
 }
@@ -249,34 +269,10 @@ fn verify(app: &AppState, job: &JobRow, files: &[ArtifactRow]) -> Option<String>
     let source = job.pipeline().map(|pipeline| pipeline.repository).unwrap_or_default();
     Some(format!(
         "danube verify {} --attestation {}-{}.intoto.json --key signing.key.pub --source {} --builder {}",
-        quoted(&file.name),
-        quoted(&job.pipeline_name),
+        shell_word(&file.name),
+        shell_word(&job.pipeline_name),
         job.number,
-        quoted(&source),
-        quoted(&app.builder),
+        shell_word(&source),
+        shell_word(&app.builder),
     ))
-}
-
-/// A word for a shell: as it is where nothing in it is special, else in single quotes.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=".contains(c);
-    if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        let guarded = if word.starts_with('-') { format!("./{word}") } else { word.to_owned() };
-        format!("'{}'", guarded.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_copied_command_runs_nothing_else() {
-        assert_eq!(quoted("danube-1.0.whl"), "danube-1.0.whl");
-        assert_eq!(quoted("a; rm -rf ~"), "'a; rm -rf ~'");
-        assert_eq!(quoted("it's $(x)"), "'it'\\''s $(x)'");
-        assert_eq!(quoted("--key"), "'./--key'");
-    }
 }

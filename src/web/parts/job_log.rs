@@ -1,14 +1,14 @@
 //! Logs as pages show them: one section for each step, with one window of its lines.
 use jiff::Timestamp;
 
-use crate::logs::{Place, Row, Stream, Window, plain};
+use crate::logs::{Place, Row, Stream, Window, looks_wrong, plain};
 use crate::model::step::{Cause, StepStatus};
 use crate::store::StepRow;
 use crate::web::blocking;
 use crate::web::error::Answer;
 use crate::web::state::AppState;
 use crate::web::streams;
-use crate::web::view::{Run, looks_wrong, runs, size};
+use crate::web::view::{Run, runs, size};
 
 /// Lines of the step that is looked at.
 pub(in crate::web) const SHOWN: usize = 500;
@@ -23,7 +23,6 @@ pub(in crate::web) struct LogLine {
     pub(in crate::web) number: u64,
     pub(in crate::web) offset: u64,
     pub(in crate::web) time: String,
-    pub(in crate::web) text: String,
     pub(in crate::web) runs: Vec<Run>,
     pub(in crate::web) class: &'static str,
     /// Where the raw bytes of a line are that was cut.
@@ -164,7 +163,6 @@ fn line(failed: bool, raw: &str, row: Row) -> LogLine {
         runs: runs(&row.bytes),
         class,
         rest: row.cut.then(|| (format!("{raw}&from={}&length={}", row.offset, row.length), size(row.length))),
-        text,
     }
 }
 

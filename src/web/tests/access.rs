@@ -54,6 +54,7 @@ const MATRIX: &[Row] = &[
     Row("GET /api/v1/pipelines/{name}", READ),
     Row("GET /api/v1/jobs", EVERYBODY),
     Row("GET /api/v1/jobs/{id}", READ),
+    Row("GET /api/v1/jobs/{id}/summary", READ),
     Row("GET /api/v1/jobs/{id}/log", READ),
     Row("GET /api/v1/jobs/{id}/steps/{n}/log", READ),
     Row("GET /api/v1/jobs/{id}/steps/{n}/lines", READ),

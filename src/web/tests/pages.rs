@@ -56,9 +56,9 @@ async fn a_failed_job_says_why_first_and_leads_to_the_line() {
     let job = bench.failed_job("web", &Texts::usual()).await;
     let page = bench.get("/pipelines/web/1", &bench.login("carol").await).await.text();
     let text = decode(&page);
-    let why = text.find("step \"test 3.11\" failed: exit code 1").unwrap();
-    assert!(why < text.find("<h2>Steps</h2>").unwrap());
-    assert!(text[why..].contains("<pre>FAIL: test_bare_cr"));
+    let why = text.find("Step \"test 3.11\" exited with code 1 after 12.4 s.").unwrap();
+    assert!(why < text.find(">Steps</h2>").unwrap());
+    assert!(text[why..].contains("<code>FAIL: test_bare_cr"));
     let all = tags(&page);
     let link = all.iter().filter_map(|tag| tag.get("href")).find(|href| *href == "#s2-L2");
     assert!(link.is_some());
@@ -105,7 +105,7 @@ async fn a_waiting_job_says_why() {
     let bench = Bench::new().await;
     let id = bench.enqueue("web", &Texts::usual()).await;
     let cookie = bench.login("alice").await;
-    assert!(bench.get(&format!("/jobs/{id}"), &cookie).await.text().contains("starts in a moment"));
+    assert!(bench.get(&format!("/jobs/{id}"), &cookie).await.text().contains("Starts in a moment"));
     assert!(bench.get("/", &cookie).await.text().contains("starts in a moment"));
 }
 

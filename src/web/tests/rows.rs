@@ -56,6 +56,11 @@ impl Texts {
 
 impl Bench {
     pub(super) async fn enqueue(&self, name: &str, texts: &Texts) -> JobId {
+        self.enqueue_at(name, texts, &"9f3c1ab0".repeat(5)).await
+    }
+
+    /// A job of a commit.
+    pub(super) async fn enqueue_at(&self, name: &str, texts: &Texts, commit: &str) -> JobId {
         let new = NewJob {
             pipeline_id: self.pipeline_id(name).await,
             pipeline: pipeline(name, "platform"),
@@ -65,7 +70,7 @@ impl Bench {
             origin: None,
             actor: Principal::System,
             revision: Revision {
-                commit: "9f3c1ab0".repeat(5),
+                commit: commit.to_owned(),
                 branch: texts.branch.clone(),
                 tag: None,
                 message: texts.message.clone(),
@@ -83,7 +88,12 @@ impl Bench {
     }
 
     pub(super) async fn start(&self, name: &str, texts: &Texts) -> Lease {
-        let id = self.enqueue(name, texts).await;
+        self.start_at(name, texts, &"9f3c1ab0".repeat(5)).await
+    }
+
+    /// A running job of a commit.
+    pub(super) async fn start_at(&self, name: &str, texts: &Texts, commit: &str) -> Lease {
+        let id = self.enqueue_at(name, texts, commit).await;
         let claimed = queue::claim(&self.store, "test", Limits { max_running: 100 }).await.unwrap().unwrap();
         assert_eq!(claimed.job.id, id);
         claimed.lease
@@ -91,29 +101,38 @@ impl Bench {
 
     /// A running step; `log` is its output so far.
     pub(super) async fn step(&self, lease: Lease, name: &str, branch: &str, log: &str) -> crate::store::StepRow {
-        let new = NewStep {
-            job_id: lease.job,
-            job_attempt: 1,
-            seq: None,
-            attempt: 1,
-            branch: branch.to_owned(),
-            key: format!("/run#{name}"),
-            name: name.to_owned(),
-            image: "python:3.11-slim".to_owned(),
-            command: format!("python -m unittest discover -v  # {name}"),
-            allow_failure: false,
+        let new = new_step(lease, name, branch);
+        let write = move |tx: &crate::store::Tx<'_>| {
+            let row = steps::insert(tx, lease.id, &new)?;
+            steps::start(tx, lease.id, row.id, tx.now(), None)?;
+            Ok(row)
         };
-        let row = self
-            .store
-            .write(Durability::Progress, move |tx| {
-                let row = steps::insert(tx, lease.id, &new)?;
-                steps::start(tx, lease.id, row.id, tx.now(), None)?;
-                Ok(row)
-            })
-            .await
-            .unwrap();
+        let row = self.store.write(Durability::Progress, write).await.unwrap();
         self.append(lease.job, &row.log_stream, log.as_bytes());
         row
+    }
+
+    /// Steps that have ended well, without output, ten to a branch.
+    pub(super) async fn quick_steps(&self, lease: Lease, count: u32) {
+        let at = self.now();
+        let write = move |tx: &crate::store::Tx<'_>| {
+            for n in 0..count {
+                let row = steps::insert(tx, lease.id, &new_step(lease, &format!("step {n}"), &shard(n)))?;
+                steps::start(tx, lease.id, row.id, at, None)?;
+                let end = StepEnd {
+                    status: StepStatus::Success,
+                    cause: Some(Cause::Success),
+                    exit_code: Some(0),
+                    reason: None,
+                    log_sha256: None,
+                    log_bytes: Some(0),
+                    finished_at: at,
+                };
+                steps::finish(tx, lease.id, row.id, &end)?;
+            }
+            Ok(())
+        };
+        self.store.write(Durability::Progress, write).await.unwrap();
     }
 
     /// Writes output as a shim does: the record, then the bytes.
@@ -134,13 +153,27 @@ impl Bench {
     }
 
     pub(super) async fn end_step(&self, lease: Lease, step: &crate::store::StepRow, code: i32) {
-        self.clock.advance(Duration::from_millis(12_400));
         let good = code == 0;
+        let status = if good { StepStatus::Success } else { StepStatus::Failure };
+        self.end_step_as(lease, step, status, if good { Cause::Success } else { Cause::Exit }, code, None).await;
+    }
+
+    /// Ends a step after 12.4 seconds.
+    pub(super) async fn end_step_as(
+        &self,
+        lease: Lease,
+        step: &crate::store::StepRow,
+        status: StepStatus,
+        cause: Cause,
+        code: i32,
+        reason: Option<&str>,
+    ) {
+        self.clock.advance(Duration::from_millis(12_400));
         let end = StepEnd {
-            status: if good { StepStatus::Success } else { StepStatus::Failure },
-            cause: Some(if good { Cause::Success } else { Cause::Exit }),
+            status,
+            cause: Some(cause),
             exit_code: Some(code),
-            reason: None,
+            reason: reason.map(str::to_owned),
             log_sha256: None,
             log_bytes: Some(1204),
             finished_at: self.now(),
@@ -150,8 +183,12 @@ impl Bench {
     }
 
     pub(super) async fn finish(&self, lease: Lease, code: i32, reason: Option<&str>) {
-        let reason = reason.map(str::to_owned);
-        queue::finish(&self.store, lease, Event::Exited { code }, reason).await.unwrap();
+        self.finish_as(lease, Event::Exited { code }, reason).await;
+    }
+
+    /// Ends a job by an event, with its record.
+    pub(super) async fn finish_as(&self, lease: Lease, event: Event, reason: Option<&str>) {
+        queue::finish(&self.store, lease, event, reason.map(str::to_owned)).await.unwrap();
         let write =
             move |tx: &crate::store::Tx<'_>| attestations::insert(tx, lease.job, "p", "k", "{\"payload\":\"x\"}");
         self.store.write(Durability::Acknowledged, write).await.unwrap();
@@ -272,5 +309,25 @@ pub(super) async fn history(bench: &Bench) {
         let code = i32::from(n == 4);
         bench.finish(lease, code, (code == 1).then_some("step \"lint\" failed: exit code 1")).await;
         bench.clock.advance(Duration::from_secs(4000));
+    }
+}
+
+/// The branch of a step in a large matrix.
+pub(super) fn shard(n: u32) -> String {
+    format!("/matrix#0[shard={}]", n / 10)
+}
+
+fn new_step(lease: Lease, name: &str, branch: &str) -> NewStep {
+    NewStep {
+        job_id: lease.job,
+        job_attempt: 1,
+        seq: None,
+        attempt: 1,
+        branch: branch.to_owned(),
+        key: format!("/run#{name}"),
+        name: name.to_owned(),
+        image: "python:3.11-slim".to_owned(),
+        command: format!("python -m unittest discover -v  # {name}"),
+        allow_failure: false,
     }
 }

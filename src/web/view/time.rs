@@ -42,7 +42,12 @@ fn coarse(seconds: i64) -> String {
 
 /// How long something took.
 pub(in crate::web) fn took(from: Timestamp, to: Timestamp) -> String {
-    let millis = (to.as_millisecond() - from.as_millisecond()).max(0);
+    duration(to.as_millisecond() - from.as_millisecond())
+}
+
+/// A time of so many milliseconds.
+pub(in crate::web) fn duration(millis: i64) -> String {
+    let millis = millis.max(0);
     let seconds = millis / 1000;
     match seconds {
         ..60 => format!("{}.{} s", seconds, millis % 1000 / 100),

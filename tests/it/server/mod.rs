@@ -9,4 +9,5 @@ mod neighbours;
 mod reports;
 mod same;
 mod start;
+mod summary;
 mod webhook;

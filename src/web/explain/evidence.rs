@@ -1,0 +1,138 @@
+//! What an explanation is made of: rows, a few lines of one log, the history between two commits. All bounded.
+use jiff::Timestamp;
+
+use super::answer::Waiting;
+use super::culprit::culprit;
+use super::lines::{Told, told};
+use super::span::{Span, past, spans};
+use super::usual::Usual;
+use crate::mirror::{Between, Mirror, Objects};
+use crate::model::Action;
+use crate::model::job::Status;
+use crate::store::{JobRow, StepRow, job_past, steps};
+use crate::web::access;
+use crate::web::api;
+use crate::web::error::Answer;
+use crate::web::state::AppState;
+use crate::web::view::Host;
+use crate::web::visitor::Visitor;
+
+/// Green runs that "usual" is taken from.
+const GREENS: u32 = 20;
+/// Commits that are named.
+const COMMITS: usize = 20;
+
+/// What the one who asks may do with the job.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::web) struct May {
+    /// Stop it.
+    pub(in crate::web) cancel: bool,
+}
+
+/// What an explanation is made of.
+pub(in crate::web) struct Evidence {
+    /// The job.
+    pub(in crate::web) job: JobRow,
+    /// Every attempt of every step, in order.
+    pub(in crate::web) steps: Vec<StepRow>,
+    /// Its steps on the axis of time.
+    pub(in crate::web) spans: Vec<Span>,
+    /// What green runs of its branch take.
+    pub(in crate::web) usual: Usual,
+    /// The last green runs of its branch before it, newest first.
+    pub(in crate::web) greens: Vec<JobRow>,
+    /// The green runs after it.
+    pub(in crate::web) greens_after: Vec<JobRow>,
+    /// The steps of the newest of `greens`.
+    pub(in crate::web) green_steps: Vec<Span>,
+    /// What lies between the last green commit and this one; none where it could not be read.
+    pub(in crate::web) between: Option<Between>,
+    /// The lines that tell most.
+    pub(in crate::web) lines: Told,
+    /// What it waits for.
+    pub(in crate::web) waiting: Option<Waiting>,
+    /// Where the repository can be looked at.
+    pub(in crate::web) host: Option<Host>,
+    /// What the one who asks may do.
+    pub(in crate::web) may: May,
+    /// The moment of the question.
+    pub(in crate::web) now: Timestamp,
+}
+
+impl Evidence {
+    /// The step whose log explains the end.
+    pub(in crate::web) fn culprit(&self) -> Option<&StepRow> {
+        culprit(&self.job, &self.steps)
+    }
+}
+
+/// Reads what explains a job.
+pub(in crate::web) async fn gather(app: &AppState, visitor: &Visitor, job: JobRow) -> Answer<Evidence> {
+    let now = app.now();
+    let (id, pipeline, branch) = (job.id, job.pipeline_id, job.branch.clone());
+    let red = matches!(job.status, Status::Failure | Status::Timeout);
+    let read = app.store.read(move |view| {
+        let greens = job_past::green_before(view, pipeline, &branch, id, GREENS)?;
+        let after = if red { job_past::green_after(view, pipeline, &branch, id, GREENS)? } else { Vec::new() };
+        let ids: Vec<_> = greens.iter().map(|green| green.id).collect();
+        let times = job_past::step_times(view, &ids)?;
+        Ok((steps::of_job(view, id)?, greens, after, times))
+    });
+    let (steps, greens, greens_after, times) = read.await?;
+    let newest_green = times.chunk_by(|one, other| one.job_id == other.job_id).next().unwrap_or_default();
+    let newest_green = newest_green.iter().filter(|t| greens.first().is_some_and(|green| green.id == t.job_id));
+    let green_steps = past(&newest_green.cloned().collect::<Vec<_>>());
+    let repository = job.pipeline().ok();
+    let host = repository.as_ref().and_then(|pipeline| Host::of(&pipeline.repository));
+    let between = match (greens.first(), repository) {
+        (Some(green), Some(pipeline)) if red => between(app, green, &job, &pipeline).await,
+        _ => None,
+    };
+    let lines = match culprit(&job, &steps) {
+        Some(step) if job.logs_expired_at.is_none() => told(app, step).await?,
+        _ => Told::default(),
+    };
+    let waiting = waiting(app, &job).await?;
+    let may = May { cancel: access::may(visitor, Action::Cancel(job.pipeline_id)) };
+    Ok(Evidence {
+        spans: spans(&steps, now),
+        usual: Usual::of(&greens, &times),
+        job,
+        steps,
+        greens,
+        greens_after,
+        green_steps,
+        between,
+        lines,
+        waiting,
+        host,
+        may,
+        now,
+    })
+}
+
+/// The mirror is a cache: where it lacks a commit, the explanation does without.
+async fn between(
+    app: &AppState,
+    green: &JobRow,
+    job: &JobRow,
+    pipeline: &crate::model::settings::Pipeline,
+) -> Option<Between> {
+    let objects = Objects::open(&Mirror::path_of(app.trigger.repos.dir(), &pipeline.repository));
+    let between = objects.between(&green.commit_sha, &job.commit_sha, COMMITS, &pipeline.script).await;
+    between.inspect_err(|error| tracing::debug!(%error, "the changes since the last green run are not known")).ok()
+}
+
+async fn waiting(app: &AppState, job: &JobRow) -> Answer<Option<Waiting>> {
+    Ok(match job.status {
+        Status::Pending => {
+            let reason = api::jobs::waiting(app, job.id).await?.unwrap_or_else(|| "starts in a moment".to_owned());
+            Some(Waiting { reason, since: job.created_at })
+        }
+        Status::Running => job
+            .parked_reason
+            .clone()
+            .map(|reason| Waiting { reason, since: job.parked_since.or(job.started_at).unwrap_or(job.created_at) }),
+        _ => None,
+    })
+}

@@ -1,0 +1,54 @@
+//! What can be done about it now.
+use super::answer::{Action, Changed, Kind, Why};
+use super::evidence::Evidence;
+use crate::model::JobId;
+
+/// Where a person reads a line.
+pub(super) fn line_url(job: JobId, step: u32, line: u64) -> String {
+    format!("/jobs/{job}?step={step}&from={}#s{step}-L{line}", line.saturating_sub(20).max(1))
+}
+
+pub(super) fn next(evidence: &Evidence, why: Option<&Why>, changed: Option<&Changed>) -> Vec<Action> {
+    let job = &evidence.job;
+    let label = quoted(&job.label());
+    let mut next = Vec::new();
+    if let Some(log) = why.and_then(|why| why.log.as_ref()) {
+        next.push(Action {
+            what: "read_log",
+            text: format!("Read the log at line {}", log.line),
+            url: Some(log.url.clone()),
+            command: Some(format!("danube logs {label} --step {}", log.step)),
+        });
+    }
+    let change = |text: &str| Action { what: "change", text: text.to_owned(), url: None, command: None };
+    match why.map(|why| why.kind) {
+        Some(Kind::Oom) => next.push(change("If it needs that much: give the step more by memory=\"…\"")),
+        Some(Kind::Timeout) if why.is_some_and(|why| why.sentence.starts_with("Step")) => {
+            next.push(change("If it needs that long: give the step more time by timeout=\"…\""));
+        }
+        Some(Kind::Infrastructure) => next.push(change("If it happens often: let the step be tried again by retry=")),
+        Some(Kind::Configuration) => {
+            next.push(change("Correct the pipeline's document in the config repo, or the commit"))
+        }
+        _ => {}
+    }
+    if let Some(changed) = changed.filter(|changed| changed.url.is_some()) {
+        let since = changed.since.as_ref().map_or(0, |since| since.number);
+        let text = format!("See the changes since #{since}");
+        next.push(Action { what: "compare", text, url: changed.url.clone(), command: None });
+    }
+    if !job.status.is_terminal() && job.cancel_requested_at.is_none() && evidence.may.cancel {
+        next.push(Action {
+            what: "cancel",
+            text: "Cancel it".to_owned(),
+            url: Some(format!("/jobs/{}", job.id)),
+            command: Some(format!("danube job cancel {label}")),
+        });
+    }
+    next
+}
+
+/// A pipeline's name may hold what a shell would read.
+fn quoted(label: &str) -> String {
+    crate::web::view::shell_word(label)
+}

@@ -122,6 +122,7 @@ impl Seed {
                 author: push.author.clone(),
             },
             pull_request: None,
+            pr_base: None,
             fork: false,
             params: push.params.iter().cloned().collect(),
             parent: None,

@@ -21,7 +21,7 @@ INTRO = """# Reference
 
 <!-- Written by sdk/reference.py from the docstrings; change those. -->
 
-Everything is imported from `danube`: `from danube import artifacts, ctx, pipeline, secrets, step`.
+Everything is imported from `danube`: `from danube import ctx, pipeline, step`.
 
 Durations are texts: `"90s"`, `"5m"`, `"1h30m"`, `"500ms"`; sizes: `"512MiB"`, `"2GiB"` (by 1024), `"512M"` (by 1000).
 """
@@ -57,7 +57,10 @@ def public_names() -> set[str]:
     tree = ast.parse((SOURCES / "__init__.py").read_text())
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return {*ast.literal_eval(node.value), "Cause", "Env", "When"}
+            types = ast.parse((SOURCES / TYPES).read_text()).body
+            return {*ast.literal_eval(node.value)} | {
+                ast.unparse(t.targets[0]) for t in types if isinstance(t, ast.Assign)
+            }
     raise SystemExit("danube/__init__.py has no __all__")
 
 

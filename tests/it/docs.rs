@@ -103,6 +103,8 @@ pages! {
     the_shared_files_work: "files",
     the_parameters_work: "params",
     the_values_between_steps_work: "values",
+    the_test_results_work: "test-results",
+    the_note_on_the_job_works: "annotate",
 }
 
 #[test]

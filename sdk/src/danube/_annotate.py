@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def annotate(markdown: str, *, level: Level = "info") -> None:
-    """Shows a text, in Markdown, on top of the job: "info", "warning" or "error"."""
+    """Shows a text on top of the job's page.
+
+    Args:
+        markdown: The text, in Markdown.
+        level: How loud it is: `"info"`, `"warning"` or `"error"`. It changes nothing about how the job ends.
+    """
     if level not in ("info", "warning", "error"):
         raise DanubeError(f'level= is {level!r}: write "info", "warning" or "error"')
     if not plain(markdown, "the text of the annotation").strip():

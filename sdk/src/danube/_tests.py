@@ -11,10 +11,16 @@ from danube._session import ask
 
 
 class _Tests:
-    def junit(self, glob: str, *, name: str = "tests") -> None:
-        """Keeps the results of JUnit XML files of the workspace; `name` tells several reports of a job apart.
+    """Results of tests, kept with the job and compared with earlier ones."""
 
-        Prints a summary. Failed tests do not raise: the step that ran them has failed already.
+    def junit(self, glob: str, *, name: str = "tests") -> None:
+        """Keeps the results that test runners write as JUnit XML, and prints a summary.
+
+        Failed tests do not raise: the step that ran them has failed already.
+
+        Args:
+            glob: The files of the workspace, such as `"reports/**/*.xml"`.
+            name: Tells several reports of a job apart.
         """
         request = JunitRequest(glob=_given(glob, "the pattern of the reports"), name=_given(name, "name="))
         reply = ask("junit", "Junit", request, JunitReply)

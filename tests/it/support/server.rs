@@ -58,7 +58,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub(crate) fn danubefile(lines: &[&str]) -> String {
     let body: String = lines.iter().map(|line| format!("    {line}\n")).collect();
     format!(
-        "from danube import artifacts, ctx, pipeline, secrets, step\n\n\n@pipeline(name=\"app\")\ndef build():\n{body}"
+        "from danube import annotate, artifacts, ctx, pipeline, secrets, step, tests\n\n\n@pipeline(name=\"app\")\ndef build():\n{body}"
     )
 }
 

@@ -38,6 +38,11 @@ impl WebError {
         )
     }
 
+    /// Is it the answer for what is not there, or must not be seen?
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// Somebody must log in first.
     pub(super) fn unauthorised() -> Self {
         Self::new(

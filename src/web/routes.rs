@@ -69,6 +69,8 @@ pub(super) fn routes() -> Vec<Route> {
         delivery("/webhooks/{forge}/{name}", post(api::webhooks::named)),
 
         page("/", get(pages::dashboard::show)),
+        page("/find", get(pages::find::show)),
+        page("/about/components", get(pages::components::show)),
         page("/pipelines", get(pages::pipelines::show)),
         page("/pipelines/{name}", get(pages::pipeline::show)),
         form("/pipelines/{name}/trigger", post(pages::pipeline::run)),

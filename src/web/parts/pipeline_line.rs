@@ -12,7 +12,7 @@ use crate::web::view::{Chart, JobLine, chart, job_line, pipeline_href, usual};
 /// Pipelines whose history is drawn on one page; the others show their last job.
 const DRAWN: usize = 60;
 /// Jobs of a history.
-pub(in crate::web) const HISTORY: u32 = 18;
+pub(in crate::web) const HISTORY: u32 = 20;
 
 /// A pipeline in a list.
 pub(in crate::web) struct PipelineLine {

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod bench;
+mod contrast;
 mod events;
 mod html;
 mod login;

@@ -1,9 +1,9 @@
-//! The last runs of a pipeline as bars: height is duration, colour and place in the label are the result.
+//! The last runs of a pipeline as bars: height is duration, colour and a mark below are the result.
 use crate::model::job::Status;
 use crate::store::JobRow;
 
 /// Bars of a chart.
-const BARS: usize = 18;
+pub(in crate::web) const BARS: usize = 20;
 
 /// One run.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub(in crate::web) struct Bar {
     pub(in crate::web) x: usize,
     /// Upper edge.
     pub(in crate::web) y: i64,
-    /// Height, of 22.
+    /// Height, of 21; the mark of a red run is below.
     pub(in crate::web) height: i64,
 }
 
@@ -33,13 +33,13 @@ pub(in crate::web) fn chart(jobs: &[JobRow]) -> Chart {
     let longest = shown.iter().filter_map(millis).max().unwrap_or(1).max(1);
     let free = BARS - shown.len();
     let bars = shown.iter().rev().enumerate().map(|(place, job)| {
-        let height = millis(job).map_or(6, |took| 3 + took * 19 / longest);
+        let height = millis(job).map_or(6, |took| 3 + took * 18 / longest);
         let class = match job.status {
             Status::Success => "ok",
             Status::Failure | Status::Timeout => "bad",
             Status::Pending | Status::Running | Status::Cancelled => "wait",
         };
-        Bar { class, x: (free + place) * 7 + 4, y: 22 - height, height }
+        Bar { class, x: (free + place) * 7 + 3, y: 21 - height, height }
     });
     let bars: Vec<Bar> = bars.collect();
     let green = bars.iter().filter(|bar| bar.class == "ok").count();

@@ -2,8 +2,12 @@
 
 mod chrome;
 mod job_log;
+mod live;
 mod pipeline_line;
+mod red_line;
 
 pub(super) use chrome::{Chrome, chrome};
 pub(super) use job_log::{Focus, LogSection, note, sections};
-pub(super) use pipeline_line::{HISTORY, PipelineLine, lines};
+pub(super) use live::{Seen, live};
+pub(super) use pipeline_line::{PipelineLine, lines, next_tick};
+pub(super) use red_line::{RedLine, red_lines};

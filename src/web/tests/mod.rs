@@ -3,9 +3,11 @@
 mod access;
 mod api;
 mod bench;
+mod config;
 mod contrast;
 mod events;
 mod html;
+mod lists;
 mod login;
 mod pages;
 mod rows;

@@ -155,6 +155,8 @@ async fn every_page_renders() {
         ("failed", format!("/jobs/{failed}")),
         ("green", format!("/jobs/{green}")),
         ("running", format!("/jobs/{running}")),
+        ("components", "/about/components".to_owned()),
+        ("find", "/find?q=nothing".to_owned()),
         ("config", "/config".to_owned()),
         ("tokens", "/tokens".to_owned()),
         ("login", "/login?return_to=/pipelines".to_owned()),

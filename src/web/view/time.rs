@@ -42,7 +42,11 @@ fn coarse(seconds: i64) -> String {
 
 /// How long something took.
 pub(in crate::web) fn took(from: Timestamp, to: Timestamp) -> String {
-    let millis = (to.as_millisecond() - from.as_millisecond()).max(0);
+    lasted((to.as_millisecond() - from.as_millisecond()).max(0))
+}
+
+/// Milliseconds as people say them.
+pub(in crate::web) fn lasted(millis: i64) -> String {
     let seconds = millis / 1000;
     match seconds {
         ..60 => format!("{}.{} s", seconds, millis % 1000 / 100),

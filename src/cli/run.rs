@@ -52,7 +52,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// A parameter of the run, as a manual trigger would give it
-    #[arg(long = "param", value_name = "NAME=VALUE")]
+    #[arg(short = 'p', long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
     /// The user to run as after the executor was started [default: danube, the sudo user, or a free uid]
     #[arg(long)]
@@ -336,6 +336,7 @@ fn pipeline(prepared: &Prepared) -> Pipeline {
         concurrency: Concurrency::default(),
         attempts: 1,
         secrets: Vec::new(),
+        params: Vec::new(),
     }
 }
 

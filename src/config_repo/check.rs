@@ -18,6 +18,7 @@ mod cron;
 mod egress;
 mod git_auth;
 mod global;
+mod params;
 mod people;
 mod pipeline;
 mod words;

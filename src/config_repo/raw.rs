@@ -13,7 +13,9 @@ mod pipeline;
 pub(super) use config::{ConfigSpec, GitAuthEntry, GitAuthType, WebhookEntry};
 pub(super) use items::Items;
 pub(super) use people::{TeamSpec, UserSpec};
-pub(super) use pipeline::{EventName, PermissionEntry, PipelineMetadata, PipelineSpec, SecretEntry, TriggerEntry};
+pub(super) use pipeline::{
+    EventName, ParamEntry, PermissionEntry, PipelineMetadata, PipelineSpec, SecretEntry, TriggerEntry,
+};
 
 /// The version of the format.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]

@@ -90,6 +90,11 @@ spec:
   permissions: [{team: readers, level: read}]
   secrets: [{key: TOKEN, branches: [main], reveal: true}]
   concurrency: {group: "web-{branch}", cancel_superseded: true}
+  params:
+    - {name: target, type: choice, choices: [staging, 1.10], description: Where to}
+    - {name: tries, type: integer, default: 007}
+    - {name: dry-run, type: boolean}
+    - {name: note}
 ---
 apiVersion: danube.dev/v1
 kind: Pipeline
@@ -121,6 +126,12 @@ spec:
     let web = &settings.pipelines[1];
     assert_eq!(web.triggers.len(), 2);
     assert!(web.secrets[0].reveal && web.concurrency.cancel_superseded);
+    let params: Vec<_> = web.params.iter().map(|param| (param.name.as_str(), param.default.as_deref())).collect();
+    assert_eq!(
+        params,
+        [("target", Some("staging")), ("tries", Some("7")), ("dry-run", Some("false")), ("note", Some(""))]
+    );
+    assert_eq!(web.params[0].choices, ["staging", "1.10"]);
     assert_eq!(settings.teams[1].members, ["ana@example.com"]);
 }
 

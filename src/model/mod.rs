@@ -8,6 +8,7 @@ pub mod call;
 mod ids;
 pub mod job;
 mod nearest;
+pub mod param;
 mod secret;
 pub mod settings;
 pub mod step;

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::param::{Param, ParamType};
+
 /// The whole of one config commit.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Settings {
@@ -253,6 +255,9 @@ pub struct Pipeline {
     pub attempts: u32,
     /// What its jobs may read.
     pub secrets: Vec<SecretGrant>,
+    /// What a manual start may say; every other start takes the defaults.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<Param>,
 }
 
 /// One entry of `triggers`.

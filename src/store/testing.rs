@@ -94,5 +94,6 @@ pub(crate) fn pipeline(name: &str, team: &str) -> Pipeline {
         concurrency: Concurrency::default(),
         attempts: 3,
         secrets: Vec::new(),
+        params: Vec::new(),
     }
 }

@@ -125,6 +125,7 @@ mod tests {
             concurrency: Concurrency::default(),
             attempts: 1,
             secrets: Vec::new(),
+            params: Vec::new(),
         }
     }
 

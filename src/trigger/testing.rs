@@ -41,6 +41,7 @@ pub(super) fn pipeline(name: &str, repository: &str, triggers: &[TriggerRule]) -
         concurrency: Concurrency::default(),
         attempts: 1,
         secrets: Vec::new(),
+        params: Vec::new(),
     }
 }
 

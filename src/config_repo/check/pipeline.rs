@@ -1,7 +1,7 @@
 //! The `Pipeline` document.
 use std::collections::BTreeSet;
 
-use super::{Checking, World, cron, egress};
+use super::{Checking, World, cron, egress, params};
 use crate::config_repo::issue::shown;
 use crate::config_repo::node::way;
 use crate::config_repo::raw::{
@@ -36,6 +36,7 @@ pub(super) fn check(at: &mut Checking<'_>, world: &World, document: PipelineDocu
         concurrency: concurrency(at, &spec),
         attempts: spec.attempts.unwrap_or(3),
         secrets: secrets(at, spec.secrets.as_ref()),
+        params: params::check(at, &spec),
     }
 }
 

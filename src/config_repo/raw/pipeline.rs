@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Items;
-use crate::model::settings::Level;
+use crate::model::settings::{Level, ParamType};
 
 /// What a pipeline is called and whose it is.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -49,6 +49,8 @@ pub(crate) struct PipelineSpec {
     pub(crate) attempts: Option<u32>,
     /// What the pipeline's jobs may read.
     pub(crate) secrets: Option<Items<SecretEntry>>,
+    /// What a manual start may say, as `ctx.params`; every other start takes the defaults.
+    pub(crate) params: Option<Items<ParamEntry>>,
 }
 
 /// Something that starts the pipeline.
@@ -118,4 +120,24 @@ pub(crate) struct SecretEntry {
     pub(crate) branches: Option<Items<String>>,
     /// The danubefile may read the plain value by `reveal()` (false).
     pub(crate) reveal: Option<bool>,
+}
+
+/// Something that a manual start may say.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ParamEntry {
+    /// The key in `ctx.params`.
+    #[schemars(required)]
+    pub(crate) name: Option<String>,
+    /// What values it takes (string).
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<ParamType>,
+    /// choice: the values that are allowed.
+    pub(crate) choices: Option<Items<String>>,
+    /// The value where none is given (empty, false, the first choice; an integer has none).
+    pub(crate) default: Option<String>,
+    /// What it is for.
+    pub(crate) description: Option<String>,
+    /// A start must give a value (false).
+    pub(crate) required: Option<bool>,
 }

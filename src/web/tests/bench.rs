@@ -77,6 +77,7 @@ pub(super) fn pipeline(name: &str, team: &str) -> Pipeline {
         concurrency: Concurrency::default(),
         attempts: 1,
         secrets: Vec::<SecretGrant>::new(),
+        params: Vec::new(),
     }
 }
 

@@ -48,6 +48,7 @@ fn pipeline() -> Pipeline {
         concurrency: Concurrency::default(),
         attempts: 1,
         secrets: Vec::new(),
+        params: Vec::new(),
     }
 }
 

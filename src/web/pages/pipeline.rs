@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::render;
 use crate::model::job::Status;
-use crate::model::settings::{Pipeline, TriggerRule};
+use crate::model::settings::{Param, ParamType, Pipeline, TriggerRule};
 use crate::model::{Action, JobId};
 use crate::store::job_list::{self, Filter};
 use crate::store::{JobHead, job_heads};
@@ -64,6 +64,7 @@ struct Page {
     next: Option<When>,
     may_trigger: bool,
     branch: String,
+    params: Vec<Param>,
     repository: String,
     script: String,
     team: String,
@@ -163,6 +164,7 @@ pub(in crate::web) async fn show(
         triggers: triggers(&document),
         limit: format!("{} min", document.max_duration_seconds.div_ceil(60)),
         jobs: jobs.iter().map(|job| job_line(job, None, now)).collect(),
+        params: document.params,
         script: document.script,
         repository: row.repository,
         team: row.team,
@@ -172,13 +174,22 @@ pub(in crate::web) async fn show(
     render(&page)
 }
 
-/// What the form sends; empty fields are left out.
-#[derive(Deserialize)]
-pub(in crate::web) struct Fields {
-    #[serde(default)]
-    branch: String,
-    #[serde(default)]
-    commit: String,
+/// What stands before a param's name in the form, so that no param is taken for a field of ours.
+const PARAM: &str = "param.";
+
+/// What the form sends: an empty field is not given, and the param has its default.
+fn asked(fields: Vec<(String, String)>) -> Request {
+    let mut request = Request::default();
+    for (name, value) in fields {
+        let given = Some(value.trim().to_owned()).filter(|text| !text.is_empty());
+        match (name.as_str(), name.strip_prefix(PARAM)) {
+            ("branch", _) => request.branch = given,
+            ("commit", _) => request.commit = given,
+            (_, Some(param)) if !value.is_empty() => drop(request.params.insert(param.to_owned(), value)),
+            _ => {}
+        }
+    }
+    request
 }
 
 /// Starts a job and shows it.
@@ -186,12 +197,10 @@ pub(in crate::web) async fn run(
     State(app): State<AppState>,
     visitor: Visitor,
     Path(name): Path<String>,
-    Form(fields): Form<Fields>,
+    Form(fields): Form<Vec<(String, String)>>,
 ) -> Answer {
     let (authorized, row) = access::pipeline(&app, &visitor, name, Action::Trigger).await?;
-    let given = |text: String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    let request = Request { branch: given(fields.branch), commit: given(fields.commit), ..Request::default() };
-    let id = trigger::start(&app, &visitor, authorized, &row, request).await?;
+    let id = trigger::start(&app, &visitor, authorized, &row, asked(fields)).await?;
     Ok(Redirect::to(&format!("/jobs/{id}")).into_response())
 }
 

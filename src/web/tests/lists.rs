@@ -5,7 +5,7 @@ use axum::http::{Method, StatusCode, header};
 use super::bench::{Bench, pipeline, request, settings};
 use super::html::{decode, shape, tags};
 use super::rows::Texts;
-use crate::model::settings::TriggerRule;
+use crate::model::settings::{Param, ParamType, TriggerRule};
 
 #[tokio::test]
 async fn the_dashboard_says_what_is_red_since_when_by_whom_and_why() {
@@ -139,4 +139,32 @@ async fn hostile_questions_change_no_page() {
             assert!(reply.body.len() < 60_000, "{address}: {}", reply.body.len());
         }
     }
+}
+
+#[tokio::test]
+async fn the_form_asks_for_the_params_that_the_pipeline_declares() {
+    let bench = Bench::new().await;
+    let param = |name: &str, kind, choices: &[&str], default: Option<&str>| Param {
+        name: name.to_owned(),
+        kind,
+        choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+        default: default.map(str::to_owned),
+        description: format!("What {name} is for <b>"),
+    };
+    let mut settings = settings();
+    settings.pipelines[0].params = vec![
+        param("target", ParamType::Choice, &["staging", "production"], Some("production")),
+        param("dry_run", ParamType::Boolean, &[], Some("false")),
+        param("count", ParamType::Integer, &[], Some("3")),
+        param("note", ParamType::String, &[], None),
+    ];
+    bench.apply(settings).await;
+    let page = bench.get("/pipelines/web", &bench.login("alice").await).await.text();
+    let all = tags(&page);
+    let field = |name: &str| all.iter().find(|tag| tag.get("name") == Some(name)).unwrap();
+    assert_eq!(field("param.target").name, "select");
+    assert!(page.contains("<option selected>production</option>") && page.contains("<option selected>false</option>"));
+    assert_eq!(field("param.count").get("value"), Some("3"));
+    assert!(field("param.note").get("required").is_some() && field("param.count").get("required").is_none());
+    assert!(!page.contains("is for <b>") && decode(&page).contains("What note is for <b>"));
 }

@@ -164,10 +164,10 @@ fn durations(top: i64) -> Vec<i64> {
 
 fn short(ms: i64) -> String {
     match ms {
-        0 => "0".to_owned(),
-        ..1000 => format!("{ms} ms"),
-        ..60_000 => format!("{} s", ms / 1000),
-        ..3_600_000 => format!("{} min", ms / 60_000),
+        ..=0 => "0".to_owned(),
+        1..1000 => format!("{ms} ms"),
+        1000..60_000 => format!("{} s", ms / 1000),
+        60_000..3_600_000 => format!("{} min", ms / 60_000),
         _ => format!("{} h", ms / 3_600_000),
     }
 }

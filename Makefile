@@ -14,14 +14,17 @@ DANUBE := $(TARGET)/debug/danube
 # is built with (the pseudo-image `host` shows the machine's own /usr).
 PACKAGES := crun git openssh-client gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates
 
-.PHONY: help setup build shim venv demo test test-rust test-sdk lint fresh clean-demo
+# What the tests need besides: the browser that looks at the console, and letters for every script in it.
+TEST_PACKAGES := chromium fonts-dejavu-core
+
+.PHONY: help setup setup-tests build shim venv demo test test-rust test-sdk pages screenshots lint fresh clean-demo
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
-setup:
-	@missing=""
-	for package in $(PACKAGES); do
+define install
+	missing=""
+	for package in $(1); do
 	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"
 	done
 	if [ -n "$$missing" ]; then
@@ -34,6 +37,13 @@ setup:
 	    exit 1
 	  fi
 	fi
+endef
+
+setup:
+	@$(call install,$(PACKAGES))
+
+setup-tests:
+	@$(call install,$(TEST_PACKAGES))
 
 # Static, so that it runs in any image: musl where the toolchain has it, else glibc linked in.
 shim: setup
@@ -53,7 +63,7 @@ build: setup shim
 demo: build ## A real program is built, tested and attested; the console stays up (ARGS=--exit ends with the job's result)
 	@DANUBE_SHIM=$(abspath $(SHIM)) $(DANUBE) demo $(ARGS)
 
-venv: setup
+venv: setup setup-tests
 	@want="$$(cat sdk/requirements-test.txt tests/verifiers/requirements.txt | sha256sum)"
 	if [ "$$(cat $(VENV)/.want 2>/dev/null)" != "$$want" ]; then
 	  rm -rf $(VENV)
@@ -72,6 +82,16 @@ test-rust: build venv
 	cargo test --locked --quiet --test machine -- record $(TARGET)/machine
 	DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python cargo test --locked --workspace
 	cargo test --locked --quiet --test machine -- compare $(TARGET)/machine
+
+pages: build venv ## Every page in every state in a real browser: axe, size, keyboard (PAGES='job failed' for some)
+	@DANUBE_BROWSER=pages,hands DANUBE_PAGES="$(PAGES)" DANUBE_SHIM=$(abspath $(SHIM)) \
+	  DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python cargo test --locked --quiet --test it -- console::
+
+screenshots: build venv ## The same pages as pictures, in every width and theme
+	@DANUBE_BROWSER=shots DANUBE_SCREENSHOTS=$(abspath $(TARGET))/screenshots DANUBE_PAGES="$(PAGES)" \
+	  DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python \
+	  cargo test --locked --quiet --test it -- console::every
+	echo "look at $(abspath $(TARGET))/screenshots/index.html"
 
 test-sdk: venv
 	cd sdk

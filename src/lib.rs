@@ -11,6 +11,7 @@ pub mod secrets;
 pub mod mirror;
 pub mod logs;
 pub mod artifacts;
+pub mod junit;
 pub mod provenance;
 pub mod config_repo;
 pub mod queue;

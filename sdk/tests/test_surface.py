@@ -24,7 +24,7 @@ class SurfaceTest(unittest.TestCase):
             self.assertEqual(defaults, kind._field_defaults)
 
     def test_every_name_can_be_imported(self) -> None:
-        for name in [*danube.__all__, "Cause", "Env", "When"]:
+        for name in [*danube.__all__, "Cause", "Env", "Level", "When"]:
             self.assertIsNotNone(getattr(danube, name))
         with self.assertRaises(AttributeError):
             _ = danube.approve

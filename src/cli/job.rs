@@ -1,8 +1,9 @@
-//! `danube job`: lists, shows, cancels jobs and fetches what they keep.
+//! `danube job`: lists, shows, cancels, reruns jobs and fetches what they keep.
 mod artifacts;
 mod bars;
 mod cancel;
 mod list;
+mod rerun;
 mod show;
 
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::client::{Connection, command};
 
-/// Look at jobs and stop them
+/// Look at jobs, stop them, run them again
 #[derive(Debug, Args)]
 pub(super) struct JobArgs {
     #[command(subcommand)]
@@ -25,6 +26,7 @@ enum Command {
     List(list::ListArgs),
     Show(show::ShowArgs),
     Cancel(cancel::CancelArgs),
+    Rerun(rerun::RerunArgs),
     Artifacts(artifacts::ArtifactsArgs),
 }
 
@@ -34,6 +36,7 @@ pub(super) fn run(args: &JobArgs) -> anyhow::Result<ExitCode> {
             Command::List(args) => list::run(&client, args).await,
             Command::Show(args) => show::run(&client, args).await,
             Command::Cancel(args) => cancel::run(&client, args).await,
+            Command::Rerun(args) => rerun::run(&client, args).await,
             Command::Artifacts(args) => artifacts::run(&client, args).await,
         }
     })

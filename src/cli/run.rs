@@ -307,6 +307,7 @@ impl RunJob {
                 actor: Principal::LocalAdmin,
                 revision: self.prepared.revision.clone(),
                 pull_request: None,
+                pr_base: None,
                 fork: false,
                 params: self.params.clone(),
                 parent: None,

@@ -20,8 +20,8 @@ pub(super) struct TriggerArgs {
     /// The commit to build
     #[arg(long, value_name = "SHA")]
     commit: Option<String>,
-    /// A parameter that the danubefile reads
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    /// A value for one of the pipeline's params; may be given again for another
+    #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = param)]
     params: Vec<(String, String)>,
     /// Start so many jobs
     #[arg(short = 'n', default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -43,11 +43,20 @@ fn param(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A name that is given more than once: which value counts would be a guess.
+fn twice(params: &[(String, String)]) -> Option<&str> {
+    let mut seen = std::collections::BTreeSet::new();
+    params.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
+}
+
 pub(super) fn run(args: &TriggerArgs) -> anyhow::Result<ExitCode> {
     command(&args.connection, |client| async move { trigger(&client, args).await })
 }
 
 async fn trigger(client: &Client, args: &TriggerArgs) -> Result<ExitCode, ClientError> {
+    if let Some(name) = twice(&args.params) {
+        return Err(ClientError::Usage(format!("the param '{name}' is given twice; give it once")));
+    }
     let mut jobs = Vec::new();
     for _ in 0..args.count {
         let answer: Value = client.fetch(request(args)).await?;
@@ -70,7 +79,8 @@ async fn trigger(client: &Client, args: &TriggerArgs) -> Result<ExitCode, Client
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn wait(client: &Client, job: &JobName, json: bool) -> Result<Status, ClientError> {
+/// Follows a job to its end; with `json` in silence, and what became of it is printed.
+pub(super) async fn wait(client: &Client, job: &JobName, json: bool) -> Result<Status, ClientError> {
     if !json {
         return follow(client, job, &mut Screen::stdout()).await;
     }

@@ -44,15 +44,15 @@ pub(super) async fn get_context(
         trigger: context.trigger,
         event: context.event,
         pr: context.pr,
-        pr_base: String::new(),
+        pr_base: context.pr_base,
         is_fork: context.is_fork,
         params: context.params.into_iter().collect(),
     })
 }
 
 pub(super) async fn changed(job: &Arc<LiveJob>, request: v1::ChangedRequest) -> Result<v1::ChangedReply, Status> {
-    let changed = job.changed(&call("changed", request.call)?, &request.globs).await?;
-    Ok(v1::ChangedReply { changed })
+    let answer = job.changed(&call("changed", request.call)?, &request.globs).await?;
+    Ok(v1::ChangedReply { changed: answer.changed, why: answer.why })
 }
 
 pub(super) async fn hash(job: &Arc<LiveJob>, request: v1::HashRequest) -> Result<v1::HashReply, Status> {

@@ -7,6 +7,7 @@
 
 mod artifacts;
 mod facts;
+mod reports;
 mod secrets;
 mod service;
 mod session;

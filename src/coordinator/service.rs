@@ -6,7 +6,7 @@ use danube_proto::v1::coordinator_server::Coordinator;
 use tonic::{Request, Response, Status};
 
 use super::session::admitted;
-use super::{artifacts, facts, secrets, steps};
+use super::{artifacts, facts, reports, secrets, steps};
 use crate::orchestrator::LiveJob;
 
 /// The calls of one job.
@@ -47,4 +47,6 @@ calls! {
     hash(HashRequest) -> HashReply = facts;
     now(NowRequest) -> NowReply = facts;
     random(RandomRequest) -> RandomReply = facts;
+    junit(JunitRequest) -> JunitReply = reports;
+    annotate(AnnotateRequest) -> AnnotateReply = reports;
 }

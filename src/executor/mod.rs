@@ -58,6 +58,10 @@ pub trait Executor: Send + Sync + 'static {
     /// `danube_shim::transfer::Item` header, then its bytes. Answers when all was written.
     fn export(&self, job: JobId, path: String, sink: File) -> BoxFuture<'_, Result<(), ExecutorError>>;
 
+    /// Streams every file of the workspace that a pattern names into `sink` (a pipe), sorted: for each a header
+    /// with its path, then its bytes. At least one; links are not followed.
+    fn collect(&self, job: JobId, pattern: String, sink: File) -> BoxFuture<'_, Result<(), ExecutorError>>;
+
     /// Writes what `source` streams (the same form) below `dest` in the workspace.
     fn import(&self, job: JobId, dest: String, source: File) -> BoxFuture<'_, Result<(), ExecutorError>>;
 

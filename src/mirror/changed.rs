@@ -9,12 +9,32 @@ use super::{MirrorError, Objects};
 /// Deeper than any tree that people make.
 const MAX_DEPTH: usize = 256;
 
+/// How the matching files of two commits compare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Comparison {
+    /// None differs.
+    Same,
+    /// One differs; it may not be the only one.
+    Differs {
+        /// Its path: the new one, where it was moved.
+        path: String,
+    },
+    /// There is no base, or it is not here (its branch was moved by force).
+    NoBase,
+}
+
 impl Objects {
     /// Whether a file that matches one of the globs differs between two commits. Without a base, or with one that
     /// is not here (its branch was moved by force), everything counts as changed.
     pub async fn changed(&self, base: Option<&str>, head: &str, globs: &[String]) -> Result<bool, MirrorError> {
         let (base, head, globs) = (base.map(str::to_owned), head.to_owned(), globs.to_vec());
         self.read(move |this, repo| this.changed_in(repo, base.as_deref(), &head, &globs)).await
+    }
+
+    /// What `changed` goes by, with a file that differs.
+    pub async fn compare(&self, base: Option<&str>, head: &str, globs: &[String]) -> Result<Comparison, MirrorError> {
+        let (base, head, globs) = (base.map(str::to_owned), head.to_owned(), globs.to_vec());
+        self.read(move |this, repo| this.compare_in(repo, base.as_deref(), &head, &globs)).await
     }
 
     /// `changed` on a thread that may block, with a repository that is open.
@@ -25,16 +45,32 @@ impl Objects {
         head: &str,
         globs: &[String],
     ) -> Result<bool, MirrorError> {
+        Ok(self.compare_in(repo, base, head, globs)? != Comparison::Same)
+    }
+
+    fn compare_in(
+        &self,
+        repo: &Repository,
+        base: Option<&str>,
+        head: &str,
+        globs: &[String],
+    ) -> Result<Comparison, MirrorError> {
         let globs = compile(globs)?;
         let head = self.commit(repo, head)?;
-        let Some(base) = base.and_then(|id| self.commit(repo, id).ok()) else { return Ok(true) };
+        let Some(base) = base.and_then(|id| self.commit(repo, id).ok()) else {
+            return Ok(Comparison::NoBase);
+        };
         let failed = || MirrorError::git("comparing two commits");
         let (old, new) = (base.tree().map_err(failed())?, head.tree().map_err(failed())?);
         let mut options = DiffOptions::new();
         options.include_typechange(true).ignore_submodules(false).skip_binary_check(true);
         let diff = repo.diff_tree_to_tree(Some(&old), Some(&new), Some(&mut options)).map_err(failed())?;
-        let matches = |path: Option<&std::path::Path>| path.is_some_and(|path| globs.is_match(path));
-        Ok(diff.deltas().any(|delta| matches(delta.old_file().path()) || matches(delta.new_file().path())))
+        // Both sides: a file that was moved away is gone from its old place.
+        let matching = diff.deltas().find_map(|delta| {
+            let paths = [delta.new_file().path(), delta.old_file().path()];
+            paths.into_iter().flatten().find(|path| globs.is_match(path)).map(|path| path.display().to_string())
+        });
+        Ok(matching.map_or(Comparison::Same, |path| Comparison::Differs { path }))
     }
 
     /// A hash over path, mode and content of every file that matches one of the globs; the same files give the

@@ -20,6 +20,7 @@ mod worktree;
 pub(crate) mod testing;
 
 pub use auth::{Opened, SshPlaces, choose, credential, open, secret_of};
+pub use changed::Comparison;
 pub use error::MirrorError;
 pub use fetch::Mirror;
 pub use objects::Objects;

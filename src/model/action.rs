@@ -56,6 +56,8 @@ pub enum Action {
     Trigger(PipelineId),
     /// Stop a job.
     Cancel(PipelineId),
+    /// Run an ended job again.
+    Rerun(PipelineId),
     /// See names of, set and delete a pipeline's secrets.
     ManageSecrets(PipelineId),
     /// The same for secrets of all pipelines.
@@ -81,6 +83,7 @@ impl Action {
             Self::ReadPipeline(_) => "pipeline.read",
             Self::Trigger(_) => "pipeline.trigger",
             Self::Cancel(_) => "job.cancel",
+            Self::Rerun(_) => "job.rerun",
             Self::ManageSecrets(_) => "pipeline.secrets",
             Self::ManageGlobalSecrets => "global.secrets",
             Self::ReadConfigStatus => "config.read",
@@ -95,7 +98,11 @@ impl Action {
     /// The pipeline it is about.
     pub const fn pipeline(self) -> Option<PipelineId> {
         match self {
-            Self::ReadPipeline(id) | Self::Trigger(id) | Self::Cancel(id) | Self::ManageSecrets(id) => Some(id),
+            Self::ReadPipeline(id)
+            | Self::Trigger(id)
+            | Self::Cancel(id)
+            | Self::Rerun(id)
+            | Self::ManageSecrets(id) => Some(id),
             _ => None,
         }
     }

@@ -49,6 +49,20 @@ macro_rules! id {
                 if id.as_hyphenated().to_string() == text { Ok(Self(id)) } else { Err(wrong()) }
             }
         }
+
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "format": "uuid" })
+            }
+        }
     )*};
 }
 

@@ -12,6 +12,7 @@ pub mod param;
 mod secret;
 pub mod settings;
 pub mod step;
+pub mod test;
 pub mod trigger;
 
 pub use action::{Action, Principal};

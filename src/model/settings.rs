@@ -261,7 +261,7 @@ pub struct Pipeline {
 }
 
 /// One entry of `triggers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "on", rename_all = "snake_case")]
 pub enum TriggerRule {
     /// A branch moved.

@@ -278,13 +278,13 @@ impl io::Read for Counted {
     }
 }
 
-fn pipe() -> Result<(File, File), CallError> {
+pub(super) fn pipe() -> Result<(File, File), CallError> {
     let made = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
     let (source, sink) = made.map_err(|error| CallError::Unavailable(format!("no pipe could be made: {error}")))?;
     Ok((source.into(), sink.into()))
 }
 
-fn of_executor(error: ExecutorError) -> CallError {
+pub(super) fn of_executor(error: ExecutorError) -> CallError {
     match error {
         ExecutorError::User(text) if text.contains("no such file") => CallError::NotFound(text),
         error @ (ExecutorError::User(_) | ExecutorError::PolicyDenied(_) | ExecutorError::OutOfSpace(_)) => {

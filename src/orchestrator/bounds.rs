@@ -104,7 +104,18 @@ pub(super) fn globs(globs: &[String]) -> Checked {
     if globs.len() > GLOBS {
         return wrong(format!("{} patterns were given, the limit is {GLOBS}", globs.len()));
     }
-    globs.iter().try_for_each(|glob| short("a pattern", glob, 512))
+    globs.iter().try_for_each(|glob| {
+        short("a pattern", glob, 512)?;
+        // Such a pattern matches nothing at all, so the call would answer "unchanged" for ever.
+        if glob.starts_with('/') || glob.starts_with("./") {
+            let plain = glob.trim_start_matches("./").trim_start_matches('/');
+            return wrong(format!("the pattern '{glob}' matches no file: paths begin at the top, write '{plain}'"));
+        }
+        if glob.ends_with('/') {
+            return wrong(format!("the pattern '{glob}' matches no file: write '{glob}**' for all files below"));
+        }
+        Ok(())
+    })
 }
 
 fn short(what: &str, text: &str, limit: usize) -> Checked {
@@ -157,5 +168,8 @@ mod tests {
         assert!(globs(&[]).is_err());
         assert!(globs(&vec!["a".to_owned(); 101]).is_err());
         assert!(globs(&["a".repeat(513)]).is_err());
+        for (never, instead) in [("src/", "'src/**'"), ("./src/**", "'src/**'"), ("/src/*", "'src/*'")] {
+            assert!(globs(&[never.to_owned()]).unwrap_err().to_string().contains(instead), "{never}");
+        }
     }
 }

@@ -7,7 +7,6 @@ use super::call::Call;
 use super::canonical::Canonical;
 use super::origin::OriginError;
 use super::{CallError, LiveJob, bounds};
-use crate::store::jobs;
 
 /// What `ctx` shows of the job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +41,9 @@ pub struct Context {
     pub event: String,
     /// The pull request; 0: none.
     pub pr: u64,
+    /// The branch that the pull request is to be merged into; empty: none.
+    #[serde(default)]
+    pub pr_base: String,
     /// It comes from a fork.
     pub is_fork: bool,
     /// Parameters of its start.
@@ -78,6 +80,7 @@ impl LiveJob {
             trigger: row.trigger.as_str().to_owned(),
             event: row.event.map(|event| event.as_str().to_owned()).unwrap_or_default(),
             pr: row.pull_request.unwrap_or(0),
+            pr_base: row.pr_base.clone().unwrap_or_default(),
             is_fork: row.fork,
             params: row.params.clone(),
         }
@@ -101,32 +104,21 @@ impl LiveJob {
         self.recorded(call, &Canonical::new("random"), number).await
     }
 
-    /// Whether matching files differ from the branch's last green run; true where there is none.
-    pub async fn changed(&self, call: &Call, globs: &[String]) -> Result<bool, CallError> {
-        bounds::globs(globs)?;
-        let canonical = Canonical::new("changed").with("globs", globs.to_vec());
-        let compare = async {
-            let (pipeline, branch) = (self.row.pipeline_id, self.row.branch.clone());
-            let green = self.engine.store.read(move |view| jobs::find_last_green(view, pipeline, &branch)).await?;
-            let Some(green) = green else { return Ok(true) };
-            let changed = self.origin.changed(green.commit_sha, self.row.commit_sha.clone(), globs.to_vec());
-            changed.await.map_err(of_origin)
-        };
-        self.recorded(call, &canonical, compare).await
-    }
-
     /// A hash over the matching files of the commit.
     pub async fn hash(&self, call: &Call, globs: &[String]) -> Result<String, CallError> {
         bounds::globs(globs)?;
         let canonical = Canonical::new("hash").with("globs", globs.to_vec());
-        let hash = async { self.origin.hash(self.row.commit_sha.clone(), globs.to_vec()).await.map_err(of_origin) };
+        let hash =
+            async { self.origin.hash(self.row.commit_sha.clone(), globs.to_vec()).await.map_err(CallError::from) };
         self.recorded(call, &canonical, hash).await
     }
 }
 
-fn of_origin(error: OriginError) -> CallError {
-    match error {
-        OriginError::User(text) => CallError::Invalid(text),
-        OriginError::Unavailable(text) => CallError::Unavailable(text),
+impl From<OriginError> for CallError {
+    fn from(error: OriginError) -> Self {
+        match error {
+            OriginError::User(text) => Self::Invalid(text),
+            OriginError::Unavailable(text) => Self::Unavailable(text),
+        }
     }
 }

@@ -135,6 +135,11 @@ impl LiveJob {
     }
 }
 
+/// The bytes of an answer that is known only within its transaction.
+pub(super) fn done<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Answer::Ok(value))
+}
+
 /// An answer from its bytes.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CallError> {
     let damaged = |error| CallError::Unavailable(format!("the journal of the job is damaged: {error}"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use danube_shim::{frame, transfer};
 use futures::future::BoxFuture;
 
-use crate::mirror::{MirrorError, Objects, Sealed, TarLimits, WorkTree};
+use crate::mirror::{Comparison, MirrorError, Objects, Sealed, TarLimits, WorkTree};
 use crate::model::trigger::Revision;
 
 /// Bytes of a packed commit, and of a working copy.
@@ -43,8 +43,11 @@ pub trait Origin: Send + Sync + 'static {
     /// Whether the danubefile is there.
     fn script_exists(&self, commit: String, path: String) -> Answer<'_, bool>;
 
-    /// Whether matching files differ between two commits; true where `base` is not known.
-    fn changed(&self, base: String, head: String, globs: Vec<String>) -> Answer<'_, bool>;
+    /// Compares the matching files of two commits.
+    fn compare(&self, base: String, head: String, globs: Vec<String>) -> Answer<'_, Comparison>;
+
+    /// The newest commit that a commit shares with a branch; none where either is not known.
+    fn merge_base(&self, branch: String, head: String) -> Answer<'_, Option<String>>;
 
     /// A hash over the matching files of a commit.
     fn hash(&self, commit: String, globs: Vec<String>) -> Answer<'_, String>;
@@ -89,8 +92,15 @@ impl Origin for MirrorOrigin {
         })
     }
 
-    fn changed(&self, base: String, head: String, globs: Vec<String>) -> Answer<'_, bool> {
-        Box::pin(async move { Ok(self.objects.changed(Some(&base), &head, &globs).await?) })
+    fn compare(&self, base: String, head: String, globs: Vec<String>) -> Answer<'_, Comparison> {
+        Box::pin(async move { Ok(self.objects.compare(Some(&base), &head, &globs).await?) })
+    }
+
+    fn merge_base(&self, branch: String, head: String) -> Answer<'_, Option<String>> {
+        Box::pin(async move {
+            let Some(tip) = self.objects.find_branch(&branch).await? else { return Ok(None) };
+            Ok(self.objects.merge_base(&tip.commit, &head).await?)
+        })
     }
 
     fn hash(&self, commit: String, globs: Vec<String>) -> Answer<'_, String> {
@@ -145,8 +155,12 @@ impl Origin for WorkTreeOrigin {
     }
 
     /// A working copy has no green run to compare with (PROTOCOLS 5).
-    fn changed(&self, _base: String, _head: String, _globs: Vec<String>) -> Answer<'_, bool> {
-        Box::pin(async { Ok(true) })
+    fn compare(&self, _base: String, _head: String, _globs: Vec<String>) -> Answer<'_, Comparison> {
+        Box::pin(async { Ok(Comparison::NoBase) })
+    }
+
+    fn merge_base(&self, _branch: String, _head: String) -> Answer<'_, Option<String>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn hash(&self, commit: String, globs: Vec<String>) -> Answer<'_, String> {

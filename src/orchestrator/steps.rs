@@ -6,7 +6,7 @@ use super::attempt::Attempt;
 use super::call::{Call, StepAnswer, StepRequest};
 use super::canonical::Canonical;
 use super::journal::{Entry, read};
-use super::outcome::{Outcome, next_attempt, pause};
+use super::outcome::{Outcome, next_attempt, pause, seconds};
 use super::spec::name_of;
 use super::{CallError, LiveJob, bounds};
 use crate::model::step::StepStatus;
@@ -69,8 +69,8 @@ impl LiveJob {
                     return Err(self.still_open().err().unwrap_or(CallError::Cancelled));
                 }
             };
-            if next_attempt(&request.retry, request.once, row.attempt, &attempt.outcome).is_some() {
-                row = self.again(&call, &request, &row, &attempt).await?;
+            if let Some(pause) = next_attempt(&request.retry, request.once, row.attempt, &attempt.outcome) {
+                row = self.again(&call, &request, &row, (&attempt, pause)).await?;
             } else {
                 return self.finish_step(&call, &row, attempt).await;
             }
@@ -99,9 +99,11 @@ impl LiveJob {
         call: &Call,
         request: &StepRequest,
         row: &StepRow,
-        attempt: &Attempt,
+        (attempt, pause): (&Attempt, Duration),
     ) -> Result<StepRow, CallError> {
-        let end = self.end_of(&attempt.outcome, attempt);
+        let mut end = self.end_of(&attempt.outcome, attempt);
+        let next = format!("attempt {} of {} after {}", row.attempt + 1, request.retry.times + 1, seconds(pause));
+        end.reason = Some(end.reason.map_or_else(|| next.clone(), |reason| format!("{reason}; {next}")));
         let next = NewStep { seq: Some(row.seq), attempt: row.attempt + 1, ..self.new_step(call, request) };
         let (lease, id) = (self.lease.id, row.id);
         let next = self.engine.store.write(Durability::Progress, move |tx| {

@@ -28,6 +28,8 @@ pub struct NewJob {
     pub revision: Revision,
     /// The pull request's number.
     pub pull_request: Option<u64>,
+    /// The branch that the pull request is to be merged into.
+    pub pr_base: Option<String>,
     /// The pull request comes from a fork.
     pub fork: bool,
     /// Parameters of a manual start.
@@ -74,6 +76,7 @@ pub fn enqueue_in(tx: &Tx<'_>, job: &NewJob) -> Result<Enqueued, StoreError> {
             actor: &job.actor.label(),
             revision: &job.revision,
             pull_request: job.pull_request,
+            pr_base: job.pr_base.as_deref(),
             fork: job.fork,
             params: &job.params,
             parent: job.parent,

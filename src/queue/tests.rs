@@ -32,6 +32,7 @@ pub(super) async fn new_job(test: &TestStore, pipeline: &Pipeline) -> NewJob {
             author: "Alice <alice@example.com>".into(),
         },
         pull_request: None,
+        pr_base: None,
         fork: false,
         params: [("level".to_owned(), "3".to_owned())].into(),
         parent: None,

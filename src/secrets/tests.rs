@@ -68,6 +68,7 @@ impl Setup {
                 author: String::new(),
             },
             pull_request: None,
+            pr_base: None,
             fork,
             params: Default::default(),
             parent: None,

@@ -10,7 +10,8 @@ use crate::model::TeamId;
 use crate::model::settings::{Level, Settings, Team, User};
 
 /// What a commit changed, by name: shown beside it in the console.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ConfigChanges")]
 pub struct Changes {
     /// Users, `+name` for new ones and `-name` for those that disappeared.
     pub users: Vec<String>,

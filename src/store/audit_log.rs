@@ -46,6 +46,11 @@ row! {
 }
 
 impl AuditRow {
+    /// The line is as it was written.
+    pub fn is_sound(&self) -> bool {
+        self.hash == self.expected_hash()
+    }
+
     /// SHA-256 over the fields, each preceded by its length, so that no two lines look alike.
     fn expected_hash(&self) -> String {
         let mut hash = Sha256::new();
@@ -160,6 +165,37 @@ pub fn page(
     }
 }
 
+/// Which lines, and where to go on.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only about this pipeline.
+    pub pipeline: Option<PipelineId>,
+    /// Only by this one, as the label says it.
+    pub who: Option<String>,
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only what was decided so.
+    pub decision: Option<Decision>,
+    /// Only at this time or later.
+    pub since: Option<Timestamp>,
+    /// The last line of the page before.
+    pub before: Option<i64>,
+    /// Lines at most; held to 1..=200.
+    pub limit: u32,
+}
+
+/// A page of the lines that fit, newest first.
+pub fn find(view: &View<'_>, filter: &Filter) -> Result<Vec<AuditRow>, StoreError> {
+    let Filter { pipeline, who, action, decision, since, before, limit } = filter;
+    view.all(
+        "search the audit log",
+        "SELECT * FROM audit_log WHERE seq < ?1 AND (?2 IS NULL OR pipeline_id = ?2) AND (?3 IS NULL OR label = ?3)
+         AND (?4 IS NULL OR action = ?4) AND (?5 IS NULL OR decision = ?5) AND (?6 IS NULL OR at >= ?6)
+         ORDER BY seq DESC LIMIT ?7",
+        params![before.unwrap_or(i64::MAX), pipeline, who, action, decision, since.map(micros), limit.clamp(&1, &200),],
+    )
+}
+
 /// What `verify_chain` found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chain {
@@ -175,26 +211,61 @@ pub enum Chain {
     },
 }
 
+/// A line up to which the chain was followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its place; 0: before the first.
+    pub seq: i64,
+    hash: String,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { seq: 0, hash: FIRST.to_owned() }
+    }
+}
+
+/// How far the chain was followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// The last line that is as it was written.
+    pub link: Link,
+    /// No line behind it was met that is not.
+    pub sound: bool,
+    /// The place of the newest line.
+    pub lines: i64,
+}
+
 /// Lines that are checked at a time.
 const BATCH: u32 = 1000;
 
-/// Checks every line against its hash and the line before.
-pub fn verify_chain(view: &View<'_>) -> Result<Chain, StoreError> {
-    let (mut seq, mut hash) = (0, FIRST.to_owned());
-    loop {
+/// Checks each line behind `link` against its hash and the line before, `most` lines at most.
+pub fn follow(view: &View<'_>, mut link: Link, most: u32) -> Result<Followed, StoreError> {
+    let lines = last(view)?.map_or(0, |row| row.seq);
+    let mut left = most;
+    while left > 0 {
         let rows: Vec<AuditRow> = view.all(
             "read the audit log",
             "SELECT * FROM audit_log WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-            params![seq, BATCH],
+            params![link.seq, left.min(BATCH)],
         )?;
         if rows.is_empty() {
-            return Ok(Chain::Sound { lines: seq });
+            // Lines that were followed once are gone.
+            return Ok(Followed { sound: link.seq == lines, link, lines });
         }
         for row in rows {
-            if row.seq != seq + 1 || row.prev_hash != hash || row.hash != row.expected_hash() {
-                return Ok(Chain::Broken { seq: seq + 1 });
+            if row.seq != link.seq + 1 || row.prev_hash != link.hash || !row.is_sound() {
+                return Ok(Followed { link, sound: false, lines });
             }
-            (seq, hash) = (row.seq, row.hash);
+            link = Link { seq: row.seq, hash: row.hash };
+            left -= 1;
         }
     }
+    Ok(Followed { link, sound: true, lines })
+}
+
+/// Checks every line against its hash and the line before.
+pub fn verify_chain(view: &View<'_>) -> Result<Chain, StoreError> {
+    let Followed { link, sound, .. } = follow(view, Link::default(), u32::MAX)?;
+    Ok(if sound { Chain::Sound { lines: link.seq } } else { Chain::Broken { seq: link.seq + 1 } })
 }

@@ -12,7 +12,8 @@ const LONGEST: usize = 200;
 const HIDDEN: [&str; 1] = ["password_hash"];
 
 /// One field of one document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ConfigChange")]
 pub struct Field {
     /// `config`, `user`, `team`, `pipeline`.
     pub kind: String,

@@ -1,7 +1,8 @@
 //! jobs as the console and the API list them: newest first, page by page.
+use jiff::Timestamp;
 use rusqlite::params;
 
-use super::sql::{row, to_json};
+use super::sql::{micros, row, to_json};
 use super::{JobRow, StoreError, View};
 use crate::model::job::Status;
 use crate::model::{JobId, PipelineId};
@@ -15,10 +16,28 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only this branch.
     pub branch: Option<String>,
+    /// Only this commit.
+    pub commit: Option<String>,
+    /// Only started by this one.
+    pub actor: Option<String>,
+    /// Only made at this time or later.
+    pub since: Option<Timestamp>,
     /// The last job of the page before.
     pub before: Option<JobId>,
     /// Rows at most; held to 1..=200.
     pub limit: u32,
+}
+
+/// A query of one page; what is null asks for nothing.
+macro_rules! listed {
+    ($which:literal) => {
+        concat!(
+            "SELECT * FROM jobs WHERE ",
+            $which,
+            " AND id < ?2 AND (?5 IS NULL OR branch = ?5) AND (?6 IS NULL OR commit_sha = ?6)
+             AND (?7 IS NULL OR actor = ?7) AND (?8 IS NULL OR created_at >= ?8) ORDER BY id DESC LIMIT ?3"
+        )
+    };
 }
 
 /// One page, newest first. The next page begins `before` the last row.
@@ -27,37 +46,22 @@ pub fn page(view: &View<'_>, filter: &Filter) -> Result<Vec<JobRow>, StoreError>
     let limit = filter.limit.clamp(1, 200);
     // Ids sort by creation and `~` sorts behind every id, so one text is both cursor and "from the start".
     let before = filter.before.map_or_else(|| "~".to_owned(), |id| id.to_string());
-    match (filter.pipelines.as_deref(), filter.status) {
-        (Some([one]), None) => view.all(
-            what,
-            "SELECT * FROM jobs WHERE pipeline_id = ?1 AND id < ?2 AND (?3 IS NULL OR branch = ?3)
-             ORDER BY id DESC LIMIT ?4",
-            params![one, before, filter.branch, limit],
-        ),
-        (Some([one]), Some(status)) => view.all(
-            what,
-            "SELECT * FROM jobs WHERE pipeline_id = ?1 AND status = ?5 AND id < ?2 AND (?3 IS NULL OR branch = ?3)
-             ORDER BY id DESC LIMIT ?4",
-            params![one, before, filter.branch, limit, status],
-        ),
-        (Some(many), status) => view.all(
-            what,
-            "SELECT * FROM jobs WHERE id < ?2 AND (?3 IS NULL OR branch = ?3) AND (?5 IS NULL OR status = ?5)
-             AND pipeline_id IN (SELECT value FROM json_each(?1)) ORDER BY id DESC LIMIT ?4",
-            params![to_json(what, &many)?, before, filter.branch, limit, status],
-        ),
-        (None, Some(status)) => view.all(
-            what,
-            "SELECT * FROM jobs WHERE status = ?1 AND id < ?2 AND (?3 IS NULL OR branch = ?3)
-             ORDER BY id DESC LIMIT ?4",
-            params![status, before, filter.branch, limit],
-        ),
-        (None, None) => view.all(
-            what,
-            "SELECT * FROM jobs WHERE id < ?1 AND (?2 IS NULL OR branch = ?2) ORDER BY id DESC LIMIT ?3",
-            params![before, filter.branch, limit],
-        ),
-    }
+    // Each shape has its own text, so that SQLite chooses the index that fits it.
+    let (pipelines, sql) = match (filter.pipelines.as_deref(), filter.status) {
+        (Some([one]), None) => (Some(one.to_string()), listed!("pipeline_id = ?1 AND ?4 IS NULL")),
+        (Some([one]), Some(_)) => (Some(one.to_string()), listed!("pipeline_id = ?1 AND status = ?4")),
+        (Some(many), None) => {
+            (Some(to_json(what, &many)?), listed!("pipeline_id IN (SELECT value FROM json_each(?1)) AND ?4 IS NULL"))
+        }
+        (Some(many), Some(_)) => {
+            (Some(to_json(what, &many)?), listed!("pipeline_id IN (SELECT value FROM json_each(?1)) AND status = ?4"))
+        }
+        (None, Some(_)) => (None, listed!("status = ?4 AND ?1 IS NULL")),
+        (None, None) => (None, listed!("?1 IS NULL AND ?4 IS NULL")),
+    };
+    let since = filter.since.map(micros);
+    let Filter { status, branch, commit, actor, .. } = filter;
+    view.all(what, sql, params![pipelines, before, limit, status, branch, commit, actor, since])
 }
 
 /// Jobs among which a commit is looked for: the newest, so that a question costs the same at any age.
@@ -83,6 +87,27 @@ row! {
         /// Jobs in it.
         pub jobs: u64,
     }
+}
+
+row! {
+    /// How many jobs have not ended.
+    pub struct Live {
+        /// Jobs that wait.
+        pub pending: u64,
+        /// Jobs that run.
+        pub running: u64,
+    }
+}
+
+/// The jobs that have not ended.
+pub fn live(view: &View<'_>) -> Result<Live, StoreError> {
+    let found = view.first(
+        "count the jobs that have not ended",
+        "SELECT (SELECT COUNT(*) FROM jobs WHERE status = 'pending') AS pending,
+                (SELECT COUNT(*) FROM jobs WHERE status = 'running') AS running",
+        [],
+    )?;
+    Ok(found.unwrap_or(Live { pending: 0, running: 0 }))
 }
 
 /// Jobs per pipeline and status.

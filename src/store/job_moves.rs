@@ -22,6 +22,7 @@ pub(crate) struct Insert<'a> {
     pub(crate) actor: &'a str,
     pub(crate) revision: &'a Revision,
     pub(crate) pull_request: Option<u64>,
+    pub(crate) pr_base: Option<&'a str>,
     pub(crate) fork: bool,
     pub(crate) params: &'a BTreeMap<String, String>,
     pub(crate) parent: Option<JobId>,
@@ -45,10 +46,10 @@ pub(crate) fn insert(tx: &Tx<'_>, new: &Insert<'_>) -> Result<JobId, StoreError>
     tx.run(
         what,
         "INSERT INTO jobs (id, pipeline_id, pipeline_name, number, team, trigger, event, origin, actor, commit_sha,
-            branch, tag, message, author, pull_request, fork, params, config_commit, snapshot, parent, reuse,
+            branch, tag, message, author, pull_request, pr_base, fork, params, config_commit, snapshot, parent, reuse,
             dedupe_key, group_key, max_running, max_duration, status, attempt, max_attempts, created_at, run_after)
          VALUES (:id, :pipeline_id, :pipeline_name, :number, :team, :trigger, :event, :origin, :actor, :commit_sha,
-            :branch, :tag, :message, :author, :pull_request, :fork, :params, :config_commit, :snapshot, :parent, :reuse,
+            :branch, :tag, :message, :author, :pull_request, :pr_base, :fork, :params, :config_commit, :snapshot, :parent, :reuse,
             :dedupe_key, :group_key, :max_running, :max_duration, 'pending', 0, :max_attempts, :now, :now)",
         named_params! {
             ":id": id,
@@ -66,6 +67,7 @@ pub(crate) fn insert(tx: &Tx<'_>, new: &Insert<'_>) -> Result<JobId, StoreError>
             ":message": new.revision.message,
             ":author": new.revision.author,
             ":pull_request": new.pull_request.map(int),
+            ":pr_base": new.pr_base,
             ":fork": new.fork,
             ":params": to_json(what, new.params)?,
             ":config_commit": new.config_commit,

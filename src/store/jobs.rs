@@ -44,6 +44,8 @@ row! {
         pub author: String,
         /// The pull request's number.
         pub pull_request: Option<u64>,
+        /// The branch that the pull request is to be merged into.
+        pub pr_base: Option<String>,
         /// The pull request comes from a fork: no secrets.
         pub fork: bool,
         /// Parameters of a manual start.
@@ -151,13 +153,33 @@ pub fn find_by_dedupe_key(view: &View<'_>, key: &str) -> Result<Option<JobRow>, 
     view.first("read a job", "SELECT * FROM jobs WHERE dedupe_key = ?1", [key])
 }
 
-/// The newest green job of a branch: what "changed since" compares with.
-pub fn find_last_green(view: &View<'_>, pipeline: PipelineId, branch: &str) -> Result<Option<JobRow>, StoreError> {
+/// The newest green job of a branch that was made before another: what "changed since" compares with. A pull
+/// request's branch is not the branch, even if it is called the same.
+pub fn find_last_green(
+    view: &View<'_>,
+    pipeline: PipelineId,
+    branch: &str,
+    before: JobId,
+) -> Result<Option<JobRow>, StoreError> {
     view.first(
         "read the last green job",
-        "SELECT * FROM jobs WHERE pipeline_id = ?1 AND branch = ?2 AND status = 'success' ORDER BY id DESC LIMIT 1",
-        params![pipeline, branch],
+        "SELECT * FROM jobs WHERE pipeline_id = ?1 AND branch = ?2 AND status = 'success' AND id < ?3
+         AND pull_request IS NULL ORDER BY id DESC LIMIT 1",
+        params![pipeline, branch, before],
     )
+}
+
+/// The job that a chain of reruns began with; the job itself, where it reruns none.
+pub fn first_run(view: &View<'_>, id: JobId) -> Result<JobId, StoreError> {
+    let first = view.value(
+        "read the first of some reruns",
+        "WITH RECURSIVE up (id, parent) AS (
+            SELECT id, parent FROM jobs WHERE id = ?1
+            UNION SELECT jobs.id, jobs.parent FROM jobs JOIN up ON jobs.id = up.parent)
+         SELECT id FROM up ORDER BY id LIMIT 1",
+        [id],
+    )?;
+    Ok(first.unwrap_or(id))
 }
 
 /// Jobs of a pull request that wait or run.

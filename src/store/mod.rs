@@ -15,6 +15,7 @@ mod sql;
 mod view;
 mod writer;
 
+pub mod annotations;
 pub mod apply;
 pub mod artifacts;
 pub mod attestations;
@@ -36,6 +37,9 @@ pub mod sessions;
 pub mod settings;
 pub mod steps;
 pub mod teams;
+pub mod test_history;
+pub mod test_reports;
+mod test_verdicts;
 pub mod tokens;
 pub mod users;
 

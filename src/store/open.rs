@@ -9,7 +9,7 @@ use super::StoreError;
 use super::error::Tried;
 
 /// The newest schema that this program reads and writes.
-const READER: i64 = 1;
+const READER: i64 = 3;
 
 /// Prepared statements kept per connection.
 const STATEMENTS: usize = 256;

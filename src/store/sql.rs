@@ -10,6 +10,7 @@ use super::StoreError;
 use crate::model::job::{FailureKind, Status};
 use crate::model::settings::Level;
 use crate::model::step::{Cause, StepStatus};
+use crate::model::test::TestStatus;
 use crate::model::trigger::{RepoEvent, Trigger};
 use crate::model::{
     ArtifactId, DeliveryId, JobId, LeaseId, PipelineId, SecretId, SessionId, StepId, TeamId, TokenId, UserId,
@@ -175,6 +176,7 @@ word_column! {
     RepoEvent = "event", RepoEvent::parse;
     StepStatus = "step status", StepStatus::parse;
     Cause = "cause", Cause::parse;
+    TestStatus = "status of a test", TestStatus::parse;
     Level = "level", Level::parse;
 }
 plain_column!(String, Vec<u8>, i64, i32, u32, bool);

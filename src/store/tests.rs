@@ -74,6 +74,17 @@ async fn many_writes_at_once_are_all_kept() {
     assert_eq!(n, Some(300));
 }
 
+#[tokio::test]
+async fn a_write_that_changes_nothing_wakes_nobody() {
+    let test = empty(1);
+    test.store.write(Durability::Progress, |tx| super::settings::set(tx, "one", "x")).await.unwrap();
+    let changes = test.store.changes();
+    test.store.write(Durability::Progress, |tx| super::settings::find(tx, "one").map(drop)).await.unwrap();
+    assert!(!changes.has_changed().unwrap());
+    test.store.write(Durability::Progress, |tx| super::settings::set(tx, "one", "y")).await.unwrap();
+    assert!(changes.has_changed().unwrap());
+}
+
 #[test]
 fn a_database_that_needs_a_newer_reader_is_refused_untouched() {
     let dir = tempfile::tempdir().unwrap();
@@ -83,8 +94,8 @@ fn a_database_that_needs_a_newer_reader_is_refused_untouched() {
     conn.execute_batch("UPDATE meta SET schema = 9, min_reader = 8").unwrap();
     let error = open().map(drop).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, StoreError::TooNew { schema: 9, min_reader: 8, reader: 1, .. }));
-    assert!(text.contains("schema 8") && text.contains("reads 1") && text.contains("install"), "{text}");
+    assert!(matches!(error, StoreError::TooNew { schema: 9, min_reader: 8, reader: 3, .. }));
+    assert!(text.contains("schema 8") && text.contains("reads 3") && text.contains("install"), "{text}");
 }
 
 #[test]
@@ -94,13 +105,13 @@ fn the_database_of_the_next_release_opens_while_it_allows_this_reader() {
     drop(open().unwrap());
     let conn = Connection::open(dir.path().join("danube.db")).unwrap();
     conn.execute_batch(
-        "UPDATE meta SET schema = 2; ALTER TABLE jobs ADD COLUMN later TEXT;
+        "UPDATE meta SET schema = 99; ALTER TABLE jobs ADD COLUMN later TEXT;
          INSERT INTO refinery_schema_history (version, name, applied_on, checksum)
-         VALUES (2, 'later', '2026-01-01T00:00:00Z', '1')",
+         VALUES (99, 'later', '2026-01-01T00:00:00Z', '1')",
     )
     .unwrap();
     let store = open().unwrap();
-    assert_eq!(store.read_blocking(super::settings::schema).unwrap(), (2, 1));
+    assert_eq!(store.read_blocking(super::settings::schema).unwrap(), (99, 1));
 }
 
 #[test]
@@ -345,6 +356,18 @@ fn hot_queries_use_their_indexes() {
              ORDER BY finished_at LIMIT 9",
             "jobs_with_logs",
         ),
+        ("SELECT * FROM test_reports WHERE job_id = 'a' ORDER BY id", "sqlite_autoindex_test_reports"),
+        (
+            "SELECT * FROM test_results WHERE report_id = 1 AND place = 0 AND case_id > 9 ORDER BY case_id LIMIT 9",
+            "test_results_by_place",
+        ),
+        ("SELECT * FROM test_results WHERE case_id = 1 AND report_id < 9 ORDER BY report_id DESC LIMIT 9", "PRIMARY KEY"),
+        (
+            "SELECT * FROM test_cases WHERE pipeline_id = 'a' AND last_failed IS NOT NULL AND last_failed <= 9
+             AND (last_failed < 9 OR id > 1) ORDER BY last_failed DESC, id LIMIT 9",
+            "test_cases_failed",
+        ),
+        ("SELECT * FROM test_cases WHERE pipeline_id = 'a' AND id > 3 ORDER BY id LIMIT 9", "test_cases_by_pipeline"),
         ("SELECT 1 FROM jobs WHERE group_key = 'a' AND status = 'running'", "jobs_group"),
         ("SELECT * FROM webhook_deliveries WHERE state = 'received' ORDER BY received_at", "webhook_deliveries_open"),
         ("SELECT * FROM outbox WHERE state = 'waiting' AND next_at <= 1 ORDER BY next_at", "outbox_due"),

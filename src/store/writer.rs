@@ -111,6 +111,7 @@ fn commit(
 ) {
     let group: Vec<Write> = group.collect();
     let mut answers = Vec::with_capacity(group.len());
+    let before = conn.total_changes();
     let mut committed = begin(conn, &group);
     for write in group {
         if committed.is_err() {
@@ -133,7 +134,8 @@ fn commit(
         if !conn.is_autocommit() {
             let _ended = conn.execute_batch("ROLLBACK");
         }
-    } else if kept {
+    } else if kept && conn.total_changes() != before {
+        // A claim that finds nothing is no news: it would wake the scheduler, which claims again.
         changes.send_modify(|n| *n += 1);
     }
     for answer in answers {

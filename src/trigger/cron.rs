@@ -13,7 +13,7 @@ use crate::model::trigger::Trigger;
 use crate::model::{JobId, PipelineId, Principal};
 use crate::store::{Durability, StoreError, cron_ticks, pipelines};
 
-use super::enqueue::{Cause, enqueue};
+use super::enqueue::{Cause, Made, enqueue};
 use super::schedule::{Schedule, dedupe_key};
 use super::{Ctx, TriggerError, drain};
 
@@ -162,7 +162,14 @@ pub async fn start(ctx: &Ctx, due: &Due, stop: &CancellationToken) -> Result<Opt
             params: BTreeMap::new(),
             dedupe_key: Some(dedupe_key(due.pipeline, due.rule, due.tick)),
         };
-        Ok(Some(enqueue(tx, due.pipeline, revision, cause)?.filter(|job| job.new).map(|job| job.id)))
+        Ok(Some(match enqueue(tx, due.pipeline, revision, cause)? {
+            Made::Job(job) if job.new => Some(job.id),
+            Made::Job(_) | Made::Inactive => None,
+            Made::Refused(bad) => {
+                tracing::error!(pipeline.name = due.name, tick = %due.tick, error = %bad, "a tick makes no job");
+                None
+            }
+        }))
     });
     written.await?.ok_or(TriggerError::Draining)
 }

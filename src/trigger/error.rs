@@ -1,5 +1,7 @@
 //! Why a trigger made no job.
 use crate::mirror::MirrorError;
+use crate::model::job::Status;
+use crate::model::param::BadParams;
 use crate::store::StoreError;
 
 /// Why a trigger made no job.
@@ -14,6 +16,24 @@ pub enum TriggerError {
         /// Its name.
         name: String,
     },
+    /// Only what has ended can be run again.
+    #[error("{job} is {status} and cannot be run again yet; wait for its end, or cancel it first")]
+    NotEnded {
+        /// The job.
+        job: String,
+        /// Where it stands.
+        status: Status,
+    },
+    /// The pipeline's params have changed since the job.
+    #[error(
+        "{job} cannot be run again with its params, because the pipeline does not take them any more: {bad}; start a new job instead"
+    )]
+    OldParams {
+        /// The job.
+        job: String,
+        /// What does not fit.
+        bad: BadParams,
+    },
     /// The commit is on no branch, so nothing says what it belongs to.
     #[error("the commit {commit} is on no branch of the repository; push a branch that holds it")]
     OnNoBranch {
@@ -26,6 +46,9 @@ pub enum TriggerError {
         /// The repository.
         url: String,
     },
+    /// The values of a start do not fit the pipeline's params.
+    #[error(transparent)]
+    Params(#[from] BadParams),
     /// The repository could not be fetched or read.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
@@ -41,7 +64,12 @@ impl TriggerError {
             Self::Draining => true,
             Self::Mirror(e) => e.is_retryable(),
             Self::Store(e) => !matches!(e, StoreError::NotFound { .. } | StoreError::Corrupt { .. }),
-            Self::Inactive { .. } | Self::OnNoBranch { .. } | Self::NoDefaultBranch { .. } => false,
+            Self::Inactive { .. }
+            | Self::OnNoBranch { .. }
+            | Self::NoDefaultBranch { .. }
+            | Self::NotEnded { .. }
+            | Self::OldParams { .. }
+            | Self::Params(_) => false,
         }
     }
 }

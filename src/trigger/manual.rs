@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
 use crate::mirror::Mirror;
+use crate::model::param;
 use crate::model::trigger::{Revision, Trigger};
 use crate::model::{JobId, PipelineId, Principal};
 use crate::store::{Durability, pipelines};
 
-use super::enqueue::{Cause, enqueue};
+use super::enqueue::{Cause, Made, enqueue};
 use super::{Ctx, TriggerError, drain};
 
 /// What is asked for. Whether the asker may is decided before.
@@ -22,7 +23,7 @@ pub struct Ask {
     pub trigger: Trigger,
     /// Who asks.
     pub actor: Principal,
-    /// Parameters of the job.
+    /// Values for the pipeline's params; what is left out has its default.
     pub params: BTreeMap<String, String>,
 }
 
@@ -47,6 +48,8 @@ pub async fn manual(ctx: &Ctx, ask: Ask, stop: &CancellationToken) -> Result<Job
     if draining {
         return Err(TriggerError::Draining);
     }
+    // A wrong value is told before a fetch; what counts is the check in the job's transaction.
+    param::fill(&row.pipeline()?.params, &ask.params)?;
     let mirror = ctx.fetched(&row.repository, stop).await?;
     let revision = find(ctx, &mirror, &ask.target, stop).await?;
     let cause = Cause {
@@ -57,8 +60,11 @@ pub async fn manual(ctx: &Ctx, ask: Ask, stop: &CancellationToken) -> Result<Job
         params: ask.params,
         dedupe_key: None,
     };
-    let made = ctx.store.write(Durability::Acknowledged, move |tx| enqueue(tx, id, revision, cause)).await?;
-    made.map(|job| job.id).ok_or(TriggerError::Inactive { name: row.name })
+    match ctx.store.write(Durability::Acknowledged, move |tx| enqueue(tx, id, revision, cause)).await? {
+        Made::Job(job) => Ok(job.id),
+        Made::Inactive => Err(TriggerError::Inactive { name: row.name }),
+        Made::Refused(bad) => Err(bad.into()),
+    }
 }
 
 async fn find(ctx: &Ctx, mirror: &Mirror, target: &Target, stop: &CancellationToken) -> Result<Revision, TriggerError> {

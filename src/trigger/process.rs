@@ -12,7 +12,7 @@ use crate::store::deliveries::{self, DeliveryRow, DeliveryState};
 use crate::store::{Durability, StoreError, pipelines};
 
 use super::delivery::{Delivery, DeliveryKind, Push};
-use super::enqueue::{Cause, enqueue};
+use super::enqueue::{Cause, Made, enqueue};
 use super::matching::{self, Change, Verdict};
 use super::{Ctx, TriggerError, drain, repository};
 
@@ -149,9 +149,10 @@ async fn write(
             };
             let short = revision.commit[..8.min(revision.commit.len())].to_owned();
             notes.push(match enqueue(tx, pipeline, revision, cause)? {
-                Some(job) if job.new => format!("{name}: a job for {short}"),
-                Some(_) => format!("{name}: {short} has its job already"),
-                None => format!("{name}: not in the configuration any more"),
+                Made::Job(job) if job.new => format!("{name}: a job for {short}"),
+                Made::Job(_) => format!("{name}: {short} has its job already"),
+                Made::Inactive => format!("{name}: not in the configuration any more"),
+                Made::Refused(bad) => format!("{name}: {bad}"),
             });
         }
         deliveries::settle(tx, id, state, &bounded(&notes.join("; ")))?;

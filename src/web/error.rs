@@ -1,10 +1,26 @@
 //! The one place where errors become answers: problem+json for the API, a page for browsers.
 use askama::Template;
+use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::auth::{AuthError, Denied};
 use crate::store::StoreError;
+
+/// What went wrong (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// What kind of thing went wrong, in a few words.
+    title: &'a str,
+    /// The status of the answer.
+    status: u16,
+    /// A sentence for people: what was tried, why it failed, what to do.
+    detail: &'a str,
+}
 
 /// Why a request has no other answer. What a stranger must not learn is not in it.
 #[derive(Debug, Clone)]
@@ -57,6 +73,11 @@ impl WebError {
         Self::new(StatusCode::BAD_REQUEST, "The request is wrong", detail)
     }
 
+    /// The body was read, and says what cannot be done.
+    pub(super) fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "The body is not as expected", detail)
+    }
+
     /// A form of another site, or an old page.
     pub(super) fn forged() -> Self {
         Self::new(
@@ -72,6 +93,15 @@ impl WebError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", detail).retry_after(seconds)
     }
 
+    /// The request, or the answer to it, took too long.
+    pub(super) fn too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "Too slow",
+            "The request did not come whole, or was not answered, in two minutes. Send it again.",
+        )
+    }
+
     /// Something of ours broke. The cause goes to the log, not to the answer.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(error = %cause, "a request failed");
@@ -83,15 +113,16 @@ impl WebError {
         )
     }
 
+    /// The sentence, where the request was wrong: a form shows it beside its fields. Other errors stay.
+    pub(super) fn sentence_of_request(self) -> Answer<String> {
+        if self.status == StatusCode::BAD_REQUEST { Ok(self.detail) } else { Err(self) }
+    }
+
     /// The API's form.
     pub(super) fn problem(&self) -> Response {
-        let body = serde_json::json!({
-            "type": "about:blank",
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        let mut response = (self.status, body.to_string()).into_response();
+        let body =
+            Problem { kind: "about:blank", title: self.title, status: self.status.as_u16(), detail: &self.detail };
+        let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::cookie;
 use super::error::{Answer, WebError};
-use super::peer::Peer;
+use super::limits::{Left, Who};
+use super::peer::{Peer, client};
 use super::state::AppState;
 use super::visitor::{How, Visitor};
 use crate::auth::csrf::{self, Origin};
@@ -31,10 +32,31 @@ pub(super) const FORM: usize = 64 * 1024;
 
 /// Lets a request through to its handler, or answers for it.
 pub(super) async fn guard(State((app, access)): State<(AppState, Access)>, request: Request, next: Next) -> Response {
-    match admit(&app, access, request).await {
-        Ok(request) => next.run(request).await,
-        Err(refusal) => refusal,
+    let stranger = stranger(&app, &request);
+    let admitted = admit(&app, access, request).await;
+    let known = admitted.as_ref().ok().and_then(|request| request.extensions().get::<Visitor>());
+    let counted = known.map_or(stranger, |visitor| visitor.counted());
+    let left = counted.map(|who| app.limits.take(who, app.now()));
+    let mut response = match (left.and_then(Left::refusal), admitted) {
+        (Some(refusal), _) => refusal.into_response(),
+        (None, Ok(request)) => next.run(request).await,
+        (None, Err(refusal)) => refusal,
+    };
+    if let Some(left) = left {
+        left.tell(&mut response);
     }
+    response
+}
+
+/// Whose bucket somebody takes from who is not known. Probes and static files are nobody's.
+fn stranger(app: &AppState, request: &Request) -> Option<Who> {
+    let peer = request.extensions().get::<Peer>().copied();
+    let path = request.uri().path();
+    if peer == Some(Peer::Machine) || path.starts_with("/health") || path.starts_with("/static/") {
+        return None;
+    }
+    let address = client(peer, request.headers(), &app.trusted_proxies);
+    Some(if path.starts_with("/webhooks/") { Who::Forge(address) } else { Who::Address(address) })
 }
 
 async fn admit(app: &AppState, access: Access, mut request: Request) -> Result<Request, Response> {

@@ -1,11 +1,14 @@
-//! Every address of the server, in one list: its method, who may come, how large a body may be.
+//! Every address of the server, in one list: its method, who may come, how large a body may be, and what
+//! the API's document says of it.
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, post, put};
 
+use super::etag::revalidate;
 use super::guard::{Access, FORM, guard};
+use super::openapi::{self, Operation, doc};
 use super::state::AppState;
 use super::{api, assets, headers, pages};
 
@@ -16,16 +19,29 @@ const DELIVERY: usize = crate::trigger::MAX_BODY;
 
 /// One address.
 pub(super) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the test of access, which walks the list"))]
     pub(super) method: Method,
     pub(super) path: &'static str,
     pub(super) access: Access,
     body: usize,
     handler: MethodRouter<AppState>,
+    /// What the API's document says of it; pages have none.
+    pub(super) operation: Option<Operation>,
+}
+
+impl Route {
+    /// Its answers carry an `ETag`.
+    pub(super) fn revalidates(&self) -> bool {
+        let json = self.operation.as_ref().is_some_and(Operation::answers_json);
+        json && self.method == Method::GET && (self.access == Access::Api || self.path.ends_with("openapi.json"))
+    }
+
+    fn says(self, operation: Operation) -> Self {
+        Self { operation: Some(operation), ..self }
+    }
 }
 
 fn open(path: &'static str, handler: MethodRouter<AppState>) -> Route {
-    Route { method: Method::GET, path, access: Access::Open, body: FORM, handler }
+    Route { method: Method::GET, path, access: Access::Open, body: FORM, handler, operation: None }
 }
 
 fn page(path: &'static str, handler: MethodRouter<AppState>) -> Route {
@@ -57,16 +73,21 @@ fn delivery(path: &'static str, handler: MethodRouter<AppState>) -> Route {
 pub(super) fn routes() -> Vec<Route> {
     use Method as M;
     vec![
-        open("/health", get(api::health::alive)),
-        open("/health/ready", get(api::health::ready)),
-        open("/.well-known/danube/keys", get(api::keys::list)),
+        open("/health", get(api::health::alive))
+            .says(doc("Does the process answer?").json::<api::health::Alive>()),
+        open("/health/ready", get(api::health::ready))
+            .says(doc("Can the server do its work?").json::<api::health::Ready>().json_as::<api::health::Ready>(503)),
+        open("/.well-known/danube/keys", get(api::keys::list))
+            .says(doc("The keys that verify attestations").json::<api::keys::List>()),
         open("/static/{*name}", get(assets::file)),
         open("/login", get(pages::login::show)),
         door("/login", post(pages::login::submit)),
         open("/login/link", get(pages::link::show)),
         door("/login/link", post(pages::link::submit)),
-        delivery("/webhooks/{forge}", post(api::webhooks::unnamed)),
-        delivery("/webhooks/{forge}/{name}", post(api::webhooks::named)),
+        delivery("/webhooks/{forge}", post(api::webhooks::unnamed))
+            .says(doc("A delivery for the webhook `default`").takes_bytes().json::<api::webhooks::Outcome>().json_as::<api::webhooks::Outcome>(202).refuses(&[400, 401, 404, 503])),
+        delivery("/webhooks/{forge}/{name}", post(api::webhooks::named))
+            .says(doc("A delivery for a named webhook").takes_bytes().json::<api::webhooks::Outcome>().json_as::<api::webhooks::Outcome>(202).refuses(&[400, 401, 404, 503])),
 
         page("/", get(pages::dashboard::show)),
         page("/find", get(pages::find::show)),
@@ -74,48 +95,101 @@ pub(super) fn routes() -> Vec<Route> {
         page("/pipelines", get(pages::pipelines::show)),
         page("/pipelines/{name}", get(pages::pipeline::show)),
         form("/pipelines/{name}/trigger", post(pages::pipeline::run)),
+        page("/pipelines/{name}/tests", get(pages::test_history::show)),
+        page("/pipelines/{name}/tests/{case}", get(pages::test_case::show)),
         page("/pipelines/{name}/{number}", get(pages::job::numbered)),
         page("/jobs/{id}", get(pages::job::show)),
+        page("/jobs/{id}/tests", get(pages::tests::show)),
         form("/jobs/{id}/cancel", post(pages::job::cancel)),
+        form("/jobs/{id}/rerun", post(pages::job::rerun)),
         page("/config", get(pages::config::show)),
         form("/config/sync", post(pages::config::sync)),
+        page("/secrets", get(pages::secrets::start)),
+        page("/secrets/{scope}/{owner}", get(pages::secrets::show)),
+        form("/secrets/{scope}/{owner}", post(pages::secrets::set)),
+        page("/secrets/{scope}/{owner}/{key}/delete", get(pages::secrets::ask)),
+        form("/secrets/{scope}/{owner}/{key}/delete", post(pages::secrets::delete)),
+        page("/audit", get(pages::audit::show)),
+        page("/system", get(pages::system::show)),
         page("/tokens", get(pages::tokens::show)),
         form("/tokens", post(pages::tokens::make)),
         form("/tokens/{id}/revoke", post(pages::tokens::revoke)),
         form("/logout", post(pages::login::leave)),
 
-        read("/api/v1/jobs", get(api::jobs::list)),
-        read("/api/v1/jobs/{id}", get(api::jobs::show)),
-        read("/api/v1/jobs/{id}/log", get(api::log::whole)),
-        read("/api/v1/jobs/{id}/steps/{n}/log", get(api::log::step)),
-        read("/api/v1/jobs/{id}/events", get(api::events::follow)),
-        read("/api/v1/jobs/{id}/artifacts", get(api::artifacts::list)),
-        read("/api/v1/jobs/{id}/artifacts/{name}", get(api::artifacts::download)),
-        read("/api/v1/jobs/{id}/attestation", get(api::attestation::show)),
-        change(M::POST, "/api/v1/jobs/{id}/cancel", post(api::cancel::cancel)),
-        read("/api/v1/pipelines", get(api::pipelines::list)),
-        change(M::POST, "/api/v1/pipelines/{name}/trigger", post(api::trigger::trigger)),
-        read("/api/v1/config/status", get(api::config::status)),
-        change(M::POST, "/api/v1/config/sync", post(api::config::sync)),
-        read("/api/v1/tokens", get(api::tokens::list)),
-        change(M::POST, "/api/v1/tokens", post(api::tokens::create)),
-        change(M::DELETE, "/api/v1/tokens/{id}", delete(api::tokens::revoke)),
-        read("/api/v1/secrets/global", get(api::secrets::list_global)),
-        change(M::PUT, "/api/v1/secrets/global/{key}", put(api::secrets::set_global)),
-        change(M::DELETE, "/api/v1/secrets/global/{key}", delete(api::secrets::delete_global)),
-        read("/api/v1/secrets/{scope}/{owner}", get(api::secrets::list_owned)),
-        change(M::PUT, "/api/v1/secrets/{scope}/{owner}/{key}", put(api::secrets::set_owned)),
-        change(M::DELETE, "/api/v1/secrets/{scope}/{owner}/{key}", delete(api::secrets::delete_owned)),
-        Route { access: Access::Machine, ..change(M::POST, "/api/v1/login-links", post(api::links::create)) },
+        open("/api/v1/openapi.json", get(openapi::show)).says(doc("This document").json::<openapi::AnyJson>()),
+        read("/api/v1/me", get(api::me::show)).says(doc("Who asks, and what they may do").json::<api::me::Me>()),
+        read("/api/v1/teams", get(api::teams::list)).says(doc("The teams with their members").json::<api::teams::List>()),
+        read("/api/v1/audit", get(api::audit::list))
+            .says(doc("The audit log, newest first").query::<api::audit::ListQuery>().json::<api::audit::List>()),
+        read("/api/v1/health/details", get(api::details::show)).says(doc("How the server is").json::<api::details::Details>()),
+        read("/api/v1/jobs", get(api::jobs::list))
+            .says(doc("List jobs, newest first").query::<api::jobs::ListQuery>().json::<api::jobs::List>()),
+        read("/api/v1/jobs/{id}", get(api::jobs::show))
+            .says(doc("A job with its steps").json::<api::jobs::Details>()),
+        read("/api/v1/jobs/{id}/log", get(api::log::whole))
+            .says(doc("The whole log in order of time").ranges("text/plain").refuses(&[410])),
+        read("/api/v1/jobs/{id}/steps/{n}/log", get(api::log::step))
+            .says(doc("The log of a step, byte for byte").query::<api::log::AttemptQuery>().ranges("text/plain").refuses(&[410])),
+        read("/api/v1/jobs/{id}/events", get(api::events::follow))
+            .says(doc("Follow a job: server-sent events `state`, `log`, `end`").query::<api::events::From>().bytes("text/event-stream")),
+        read("/api/v1/jobs/{id}/artifacts", get(api::artifacts::list))
+            .says(doc("The artifacts of a job").json::<api::artifacts::List>()),
+        read("/api/v1/jobs/{id}/artifacts/{name}", get(api::artifacts::download))
+            .says(doc("The bytes of an artifact; a directory is its tar").ranges("application/octet-stream").refuses(&[410])),
+        read("/api/v1/jobs/{id}/annotations", get(api::annotations::list))
+            .says(doc("What the danubefile said by `annotate`").json::<api::annotations::List>()),
+        read("/api/v1/jobs/{id}/tests", get(api::tests::of_job))
+            .says(doc("The test reports of a job: newly failing first").query::<api::tests::ResultsQuery>().json::<openapi::AnyJson>()),
+        read("/api/v1/jobs/{id}/attestation", get(api::attestation::show))
+            .says(doc("The signed statement of a job: a DSSE envelope").json::<openapi::AnyJson>()),
+        change(M::POST, "/api/v1/jobs/{id}/cancel", post(api::cancel::cancel))
+            .says(doc("Stop a job").json::<api::cancel::Outcome>().json_as::<api::cancel::Outcome>(202)),
+        change(M::POST, "/api/v1/jobs/{id}/rerun", post(api::rerun::rerun))
+            .says(doc("Run an ended job again").may_take::<api::rerun::Request>().json_as::<api::trigger::Started>(201).refuses(&[409, 422])),
+        read("/api/v1/pipelines", get(api::pipelines::list))
+            .says(doc("The pipelines, each with its newest job").json::<api::pipelines::List>()),
+        read("/api/v1/pipelines/{name}", get(api::pipeline::show)).says(doc("A pipeline with its health").json::<api::pipeline::Details>()),
+        read("/api/v1/pipelines/{name}/tests", get(api::tests::of_pipeline))
+            .says(doc("The tests of a pipeline with their newest results").query::<api::tests::CasesQuery>().json::<openapi::AnyJson>()),
+        change(M::POST, "/api/v1/pipelines/{name}/trigger", post(api::trigger::trigger))
+            .says(doc("Start a job").may_take::<api::trigger::Request>().json_as::<api::trigger::Started>(201).refuses(&[409, 422])),
+        read("/api/v1/config/status", get(api::config::status))
+            .says(doc("What configuration is in force, and why not a newer one").json::<api::config::Status>()),
+        change(M::POST, "/api/v1/config/sync", post(api::config::sync))
+            .says(doc("Look at the config repo now").json_as::<api::config::Outcome>(202)),
+        read("/api/v1/tokens", get(api::tokens::list))
+            .says(doc("One's own tokens").json::<api::tokens::List>()),
+        change(M::POST, "/api/v1/tokens", post(api::tokens::create))
+            .says(doc("Make a token").takes::<api::tokens::Request>().json_as::<api::tokens::New>(201)),
+        change(M::DELETE, "/api/v1/tokens/{id}", delete(api::tokens::revoke))
+            .says(doc("Revoke a token").empty()),
+        read("/api/v1/secrets/global", get(api::secrets::list_global))
+            .says(doc("The names of the global secrets").json::<api::secrets::List>()),
+        change(M::PUT, "/api/v1/secrets/global/{key}", put(api::secrets::set_global))
+            .says(doc("Set a global secret; the body is the value").takes_bytes().empty()),
+        change(M::DELETE, "/api/v1/secrets/global/{key}", delete(api::secrets::delete_global))
+            .says(doc("Delete a global secret").empty()),
+        read("/api/v1/secrets/{scope}/{owner}", get(api::secrets::list_owned))
+            .says(doc("The names of the secrets of a team or pipeline").json::<api::secrets::List>()),
+        change(M::PUT, "/api/v1/secrets/{scope}/{owner}/{key}", put(api::secrets::set_owned))
+            .says(doc("Set a secret of a team or pipeline; the body is the value").takes_bytes().empty()),
+        change(M::DELETE, "/api/v1/secrets/{scope}/{owner}/{key}", delete(api::secrets::delete_owned))
+            .says(doc("Delete a secret of a team or pipeline").empty()),
+        Route { access: Access::Machine, ..change(M::POST, "/api/v1/login-links", post(api::links::create)) }
+            .says(doc("A link that logs one browser in; over the machine's socket alone").json_as::<api::links::LoginLink>(201)),
     ]
 }
 
 /// The whole server: for the network and for the machine's socket alike; who is there, `Peer` tells.
 pub fn router(app: AppState) -> Router {
     let mut router = Router::new();
-    for Route { path, access, body, handler, .. } in routes() {
+    for route in routes() {
+        let revalidates = route.revalidates();
+        let Route { path, access, body, handler, .. } = route;
         let guarded = from_fn_with_state((app.clone(), access), guard);
-        router = router.route(path, handler.layer(DefaultBodyLimit::max(body)).route_layer(guarded));
+        let handler = handler.layer(DefaultBodyLimit::max(body));
+        let handler = if revalidates { handler.route_layer(from_fn(revalidate)) } else { handler };
+        router = router.route(path, handler.route_layer(guarded));
     }
     router.with_state(app).layer(from_fn(headers::secure))
 }

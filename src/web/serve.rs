@@ -8,8 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::error::WebError;
 use super::peer::Peer;
 use super::routes::router;
 use super::state::AppState;
@@ -123,7 +123,7 @@ async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, 
     let answer = router.oneshot(request.map(Body::new));
     match tokio::time::timeout(ANSWER, answer).await {
         Ok(answer) => answer,
-        Err(_) => Ok(StatusCode::REQUEST_TIMEOUT.into_response()),
+        Err(_) => Ok(WebError::too_slow().problem()),
     }
 }
 

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::chain::Chain;
 use super::hooks::Hooks;
+use super::limits::Limits;
 use crate::auth::login::Door;
 use crate::auth::{Attempts, Passwords};
 use crate::config::Network;
@@ -17,7 +19,7 @@ use crate::store::Store;
 use crate::trigger;
 
 /// Followers of live logs at once; beyond, a page is still whole without following.
-const FOLLOWERS: usize = 512;
+pub(super) const FOLLOWERS: usize = 512;
 
 /// A published key of this server.
 #[derive(Debug, Clone)]
@@ -73,6 +75,9 @@ pub struct App {
     pub(super) hooks: Hooks,
     pub(super) door: Door,
     pub(super) followers: Arc<Semaphore>,
+    pub(super) limits: Limits,
+    pub(super) chain: Chain,
+    pub(super) started_at: Timestamp,
     logs: PathBuf,
     artifacts: PathBuf,
 }
@@ -86,6 +91,7 @@ impl AppState {
             attempts: Arc::new(Attempts::default()),
             passwords: Passwords::default(),
         };
+        let started_at = setup.trigger.store.clock().now();
         Self(Arc::new(App {
             store: setup.trigger.store.clone(),
             ids: setup.ids,
@@ -100,6 +106,9 @@ impl AppState {
             hooks: setup.hooks,
             door,
             followers: Arc::new(Semaphore::new(FOLLOWERS)),
+            limits: Limits::default(),
+            chain: Chain::default(),
+            started_at,
             logs: setup.logs,
             artifacts: setup.artifacts,
         }))
@@ -128,6 +137,18 @@ impl App {
     /// The directory of a job's artifacts.
     pub(super) fn artifacts_of(&self, job: JobId) -> PathBuf {
         dir_of(&self.artifacts, job)
+    }
+
+    /// What lies where, as people call it.
+    pub(super) fn dirs(&self) -> Vec<(&'static str, PathBuf)> {
+        let database = self.store.path().parent().unwrap_or_else(|| Path::new("/")).to_owned();
+        let mirrors = self.trigger.repos.dir().to_owned();
+        vec![
+            ("database", database),
+            ("logs", self.logs.clone()),
+            ("artifacts", self.artifacts.clone()),
+            ("mirrors", mirrors),
+        ]
     }
 
     /// Cookies go over TLS alone.

@@ -3,9 +3,10 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::error::WebError;
+use super::limits::Who;
 use crate::auth::{Caller, csrf};
-use crate::model::SessionId;
 use crate::model::trigger::Trigger;
+use crate::model::{Principal, SessionId};
 
 /// How somebody came in.
 #[derive(Debug, Clone)]
@@ -39,6 +40,16 @@ impl Visitor {
             How::Session { cookie, .. } => csrf::token(cookie),
             How::Machine | How::Token => String::new(),
         }
+    }
+
+    /// Whose bucket the visitor takes from; none: the machine's own.
+    pub(super) fn counted(&self) -> Option<Who> {
+        let id = match &self.caller.principal {
+            Principal::User { id, .. } => id.to_string(),
+            Principal::Token { id, .. } => id.to_string(),
+            other => other.label(),
+        };
+        (!matches!(self.how, How::Machine)).then_some(Who::Known(id))
     }
 
     /// How a job that the visitor starts was triggered.

@@ -5,8 +5,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails at once, with the place")]
 
+mod console;
 mod demo;
+mod docs;
 mod executor;
+mod openapi;
 mod provenance;
 mod rootless;
 mod run;

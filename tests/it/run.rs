@@ -3,5 +3,6 @@ mod artifacts;
 mod danubefile;
 mod endings;
 mod output;
+mod reports;
 mod secrets;
 mod steps;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms in the order of the flow: one uses only those before it.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 19] = [
     "model",
     "platform",
     "config",
@@ -13,6 +13,7 @@ const ROOMS: [&str; 18] = [
     "mirror",
     "logs",
     "artifacts",
+    "junit",
     "provenance",
     "config_repo",
     "queue",

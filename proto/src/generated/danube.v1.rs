@@ -272,10 +272,13 @@ pub struct ChangedRequest {
     #[prost(string, repeated, tag = "2")]
     pub globs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChangedReply {
     #[prost(bool, tag = "1")]
     pub changed: bool,
+    /// What was compared with and what came of it, in a sentence for the log.
+    #[prost(string, tag = "2")]
+    pub why: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HashRequest {
@@ -311,6 +314,53 @@ pub struct RandomReply {
     #[prost(double, tag = "1")]
     pub value: f64,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JunitRequest {
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Below the workspace; `*`, `?` and `**` as in a shell.
+    #[prost(string, tag = "2")]
+    pub glob: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JunitReply {
+    /// The name under which the report is kept: with the branch, and a number where it was taken.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub files: u64,
+    #[prost(uint64, tag = "3")]
+    pub total: u64,
+    #[prost(uint64, tag = "4")]
+    pub passed: u64,
+    #[prost(uint64, tag = "5")]
+    pub failed: u64,
+    #[prost(uint64, tag = "6")]
+    pub skipped: u64,
+    #[prost(uint64, tag = "7")]
+    pub newly_failing: u64,
+    #[prost(uint64, tag = "8")]
+    pub flaky: u64,
+    #[prost(double, tag = "9")]
+    pub seconds: f64,
+    /// The same in words, with what could not be read; the SDK prints them into the job's log.
+    #[prost(string, repeated, tag = "10")]
+    pub lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnnotateRequest {
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    #[prost(string, tag = "2")]
+    pub markdown: ::prost::alloc::string::String,
+    /// Empty ("info"), "warning" or "error".
+    #[prost(string, tag = "3")]
+    pub level: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnnotateReply {}
 /// Generated client implementations.
 pub mod coordinator_client {
     #![allow(
@@ -683,6 +733,50 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("danube.v1.Coordinator", "Random"));
             self.inner.unary(req, path, codec).await
         }
+        /// Reads JUnit reports out of the workspace; the results are kept with the job.
+        pub async fn junit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::JunitRequest>,
+        ) -> std::result::Result<tonic::Response<super::JunitReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/danube.v1.Coordinator/Junit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("danube.v1.Coordinator", "Junit"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Shows a text on top of the job.
+        pub async fn annotate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AnnotateRequest>,
+        ) -> std::result::Result<tonic::Response<super::AnnotateReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/danube.v1.Coordinator/Annotate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("danube.v1.Coordinator", "Annotate"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -767,6 +861,16 @@ pub mod coordinator_server {
             &self,
             request: tonic::Request<super::RandomRequest>,
         ) -> std::result::Result<tonic::Response<super::RandomReply>, tonic::Status>;
+        /// Reads JUnit reports out of the workspace; the results are kept with the job.
+        async fn junit(
+            &self,
+            request: tonic::Request<super::JunitRequest>,
+        ) -> std::result::Result<tonic::Response<super::JunitReply>, tonic::Status>;
+        /// Shows a text on top of the job.
+        async fn annotate(
+            &self,
+            request: tonic::Request<super::AnnotateRequest>,
+        ) -> std::result::Result<tonic::Response<super::AnnotateReply>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct CoordinatorServer<T> {
@@ -1410,6 +1514,96 @@ pub mod coordinator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RandomSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/danube.v1.Coordinator/Junit" => {
+                    #[allow(non_camel_case_types)]
+                    struct JunitSvc<T: Coordinator>(pub Arc<T>);
+                    impl<
+                        T: Coordinator,
+                    > tonic::server::UnaryService<super::JunitRequest>
+                    for JunitSvc<T> {
+                        type Response = super::JunitReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::JunitRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Coordinator>::junit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = JunitSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/danube.v1.Coordinator/Annotate" => {
+                    #[allow(non_camel_case_types)]
+                    struct AnnotateSvc<T: Coordinator>(pub Arc<T>);
+                    impl<
+                        T: Coordinator,
+                    > tonic::server::UnaryService<super::AnnotateRequest>
+                    for AnnotateSvc<T> {
+                        type Response = super::AnnotateReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AnnotateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Coordinator>::annotate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AnnotateSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -6,6 +6,7 @@ process, opens no file of the job and knows no secret value (except what `Secret
 
 from __future__ import annotations
 
+from danube._annotate import annotate
 from danube._artifacts import artifacts
 from danube._ctx import ctx
 from danube._errors import DanubeError, JobCancelled, NondeterministicPipeline, SecretNotFound, StepFailed
@@ -14,12 +15,14 @@ from danube._results import Artifact, Result, Retry
 from danube._secret import Secret
 from danube._secrets import secrets
 from danube._step import step
+from danube._tests import tests
 from danube._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from danube._types import Cause as Cause
     from danube._types import Env as Env
+    from danube._types import Level as Level
     from danube._types import When as When
 
 __all__ = [
@@ -33,18 +36,20 @@ __all__ = [
     "SecretNotFound",
     "StepFailed",
     "__version__",
+    "annotate",
     "artifacts",
     "ctx",
     "pipeline",
     "secrets",
     "step",
+    "tests",
 ]
 
 if not TYPE_CHECKING:
 
     def __getattr__(name):
         # The names of types load `typing`, so they are no part of `import *` either.
-        if name in ("Cause", "Env", "When"):
+        if name in ("Cause", "Env", "Level", "When"):
             from danube import _types
 
             return getattr(_types, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from types import MappingProxyType
 
@@ -32,46 +33,92 @@ _OPTIONAL = ("tag", "event", "pr", "pr_base")
 
 
 class _Ctx:
+    """What the job is about. Recorded when the job starts: a danubefile that is started again sees the same."""
+
     job_id: str
+    """The job's id, the same for ever."""
     number: int
-    """The job's number within its pipeline."""
+    """The job's number within its pipeline, from 1."""
     attempt: int
+    """The attempt at the job, from 1; a further one follows a failure of the infrastructure."""
     pipeline: str
+    """The pipeline's name in the config repo."""
     repository: str
+    """The address of the built repository."""
     url: str
     """The job's page."""
     branch: str
+    """The branch; empty for a tag."""
     tag: str | None
+    """The tag, where one is built."""
     commit_sha: str
+    """The commit, 40 hex digits."""
     commit_message: str
+    """The commit's message."""
     author: str
-    """Who wrote the commit."""
+    """Who wrote the commit: `Ada <ada@example.com>`."""
     actor: str
-    """Who or what triggered the job."""
+    """Who or what started the job: an address, the name of a token, `system`."""
     trigger: Literal["webhook", "cron", "manual", "api", "rerun"]
+    """Why the job exists."""
     event: Literal["push", "tag", "pull_request"] | None
+    """What happened in the repository, where that started the job."""
     pr: int | None
+    """The number of the pull request, where one is built."""
     pr_base: str | None
     """The branch that the pull request is to be merged into."""
     is_fork: bool
+    """The pull request comes from a fork: it gets no secrets."""
     params: Mapping[str, str]
+    """The values of the pipeline's `params`, all of them as text: what the start gave, else the defaults."""
 
     def changed(self, *globs: str) -> bool:
-        """Whether a matching file differs from the merge base, or from the branch's last green run."""
+        """Whether a matching file differs from the last state that is known to be good.
+
+        A pull request is compared with its merge base, everything else with the newest green run of its branch
+        before this job. Where there is none, the answer is `True`. A rerun is compared with what its first run was
+        compared with. The log says what was compared.
+
+        Args:
+            globs: Patterns of paths from the top of the repository: `*` stops at `/`, `**` does not.
+
+        Returns:
+            `True` if any file differs that matches any pattern; a moved file differs at both places.
+        """
         request = ChangedRequest(globs=_checked(globs, "ctx.changed"))
-        return ask("changed", "Changed", request, ChangedReply, at_import=True).changed
+        reply = ask("changed", "Changed", request, ChangedReply, at_import=True)
+        if reply.why:
+            # In the danubefile's log, because a job that does nothing must say why.
+            patterns = ", ".join(map(repr, globs))
+            sys.stderr.write(f"ctx.changed({patterns}) is {reply.changed}: {reply.why}\n")
+        return reply.changed
 
     def hash(self, *globs: str) -> str:
-        """A hash over the matching files of the commit."""
+        """A hash over path, mode and content of the matching files of the commit.
+
+        Args:
+            globs: Patterns of paths from the top of the repository: `*` stops at `/`, `**` does not.
+
+        Returns:
+            64 hex digits; the same files give the same hash at every commit.
+        """
         request = HashRequest(globs=_checked(globs, "ctx.hash"))
         return ask("hash", "Hash", request, HashReply, at_import=True).hash
 
     def now(self) -> str:
-        """The time, RFC 3339 in UTC; a resumed or replayed run sees the same value."""
+        """The time as recorded at the first call: a danubefile that is started again sees the same.
+
+        Returns:
+            RFC 3339 in UTC, such as `2026-01-02T03:04:05.678Z`.
+        """
         return ask("now", "Now", NowRequest(), NowReply, at_import=True).now
 
     def random(self) -> float:
-        """A number from 0 up to 1; a resumed or replayed run sees the same value."""
+        """A number by chance, recorded: a danubefile that is started again sees the same.
+
+        Returns:
+            A number from 0 up to, but not including, 1.
+        """
         return ask("random", "Random", RandomRequest(), RandomReply, at_import=True).value
 
     if not TYPE_CHECKING:

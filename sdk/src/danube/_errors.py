@@ -8,10 +8,12 @@ if TYPE_CHECKING:
 
 
 class DanubeError(Exception):
-    """A call that Danube refused: `message` says what, why and what to do; `place` is the user's line."""
+    """A call that Danube refused."""
 
     message: str
+    """What was refused, why, and what to do."""
     place: str
+    """The line of the danubefile, such as `danubefile.py:7`."""
 
     def __init__(self, message: str, place: str = "") -> None:
         super().__init__(f"{message} ({place})" if place else message)
@@ -24,9 +26,10 @@ class NondeterministicPipeline(DanubeError):
 
 
 class SecretNotFound(DanubeError):
-    """This job sees no secret of this name."""
+    """This job may see no secret of this name."""
 
     key: str
+    """The name that was asked for."""
 
     def __init__(self, key: str, message: str, place: str = "") -> None:
         super().__init__(message or f'there is no secret "{key}" for this job', place)
@@ -44,9 +47,10 @@ class RpcError(DanubeError):
 
 
 class StepFailed(Exception):
-    """A step ended without success; `result` holds its exit code and what it captured."""
+    """A step ended without success. Left uncaught, it ends the job as a failure with this step as its reason."""
 
     result: Result
+    """How it ended: its exit code, its attempt, what it captured."""
 
     def __init__(self, message: str, result: Result) -> None:
         super().__init__(message)

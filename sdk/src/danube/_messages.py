@@ -180,6 +180,7 @@ class ChangedRequest(Request):
 
 class ChangedReply(Message):
     changed: bool = flag(1)
+    why: str = text(2)
 
 
 class HashRequest(Request):
@@ -204,3 +205,30 @@ class RandomRequest(Request):
 
 class RandomReply(Message):
     value: float = double(1)
+
+
+class JunitRequest(Request):
+    glob: str = text(2)
+    name: str = text(3)
+
+
+class JunitReply(Message):
+    name: str = text(1)
+    files: int = uint64(2)
+    total: int = uint64(3)
+    passed: int = uint64(4)
+    failed: int = uint64(5)
+    skipped: int = uint64(6)
+    newly_failing: int = uint64(7)
+    flaky: int = uint64(8)
+    seconds: float = double(9)
+    lines: Sequence[str] = texts(10)
+
+
+class AnnotateRequest(Request):
+    markdown: str = text(2)
+    level: str = text(3)
+
+
+class AnnotateReply(Message):
+    pass

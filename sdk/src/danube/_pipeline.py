@@ -43,9 +43,17 @@ declared: list[Declared] = []
 def pipeline(
     *, name: str, timeout: str | None = None, egress: Sequence[str] | None = None
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Marks the function that the job runs.
+    """Marks the function that the job runs. A danubefile has exactly one.
 
-    `timeout` and `egress` may only tighten what the Pipeline document of the config repo allows.
+    It can only tighten what the Pipeline document of the config repo allows.
+
+    Args:
+        name: What people see as the title of its jobs.
+        timeout: The longest that a job may run, such as `"20m"`; the smaller one of this and the document's counts.
+        egress: The DNS names that the job may reach; each must be among those that the document allows.
+
+    Returns:
+        A decorator that leaves the function as it is.
     """
     if not plain(name, "the pipeline's name"):
         raise DanubeError("the pipeline's name is empty")

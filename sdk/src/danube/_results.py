@@ -24,23 +24,28 @@ if TYPE_CHECKING:
         secret: Secret | None
         """With `capture="secret"`: the output as a secret that is never logged."""
         seconds: float
+        """How long the last attempt ran."""
         attempt: int
         """The attempt that ended it, from 1."""
 
     class Retry(NamedTuple):
-        """How often, and after which causes, a step is tried again."""
+        """How often, after which causes and with which pauses a step is tried again."""
 
         times: int = 2
         """Further attempts after the first one."""
         on: Sequence[Cause] = ("infra",)
+        """The causes after which it is tried again: `"infra"` (the machine failed), `"timeout"` (its own `timeout=`),
+        `"oom"` (out of memory), `"exit"` (the command failed)."""
         backoff: str = "5s"
-        """The pause before the second attempt."""
+        """The pause before the second attempt. It doubles before each further one, up to an hour."""
 
     class Artifact(NamedTuple):
         """A stored artifact."""
 
         name: str
+        """Its name within the job."""
         sha256: str
+        """Its digest, hex, computed by the server."""
         size: int
         """In bytes."""
 else:

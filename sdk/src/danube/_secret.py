@@ -25,7 +25,10 @@ _HELP = "hand it to a step with env= or files=, where the server fills in the va
 
 @final
 class Secret:
-    """Opaque handle of a secret; accepted only as a value of `env=` and `files=`."""
+    """Opaque handle of a secret; accepted only as a value of `env=` and `files=` of `step.run`.
+
+    It cannot become text: `str`, `format` and every operator raise, and `repr` shows its name alone.
+    """
 
     __slots__ = ("_label", "_value")
 
@@ -34,7 +37,14 @@ class Secret:
         self._label = label
 
     def reveal(self) -> str:
-        """The value itself; audited, and refused unless the config repo allows it."""
+        """The value itself. Every call is in the audit log.
+
+        Returns:
+            The secret as text; logs still redact it.
+
+        Raises:
+            DanubeError: The pipeline's `secrets` do not say `reveal: true` for it.
+        """
         return ask("reveal", "RevealSecret", RevealSecretRequest(value=self._value), RevealSecretReply).value
 
     def __repr__(self) -> str:

@@ -10,8 +10,20 @@ from danube._transport import NOT_FOUND
 
 
 class _Secrets:
+    """Secrets that the pipeline may use, and values that no log may show."""
+
     def get(self, key: str) -> Secret:
-        """The handle of a secret; `SecretNotFound` if this job may see none of that name."""
+        """The handle of a secret. The value itself never comes to the danubefile.
+
+        Args:
+            key: The secret's name, as in the pipeline's `secrets` and in `danube secret set`.
+
+        Returns:
+            A handle for `env=` and `files=` of `step.run`.
+
+        Raises:
+            SecretNotFound: This job may see no secret of this name.
+        """
         name = plain(key, "the name of the secret")
         try:
             ask("secret", "CheckSecret", CheckSecretRequest(name=name), CheckSecretReply, at_import=True)
@@ -22,7 +34,14 @@ class _Secrets:
         return Secret(Value(secret=name), name)
 
     def mask(self, value: str) -> None:
-        """Redacts a value made at run time in every log from now on."""
+        """Redacts a value that was made at run time, in every log of the job from now on.
+
+        Steps that run already redact it too when this returns. Encoded forms (base64, hex, URL, JSON, shell) are
+        redacted as well.
+
+        Args:
+            value: The text that must not be shown, at most 64 KiB.
+        """
         if not plain(value, "the value to mask"):
             raise DanubeError("the value to mask is empty: give the text that must not be shown")
         ask("mask", "MaskValue", MaskValueRequest(value=value), MaskValueReply)

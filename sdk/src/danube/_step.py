@@ -36,6 +36,8 @@ _OUTCOMES = {
 
 
 class _Step:
+    """Runs commands in containers, one after another or side by side."""
+
     def run(
         self,
         command: str,
@@ -56,10 +58,36 @@ class _Step:
         memory: str | None = None,
         network: bool = True,
     ) -> Result:
-        """Runs the command by `/bin/sh -c` in a fresh container on the job's workspace.
+        """Runs a command by `/bin/sh -c` in a fresh container on the job's workspace.
 
-        Raises `StepFailed` unless it succeeds; with `check=False` the result says how it ended. `env` and
-        `files` (path to content) take secrets. `once=True` marks a step that must never run a second time.
+        Waits for its end. Files in the workspace stay for the next step; `cd`, `export` and everything outside
+        the workspace do not.
+
+        Args:
+            command: What the shell runs; several lines are fine. It can't hold a secret: use `env`.
+            name: What people see; the beginning of the command where it is left out.
+            image: The container's image; `"host"` is the machine's own `/usr`, read-only.
+            env: Variables, as text or as secrets.
+            files: Files that are there for this step alone: absolute path to content, as text or as a secret.
+            workdir: Where the command starts; a relative path lies below the workspace.
+            retry: How often, after which causes and with which pauses a failed attempt is repeated. A number
+                stands for `Retry(number)`: so many further attempts after failures of the infrastructure.
+            timeout: The longest that one attempt may run, such as `"90s"` or `"1h30m"`.
+            check: `False` returns the result of a failed step instead of raising.
+            capture: `True` returns the first 64 KiB of standard output, redacted. `"secret"` takes the output as
+                a secret, which no log shows.
+            once: The command must never run twice, not even after a crash; it is repeated only if it never began.
+            user: The number of the user in the container; 0 where it is left out.
+            root: `"readonly"` lets the command write to the workspace and `/tmp` alone.
+            cpu: Cores that the step may use, such as `0.5`.
+            memory: The most memory, such as `"512MiB"`; a step that needs more ends with the cause `"oom"`.
+            network: `False` takes the network away.
+
+        Returns:
+            How the step ended.
+
+        Raises:
+            StepFailed: It did not succeed, and `check` is true.
         """
         if not plain(command, "the command").strip():
             raise DanubeError("the command is empty: step.run needs a shell command")
@@ -94,10 +122,22 @@ class _Step:
         return result
 
     def parallel(self, *branches: Callable[[], T], max_parallel: int | None = None, fail_fast: bool = False) -> list[T]:
-        """Runs the branches side by side and returns their values in order.
+        """Runs functions side by side and returns their values in order.
 
-        A branch's exception is raised when all have ended. With `fail_fast=True` it is raised at once and the
-        other branches make no further calls.
+        Each function is a branch: its steps run one after another, and all branches share the workspace.
+
+        Args:
+            branches: Functions without arguments, such as `lambda: step.run("make a")`.
+            max_parallel: The most branches that run at once; 16 where it is left out.
+            fail_fast: Raise the first failure at once; the other branches make no further calls. Otherwise all
+                branches come to their end first.
+
+        Returns:
+            What the functions returned, in the order of the arguments.
+
+        Raises:
+            StepFailed: A branch failed with it; any other exception of a branch is raised as well. Of several the
+                one of the first branch counts, and its notes name the others.
         """
         for index, branch in enumerate(branches):
             if not callable(branch):
@@ -119,9 +159,21 @@ class _Step:
         exclude: Sequence[Mapping[str, str]] = _NO_EXCLUSION,
         max_parallel: int | None = None,
     ) -> list[T]:
-        """Calls `fn(axis=value, …)` side by side for every combination, and returns the values in order.
+        """Calls a function side by side for every combination of values, and returns what it returned.
 
-        An entry of `exclude` removes all combinations that hold its values.
+        Each combination is a branch that is called by its values, such as `python=3.12,os=debian`.
+
+        Args:
+            fn: Called with one keyword argument for each axis: `fn(python="3.12", os="debian")`.
+            axes: The values of each axis.
+            exclude: Combinations to leave out: an entry removes all that hold its values.
+            max_parallel: The most branches that run at once; 16 where it is left out.
+
+        Returns:
+            What the calls returned, in the order of the axes: the last one changes fastest.
+
+        Raises:
+            StepFailed: A branch failed with it; as in `step.parallel`.
         """
         if not callable(fn):
             raise DanubeError(f"step.matrix got {fn!r}: give a function that takes the axes as arguments")

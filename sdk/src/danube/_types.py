@@ -10,6 +10,9 @@ from danube._secret import Secret
 When = Literal["success", "failure", "always"]
 """The ends of a job at which an artifact is kept."""
 
+Level = Literal["info", "warning", "error"]
+"""How loud an annotation is."""
+
 Cause = Literal["infra", "timeout", "oom", "exit"]
 """Why an attempt of a step failed."""
 

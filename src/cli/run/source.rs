@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use futures::future::BoxFuture;
 
-use crate::mirror::{Objects, WorkTree};
+use crate::mirror::{Comparison, Objects, WorkTree};
 use crate::model::trigger::Revision;
 use crate::orchestrator::{Origin, OriginError, WorkTreeOrigin};
 
@@ -136,8 +136,12 @@ impl Origin for RunOrigin {
     }
 
     /// There is no green run to compare with.
-    fn changed(&self, _base: String, _head: String, _globs: Vec<String>) -> Answer<'_, bool> {
-        Box::pin(async { Ok(true) })
+    fn compare(&self, _base: String, _head: String, _globs: Vec<String>) -> Answer<'_, Comparison> {
+        Box::pin(async { Ok(Comparison::NoBase) })
+    }
+
+    fn merge_base(&self, _branch: String, _head: String) -> Answer<'_, Option<String>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn hash(&self, commit: String, globs: Vec<String>) -> Answer<'_, String> {

@@ -31,6 +31,11 @@ impl Local {
         self.helper(job, &["export", path], Stdio::null(), sink.into(), Vec::new())
     }
 
+    /// Streams every file that a pattern names into `sink`.
+    pub fn collect(&self, job: JobId, pattern: &str, sink: File) -> Result<(), ExecutorError> {
+        self.helper(job, &["collect", pattern], Stdio::null(), sink.into(), Vec::new())
+    }
+
     /// Writes a stream below `dest` in the workspace.
     pub fn import(&self, job: JobId, dest: &str, source: File) -> Result<(), ExecutorError> {
         self.helper(job, &["import", dest], source.into(), Stdio::null(), Vec::new())

@@ -110,7 +110,8 @@ impl Client {
     }
 
     async fn call(&self, verb: Verb, fds: Vec<File>) -> Result<Answer, ExecutorError> {
-        let again = !matches!(verb, Verb::Export { .. } | Verb::Import { .. } | Verb::EnsureJob { .. });
+        let again =
+            !matches!(verb, Verb::Export { .. } | Verb::Collect { .. } | Verb::Import { .. } | Verb::EnsureJob { .. });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let body = serde_json::to_vec(&Request { id, verb })
             .map_err(|e| ExecutorError::Start(format!("a request could not be written: {e}")))?;
@@ -226,6 +227,10 @@ impl Executor for Client {
                 _ => Err(unexpected()),
             }
         })
+    }
+
+    fn collect(&self, job: JobId, pattern: String, sink: File) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::Collect { job, pattern }, vec![sink]))
     }
 
     fn export(&self, job: JobId, path: String, sink: File) -> BoxFuture<'_, Result<(), ExecutorError>> {

@@ -51,6 +51,11 @@ pub(super) enum Verb {
         job: JobId,
         path: String,
     },
+    /// Descriptor: the sink.
+    Collect {
+        job: JobId,
+        pattern: String,
+    },
     /// Descriptor: the source.
     Import {
         job: JobId,

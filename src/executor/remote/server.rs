@@ -188,6 +188,7 @@ fn perform(shared: &Shared, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, Exe
             Ok(Answer::Captured { base64 })
         }
         Verb::Export { job, path } => local.export(job, &path, next()?).map(|()| Answer::Done),
+        Verb::Collect { job, pattern } => local.collect(job, &pattern, next()?).map(|()| Answer::Done),
         Verb::Import { job, dest } => local.import(job, &dest, next()?).map(|()| Answer::Done),
         Verb::List => Ok(Answer::Jobs { jobs: local.list()? }),
         Verb::Teardown { job } => local.teardown(job).map(|()| Answer::Done),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::mirror::testing::Source;
-use crate::mirror::{Mirror, MirrorError, Repos};
+use crate::mirror::{Comparison, Mirror, MirrorError, Repos};
 use crate::platform::git::Access;
 
 async fn fetched(source: &Source) -> (tempfile::TempDir, Arc<Mirror>) {
@@ -58,4 +58,77 @@ async fn a_hash_follows_names_and_content_of_matching_files_alone() {
     assert_ne!(first, mirror.objects().hash(&swapped, &lock).await.unwrap());
     assert_ne!(first, mirror.objects().hash(&renamed, &lock).await.unwrap());
     assert!(matches!(mirror.objects().hash(&one, &globs(&["[x"])).await, Err(MirrorError::BadGlob { .. })));
+}
+
+#[tokio::test]
+async fn a_moved_file_has_changed_at_its_old_and_its_new_place() {
+    let source = Source::new();
+    let text = "line\n".repeat(50);
+    let one = source.commit("main", "One", &[("src/a.rs", &text), ("docs/x.md", "1")]);
+    let two = source.commit("main", "Two", &[("lib/a.rs", &text), ("docs/x.md", "1")]);
+    let (_dir, mirror) = fetched(&source).await;
+    for (pattern, path) in [("src/**", Some("src/a.rs")), ("lib/**", Some("lib/a.rs")), ("docs/**", None)] {
+        let expected = path.map_or(Comparison::Same, |path| Comparison::Differs { path: path.to_owned() });
+        assert_eq!(mirror.objects().compare(Some(&one), &two, &globs(&[pattern])).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn two_stars_reach_any_depth_and_none() {
+    let source = Source::new();
+    let one = source.commit("main", "One", &[("a", "1")]);
+    let two = source.commit("main", "Two", &[("a", "1"), ("top.py", "1"), ("x/y/z/deep.py", "1")]);
+    let (_dir, mirror) = fetched(&source).await;
+    for (pattern, expected) in [
+        ("**/*.py", true),
+        ("**/top.py", true),
+        ("x/**", true),
+        ("x/**/deep.py", true),
+        ("x/y/z/**/deep.py", true),
+        ("x/*.py", false),
+        ("**", true),
+        ("y/**", false),
+        ("{a,b}", false),
+    ] {
+        assert_eq!(
+            mirror.objects().changed(Some(&one), &two, &globs(&[pattern])).await.unwrap(),
+            expected,
+            "{pattern}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_base_that_was_pushed_away_is_compared_while_it_is_known() {
+    let source = Source::new();
+    source.commit("main", "One", &[("a", "1")]);
+    let (_dir, mirror) = fetched(&source).await;
+    let known = source.commit("main", "Green", &[("a", "2")]);
+    mirror.fetch(&Access::Open, &CancellationToken::new()).await.unwrap();
+    // The branch begins anew, with another history.
+    source.delete("refs/heads/main");
+    let forced = source.commit("main", "Forced", &[("a", "2"), ("b", "1")]);
+    mirror.fetch(&Access::Open, &CancellationToken::new()).await.unwrap();
+    let objects = mirror.objects();
+    assert!(!objects.changed(Some(&known), &forced, &globs(&["a"])).await.unwrap());
+    assert!(objects.changed(Some(&known), &forced, &globs(&["b"])).await.unwrap());
+    assert_eq!(objects.merge_base(&known, &forced).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_history_that_was_cut_off_has_no_base_and_counts_as_changed() {
+    let source = Source::new();
+    let one = source.commit("main", "One", &[("a", "1")]);
+    let two = source.commit("main", "Two", &[("a", "1")]);
+    let dir = tempfile::tempdir().unwrap();
+    let shallow = dir.path().join("shallow.git");
+    let cloned = std::process::Command::new("git")
+        .args(["clone", "-q", "--bare", "--depth=1", &source.url()])
+        .arg(&shallow)
+        .output()
+        .unwrap();
+    assert!(cloned.status.success(), "{}", String::from_utf8_lossy(&cloned.stderr));
+    let objects = crate::mirror::Objects::open(&shallow);
+    assert_eq!(objects.compare(Some(&one), &two, &globs(&["none"])).await.unwrap(), Comparison::NoBase);
+    assert!(!objects.changed(Some(&two), &two, &globs(&["**"])).await.unwrap());
 }

@@ -9,7 +9,7 @@ use super::world::{World, call};
 use crate::executor::{StepEnd, StepState};
 use crate::model::Principal;
 use crate::model::job::{FailureKind, Status};
-use crate::model::step::StepStatus;
+use crate::model::step::{Cause, StepStatus};
 use crate::orchestrator::*;
 use crate::provenance::{PREDICATE_TYPE, RECORD_TYPE};
 use crate::queue;
@@ -83,6 +83,30 @@ async fn a_cancel_refuses_calls_ends_steps_and_then_the_coordinator() {
     assert_eq!(row.reason.as_deref(), Some("cancelled by local-admin"));
     assert!(world.steps(id).await.iter().all(|step| step.status == StepStatus::Cancelled));
     assert_eq!(world.executor.torn_down(), [id]);
+}
+
+#[tokio::test]
+async fn a_cancel_ends_the_pause_before_another_attempt_at_once() {
+    let (world, claimed) = world().await;
+    let id = claimed.job.id;
+    let master = world.master(claimed).await;
+    // Longer than any test runs: only the cancel can end it.
+    let retry = Retry { times: 3, on: vec![Cause::Exit], backoff: Duration::from_secs(3600) };
+    let waiting = tokio::spawn({
+        let job = std::sync::Arc::clone(&master.job);
+        async move { job.run_step(call("run", "/run#0"), StepRequest { retry, ..request("exit 7") }).await }
+    });
+    let mut changes = world.test.store.changes();
+    while world.steps(id).await.len() < 3 {
+        changes.changed().await.unwrap();
+    }
+    queue::cancel(&world.test.store, id, Principal::LocalAdmin).await.unwrap();
+    assert_eq!(waiting.await.unwrap(), Err(CallError::Cancelled));
+    assert_eq!(master.ended().await, Status::Cancelled);
+    let rows: Vec<_> = world.steps(id).await.into_iter().filter(|row| row.seq == 1).collect();
+    assert_eq!(rows[0].reason.as_deref(), Some("exit code 7; attempt 2 of 4 after 3600 s"));
+    assert_eq!((rows[1].status, rows[1].reason.as_deref()), (StepStatus::Skipped, Some("stopped with its job")));
+    assert!(rows.len() == 2 && rows[1].started_at.is_none());
 }
 
 #[tokio::test]

@@ -301,6 +301,31 @@ impl Executor for FakeExecutor {
         .boxed()
     }
 
+    fn collect(&self, _job: JobId, pattern: String, mut sink: File) -> Answer<'_, ()> {
+        let mut files: Vec<(String, Vec<u8>)> = {
+            let state = self.state.lock().unwrap();
+            let glob = globset::Glob::new(&pattern).unwrap().compile_matcher();
+            let named = state.files.iter().filter(|(path, _)| glob.is_match(path));
+            named.map(|(path, bytes)| (path.clone(), bytes.clone())).collect()
+        };
+        files.sort();
+        async move {
+            if files.is_empty() {
+                return Err(ExecutorError::User(format!("{pattern}: no such file in the workspace")));
+            }
+            let sent = tokio::task::spawn_blocking(move || {
+                for (name, bytes) in files {
+                    let (kind, size) = (transfer::Kind::File, Some(bytes.len() as u64));
+                    frame::write(&mut sink, &transfer::Item { version: transfer::VERSION, kind, name, size }).unwrap();
+                    sink.write_all(&bytes)?;
+                }
+                Ok::<_, std::io::Error>(())
+            });
+            sent.await.unwrap().map_err(|error| ExecutorError::User(error.to_string()))
+        }
+        .boxed()
+    }
+
     fn import(&self, _job: JobId, dest: String, mut source: File) -> Answer<'_, ()> {
         async move {
             let read = tokio::task::spawn_blocking(move || {

@@ -29,6 +29,7 @@ mod artifacts;
 mod calls;
 mod endings;
 pub(crate) mod fake;
+mod reports;
 mod restarts;
 mod running;
 mod silence;

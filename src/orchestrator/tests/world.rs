@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::FakeExecutor;
 use crate::executor::Limits;
+use crate::mirror::Comparison;
 use crate::model::job::Status;
 use crate::model::settings::Pipeline;
 use crate::model::trigger::{RepoEvent, Revision, Trigger};
@@ -38,8 +39,13 @@ impl Origin for FakeOrigin {
         async move { Ok(there) }.boxed()
     }
 
-    fn changed(&self, base: String, head: String, _: Vec<String>) -> BoxFuture<'_, Result<bool, OriginError>> {
-        async move { Ok(base != head) }.boxed()
+    fn compare(&self, base: String, head: String, _: Vec<String>) -> BoxFuture<'_, Result<Comparison, OriginError>> {
+        let differs = Comparison::Differs { path: "src/app.py".to_owned() };
+        async move { Ok(if base == head { Comparison::Same } else { differs }) }.boxed()
+    }
+
+    fn merge_base(&self, branch: String, _: String) -> BoxFuture<'_, Result<Option<String>, OriginError>> {
+        async move { Ok((branch == "main").then(|| "b".repeat(40))) }.boxed()
     }
 
     fn hash(&self, _: String, globs: Vec<String>) -> BoxFuture<'_, Result<String, OriginError>> {
@@ -117,7 +123,11 @@ impl World {
     }
 
     pub(crate) async fn claim(&self, pipeline: &Pipeline) -> Claimed {
-        let job = NewJob {
+        self.claim_with(pipeline, |_| ()).await
+    }
+
+    pub(crate) async fn claim_with(&self, pipeline: &Pipeline, change: impl FnOnce(&mut NewJob)) -> Claimed {
+        let mut job = NewJob {
             pipeline_id: self.test.pipeline_id(&pipeline.name).await,
             pipeline: pipeline.clone(),
             config_commit: "c0ffee".to_owned(),
@@ -133,12 +143,14 @@ impl World {
                 author: "Alice <alice@example.com>".to_owned(),
             },
             pull_request: None,
+            pr_base: None,
             fork: false,
             params: Default::default(),
             parent: None,
             reuse: false,
             dedupe_key: None,
         };
+        change(&mut job);
         queue::enqueue(&self.test.store, job).await.unwrap();
         queue::claim(&self.test.store, "m1", queue::Limits { max_running: 10 }).await.unwrap().unwrap()
     }

@@ -91,6 +91,44 @@ fn nothing_outside_the_workspace_is_taken_out() {
     }
 }
 
+fn collected(dir: &Path, pattern: &str) -> Vec<(String, String)> {
+    let output = helper(dir, &["collect", pattern], b"");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut stream = output.stdout.as_slice();
+    let mut files = Vec::new();
+    while !stream.is_empty() {
+        let header: Item = frame::read(&mut stream, frame::HEADER_LIMIT).unwrap();
+        let (bytes, rest) = stream.split_at(usize::try_from(header.size.unwrap()).unwrap());
+        files.push((header.name, String::from_utf8(bytes.to_vec()).unwrap()));
+        stream = rest;
+    }
+    files
+}
+
+#[test]
+fn a_pattern_takes_out_the_files_it_names_and_follows_no_link() {
+    let dir = workspace();
+    for (path, text) in [("r/b.xml", "b"), ("r/a/a.xml", "a"), ("r/a/a.txt", "no"), ("c.xml", "")] {
+        write(dir.path(), path, text);
+    }
+    symlink("/etc", dir.path().join("r/etc")).unwrap();
+    symlink("/etc/passwd", dir.path().join("r/passwd.xml")).unwrap();
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    assert_eq!(collected(dir.path(), "**/*.xml"), [file("c.xml", ""), file("r/a/a.xml", "a"), file("r/b.xml", "b")]);
+    assert_eq!(collected(dir.path(), "r/*.xml"), [file("r/b.xml", "b")]);
+    assert_eq!(collected(dir.path(), "r/b.xml"), [file("r/b.xml", "b")]);
+    for (pattern, why) in [
+        ("none/*.xml", "none/*.xml: no such file in the workspace"),
+        ("none.xml", "none.xml: no such file in the workspace"),
+        ("r/passwd.xml", "a symbolic link is not followed"),
+        ("r/etc/*", "a symbolic link is on the way"),
+        ("../*", "may leave the workspace"),
+    ] {
+        let complaint = complaint(&helper(dir.path(), &["collect", pattern], b""));
+        assert!(complaint.contains(why), "{pattern}: {complaint}");
+    }
+}
+
 #[test]
 fn a_directory_is_packed_to_the_same_bytes_whoever_made_it() {
     let make = |names: &[&str], mode| {

@@ -1,14 +1,20 @@
 use super::*;
 use crate::mirror::testing::Source;
+use crate::model::settings::{Param, ParamType, Pipeline, TriggerRule};
+use crate::trigger::run::run_once;
 use crate::trigger::testing::{Bench, pipeline};
 
 async fn ask(bench: &Bench, target: Target) -> Result<JobId, TriggerError> {
+    ask_with(bench, target, &[]).await
+}
+
+async fn ask_with(bench: &Bench, target: Target, params: &[(&str, &str)]) -> Result<JobId, TriggerError> {
     let ask = Ask {
         pipeline: bench.pipeline_id("web").await,
         target,
         trigger: Trigger::Manual,
         actor: Principal::LocalAdmin,
-        params: BTreeMap::new(),
+        params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
     };
     manual(&bench.ctx, ask, &bench.stop).await
 }
@@ -65,4 +71,48 @@ async fn a_pipeline_that_left_the_configuration_cannot_be_started() {
     bench.apply(vec![]).await;
     let error = ask(&bench, Target::Default).await.unwrap_err();
     assert!(matches!(error, TriggerError::Inactive { .. }), "{error}");
+}
+
+fn deploying(source: &Source, triggers: &[TriggerRule]) -> Pipeline {
+    let param = |name: &str, kind, choices: &[&str], default: &str| Param {
+        name: name.to_owned(),
+        kind,
+        choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+        default: Some(default.to_owned()),
+        description: String::new(),
+    };
+    let target = param("target", ParamType::Choice, &["staging", "production"], "staging");
+    let tries = param("tries", ParamType::Integer, &[], "3");
+    Pipeline { params: vec![target, tries], ..pipeline("web", &source.url(), triggers) }
+}
+
+#[tokio::test]
+async fn a_job_has_the_values_that_were_given_and_the_defaults_of_the_rest() {
+    let source = Source::new();
+    source.commit("main", "One", &[("a", "1")]);
+    let bench = Bench::new(vec![deploying(&source, &[TriggerRule::Push])]).await;
+    ask_with(&bench, Target::Default, &[("target", "production")]).await.unwrap();
+    bench.push("d1", &source, "refs/heads/main", &"0".repeat(40)).await;
+    for (_, done) in run_once(&bench.ctx, &bench.stop).await {
+        done.unwrap();
+    }
+    let values: Vec<_> = bench.jobs().await.into_iter().map(|job| job.params).collect();
+    let of = |target: &str| BTreeMap::from([("target".into(), target.into()), ("tries".into(), "3".into())]);
+    assert_eq!(values, [of("production"), of("staging")]);
+}
+
+#[tokio::test]
+async fn what_a_pipeline_does_not_take_is_refused_and_makes_no_job() {
+    let source = Source::new();
+    source.commit("main", "One", &[("a", "1")]);
+    let bench = Bench::new(vec![deploying(&source, &[])]).await;
+    for (name, value, part) in [
+        ("target", "moon", "give one of staging, production"),
+        ("tries", "few", "not a whole number"),
+        ("taregt", "staging", "did you mean 'target'"),
+    ] {
+        let error = ask_with(&bench, Target::Default, &[(name, value)]).await.unwrap_err();
+        assert!(error.to_string().contains(part) && !error.is_retryable(), "{error}");
+    }
+    assert!(bench.jobs().await.is_empty());
 }

@@ -4,7 +4,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use jiff::Timestamp;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::job_json;
 use crate::artifacts as files;
@@ -18,12 +19,18 @@ use crate::web::range;
 use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
+/// The artifacts of a job.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ArtifactList")]
+pub(in crate::web) struct List<'a> {
+    artifacts: Vec<job_json::Artifact<'a>>,
+}
+
 /// What a job keeps.
 pub(in crate::web) async fn list(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
     let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
     let rows = app.store.read(move |view| artifacts::of_job(view, job.id)).await?;
-    let list: Vec<_> = rows.iter().map(job_json::artifact).collect();
-    Ok(Json(json!({ "artifacts": list })).into_response())
+    Ok(Json(List { artifacts: rows.iter().map(job_json::artifact).collect() }).into_response())
 }
 
 /// The bytes of one artifact; a directory is its tar. Never shown by a browser, only saved.

@@ -3,16 +3,26 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::auth::{Authorized, noted};
-use crate::model::Action;
+use crate::model::{Action, JobId};
 use crate::queue::{self, Cancelled};
 use crate::store::{Durability, JobRow};
 use crate::web::access;
 use crate::web::error::Answer;
 use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
+
+/// What a wish to stop a job came to.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CancelOutcome")]
+pub(in crate::web) struct Outcome {
+    id: JobId,
+    /// `cancelled`, `stopping`, or `already …`.
+    outcome: String,
+}
 
 /// Asks for the end of a job. Asking twice, or for one that has ended, is no error.
 pub(in crate::web) async fn cancel(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
@@ -23,7 +33,7 @@ pub(in crate::web) async fn cancel(State(app): State<AppState>, visitor: Visitor
         Cancelled::Requested | Cancelled::AlreadyRequested => (StatusCode::ACCEPTED, "stopping".to_owned()),
         Cancelled::AlreadyEnded(status) => (StatusCode::OK, format!("already {status}")),
     };
-    Ok((status, Json(json!({ "id": id, "outcome": outcome }))).into_response())
+    Ok((status, Json(Outcome { id, outcome })).into_response())
 }
 
 /// Cancels and notes who did, in one transaction.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -16,6 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::{Stream, stream};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -28,12 +29,15 @@ use crate::store::{JobRow, StepRow, jobs, steps};
 use crate::web::access;
 use crate::web::error::{Answer, WebError};
 use crate::web::guard;
+use crate::web::query::Query;
 use crate::web::state::AppState;
 use crate::web::streams;
 use crate::web::visitor::Visitor;
 
 /// Bytes of log in one event.
 const CHUNK: usize = 64 * 1024;
+/// Bytes of a place in an address.
+const PLACE: usize = 64 * 1024;
 /// Events made in one look.
 const BATCH: usize = 64;
 /// Looks at a running job happen at least this often: log files grow without a word of the store.
@@ -44,8 +48,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 const RIGHTS_SECONDS: i64 = 5;
 
 /// Where to go on, for clients that cannot send `Last-Event-ID` at first.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::web) struct From {
+    /// The id of the last event that was seen.
     after: Option<String>,
 }
 
@@ -54,7 +60,7 @@ pub(in crate::web) async fn follow(
     State(app): State<AppState>,
     visitor: Visitor,
     Path(name): Path<String>,
-    Query(from): Query<From>,
+    Query(from): Query<From, PLACE>,
     headers: HeaderMap,
 ) -> Answer {
     let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;

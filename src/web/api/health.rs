@@ -3,15 +3,31 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::store::config_commits;
 use crate::web::error::Answer;
 use crate::web::state::AppState;
 
 /// The process answers.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::web) struct Alive {
+    status: &'static str,
+}
+
+/// Whether the server can do its work.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::web) struct Ready {
+    /// `ready` or `not ready`.
+    status: &'static str,
+    /// The names of what is down.
+    down: Vec<String>,
+}
+
+/// The process answers.
 pub(in crate::web) async fn alive() -> Answer {
-    Ok(Json(json!({ "status": "alive" })).into_response())
+    Ok(Json(Alive { status: "alive" }).into_response())
 }
 
 /// 503 with the names of what is down; the details are for the operator's listener.
@@ -24,5 +40,5 @@ pub(in crate::web) async fn ready(State(app): State<AppState>) -> Answer {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
     };
-    Ok((code, Json(json!({ "status": word, "down": down }))).into_response())
+    Ok((code, Json(Ready { status: word, down })).into_response())
 }

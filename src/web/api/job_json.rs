@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::job::{FailureKind, Status};
@@ -11,7 +12,7 @@ use crate::model::{JobId, PipelineId};
 use crate::store::{ArtifactRow, JobRow, StepRow};
 
 /// A job.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::web) struct Job<'a> {
     id: JobId,
     pipeline: &'a str,
@@ -32,6 +33,7 @@ pub(in crate::web) struct Job<'a> {
     author: &'a str,
     params: &'a BTreeMap<String, String>,
     config_commit: &'a str,
+    parent: Option<JobId>,
     attempt: u32,
     max_attempts: u32,
     created_at: Timestamp,
@@ -42,7 +44,7 @@ pub(in crate::web) struct Job<'a> {
 }
 
 /// A step: its newest attempt.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::web) struct Step<'a> {
     n: u32,
     name: &'a str,
@@ -63,7 +65,7 @@ pub(in crate::web) struct Step<'a> {
 }
 
 /// An artifact.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::web) struct Artifact<'a> {
     name: &'a str,
     kind: &'static str,
@@ -95,6 +97,7 @@ pub(in crate::web) fn job(row: &JobRow) -> Job<'_> {
         author: &row.author,
         params: &row.params,
         config_commit: &row.config_commit,
+        parent: row.parent,
         attempt: row.attempt,
         max_attempts: row.max_attempts,
         created_at: row.created_at,

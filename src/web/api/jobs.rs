@@ -1,9 +1,10 @@
 //! `GET /api/v1/jobs` and `GET /api/v1/jobs/{id}`.
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use serde::Deserialize;
-use serde_json::json;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::job_json;
 use crate::model::job::Status;
@@ -12,19 +13,58 @@ use crate::queue;
 use crate::store::job_list::{self, Filter};
 use crate::store::{config_commits, steps};
 use crate::web::access;
+use crate::web::cursor::Cursors;
 use crate::web::error::{Answer, WebError};
+use crate::web::query::{Query, page_limit, text, word};
 use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
-const USUAL_LIMIT: u32 = 50;
-
-/// The query of a list.
-#[derive(Deserialize)]
+/// Which jobs; every condition that is given must hold.
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::web) struct ListQuery {
+    /// Only of the pipeline of this name.
     pipeline: Option<String>,
+    /// Only in this status.
+    #[schemars(with = "Option<Status>")]
     status: Option<String>,
+    /// Only of this branch.
+    branch: Option<String>,
+    /// Only of this commit: 40 hex digits.
+    commit: Option<String>,
+    /// Only started by this person, token or part of Danube, as `actor` says it.
+    actor: Option<String>,
+    /// Only made at this time or later, as `2026-05-04T10:00:00Z`.
+    #[schemars(with = "Option<Timestamp>")]
+    since: Option<String>,
+    /// Jobs in an answer at most.
+    #[serde(skip_serializing)]
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
+    /// Where to go on: `next` of the answer before.
+    #[serde(skip_serializing)]
     cursor: Option<String>,
+}
+
+/// One page of a list of jobs.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "JobPage")]
+pub(in crate::web) struct List<'a> {
+    /// Newest first.
+    jobs: Vec<job_json::Job<'a>>,
+    /// The cursor of the next page; none: this is the last.
+    next: Option<String>,
+}
+
+/// A job with its steps.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "JobDetails")]
+pub(in crate::web) struct Details<'a> {
+    #[serde(flatten)]
+    job: job_json::Job<'a>,
+    steps: Vec<job_json::Step<'a>>,
+    /// Why a pending job does not run yet.
+    waiting: Option<String>,
 }
 
 /// Newest first; `next` is the cursor of the next page.
@@ -33,17 +73,11 @@ pub(in crate::web) async fn list(
     visitor: Visitor,
     Query(query): Query<ListQuery>,
 ) -> Answer {
-    let text = |value: Option<String>| value.filter(|text| !text.is_empty());
-    let status = match text(query.status) {
-        Some(word) => Some(word.parse::<Status>().map_err(|e| WebError::bad_request(e.to_string()))?),
-        None => None,
-    };
-    let before = match text(query.cursor) {
-        Some(cursor) => Some(cursor.parse::<JobId>().map_err(|_| {
-            WebError::bad_request("the cursor is none of ours; take `next` of the page before, or leave it out")
-        })?),
-        None => None,
-    };
+    let list = Cursors::of("jobs", &query);
+    let before = list.read(query.cursor.as_deref())?;
+    let limit = page_limit(query.limit)?;
+    let status = word::<Status>(query.status)?;
+    let since = word::<Timestamp>(query.since)?;
     let pipelines = match text(query.pipeline) {
         Some(name) => {
             let (_read, row) = access::pipeline(&app, &visitor, name, Action::ReadPipeline).await?;
@@ -51,13 +85,20 @@ pub(in crate::web) async fn list(
         }
         None => access::listed(&visitor),
     };
-    let limit = query.limit.unwrap_or(USUAL_LIMIT).clamp(1, 200);
-    let filter = Filter { pipelines, status, branch: None, before, limit };
+    let filter = Filter {
+        pipelines,
+        status,
+        branch: text(query.branch),
+        commit: text(query.commit),
+        actor: text(query.actor),
+        since,
+        before,
+        limit,
+    };
     let rows = app.store.read(move |view| job_list::page(view, &filter)).await?;
     let full = rows.len() == limit as usize;
-    let next = rows.last().filter(|_| full).map(|row| row.id);
-    let jobs: Vec<_> = rows.iter().map(job_json::job).collect();
-    Ok(Json(json!({ "jobs": jobs, "next": next })).into_response())
+    let next = rows.last().filter(|_| full).map(|row| list.write(&row.id));
+    Ok(Json(List { jobs: rows.iter().map(job_json::job).collect(), next }).into_response())
 }
 
 /// A job with its steps; `waiting` says why a pending one does not run yet.
@@ -66,10 +107,7 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, 
     let id = job.id;
     let rows = app.store.read(move |view| steps::of_job(view, id)).await?;
     let waiting = if job.status == Status::Pending { waiting(&app, id).await? } else { None };
-    let mut body = serde_json::to_value(job_json::job(&job)).map_err(|e| WebError::internal(&e))?;
-    body["steps"] = json!(job_json::steps(&rows));
-    body["waiting"] = json!(waiting);
-    Ok(Json(body).into_response())
+    Ok(Json(Details { job: job_json::job(&job), steps: job_json::steps(&rows), waiting }).into_response())
 }
 
 /// Why a pending job does not run yet.

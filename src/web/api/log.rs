@@ -1,8 +1,9 @@
 //! `GET /api/v1/jobs/{id}/log` and `GET /api/v1/jobs/{id}/steps/{n}/log`.
 use std::io::Read;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::logs::{JobLog, LogError, StreamFile};
@@ -11,6 +12,7 @@ use crate::store::steps;
 use crate::web::access;
 use crate::web::blocking;
 use crate::web::error::{Answer, WebError};
+use crate::web::query::Query;
 use crate::web::range;
 use crate::web::state::AppState;
 use crate::web::streams;
@@ -20,8 +22,10 @@ use crate::web::visitor::Visitor;
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Which attempt of a step; the newest where it is left out.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::web) struct AttemptQuery {
+    /// The attempt, from 1.
     attempt: Option<u32>,
 }
 

@@ -1,10 +1,13 @@
 //! The API under `/api/v1`: JSON in and out, the same decisions as the console.
 
+pub(super) mod annotations;
 pub(super) mod artifacts;
 pub(super) mod attestation;
+pub(super) mod audit;
 mod body;
 pub(super) mod cancel;
 pub(super) mod config;
+pub(super) mod details;
 pub(super) mod events;
 mod follow;
 pub(super) mod health;
@@ -13,8 +16,13 @@ pub(super) mod jobs;
 pub(super) mod keys;
 pub(super) mod links;
 pub(super) mod log;
+pub(super) mod me;
+pub(super) mod pipeline;
 pub(super) mod pipelines;
+pub(super) mod rerun;
 pub(super) mod secrets;
+pub(super) mod tests;
+pub(super) mod teams;
 pub(super) mod tokens;
 pub(super) mod trigger;
 pub(super) mod webhooks;

@@ -5,17 +5,39 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::auth::{Authorized, noted};
 use crate::model::{Action, Secret};
 use crate::secrets::{self, SecretError};
-use crate::store::secrets::Scope;
+use crate::store::secrets::{Scope, SecretName};
 use crate::store::{Durability, teams};
 use crate::web::access;
 use crate::web::error::{Answer, WebError};
 use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
+
+/// The secrets of a scope, by name.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SecretList")]
+pub(in crate::web) struct List {
+    secrets: Vec<Name>,
+}
+
+/// A secret without its value.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SecretName")]
+struct Name {
+    key: String,
+    /// Counts its values, from 1.
+    version: u32,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    /// Who set the value in force.
+    updated_by: String,
+}
 
 /// The global secrets.
 pub(in crate::web) async fn list_global(State(app): State<AppState>, visitor: Visitor) -> Answer {
@@ -76,13 +98,14 @@ pub(in crate::web) async fn delete_owned(
 }
 
 /// A scope that the visitor may manage.
-struct Place {
+pub(in crate::web) struct Place {
     scope: Scope,
-    label: String,
+    pub(in crate::web) label: String,
     authorized: Authorized,
 }
 
-async fn place(app: &AppState, visitor: &Visitor, scope: &str, owner: &str) -> Answer<Place> {
+/// The scope of that name, if the visitor may manage it.
+pub(in crate::web) async fn place(app: &AppState, visitor: &Visitor, scope: &str, owner: &str) -> Answer<Place> {
     let label = format!("{scope}/{owner}");
     match scope {
         "global" => {
@@ -105,33 +128,46 @@ async fn place(app: &AppState, visitor: &Visitor, scope: &str, owner: &str) -> A
     }
 }
 
+/// The secrets of a scope, without their values.
+pub(in crate::web) async fn names(app: &AppState, place: &Place) -> Answer<Vec<SecretName>> {
+    secrets::list(&app.store, place.scope).await.map_err(refusal)
+}
+
+/// Sets a secret.
+pub(in crate::web) async fn put(app: &AppState, place: Place, key: String, value: Secret<Vec<u8>>) -> Answer<()> {
+    secrets::check_value(&key, value.expose()).map_err(refusal)?;
+    let by = place.authorized.principal().label();
+    let scope = place.scope;
+    note(app, place, &key, "set").await?;
+    secrets::set(&app.store, &app.vault, scope, &key, value, &by).await.map_err(refusal)?;
+    Ok(())
+}
+
+/// Deletes a secret; false: there is none.
+pub(in crate::web) async fn remove(app: &AppState, place: Place, key: String) -> Answer<bool> {
+    let scope = place.scope;
+    note(app, place, &key, "deleted").await?;
+    secrets::delete(&app.store, scope, &key).await.map_err(refusal)
+}
+
 async fn list(app: &AppState, place: Place) -> Answer {
-    let names = secrets::list(&app.store, place.scope).await.map_err(refusal)?;
-    let list: Vec<Value> = names
-        .iter()
-        .map(|row| {
-            json!({
-                "key": row.key, "version": row.version, "created_at": row.created_at, "updated_at": row.updated_at,
-                "updated_by": row.updated_by,
-            })
-        })
-        .collect();
-    Ok(Json(json!({ "secrets": list })).into_response())
+    let secrets = names(app, &place).await?.into_iter().map(|row| Name {
+        key: row.key,
+        version: row.version,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        updated_by: row.updated_by,
+    });
+    Ok(Json(List { secrets: secrets.collect() }).into_response())
 }
 
 async fn set(app: &AppState, place: Place, key: String, body: Bytes) -> Answer {
-    secrets::check_value(&key, &body).map_err(refusal)?;
-    let by = place.authorized.principal().label();
-    let (scope, value) = (place.scope, Secret::new(body.to_vec()));
-    note(app, place, &key, "set").await?;
-    secrets::set(&app.store, &app.vault, scope, &key, value, &by).await.map_err(refusal)?;
+    put(app, place, key, Secret::new(body.to_vec())).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn delete(app: &AppState, place: Place, key: String) -> Answer {
-    let scope = place.scope;
-    note(app, place, &key, "deleted").await?;
-    match secrets::delete(&app.store, scope, &key).await.map_err(refusal)? {
+    match remove(app, place, key).await? {
         true => Ok(StatusCode::NO_CONTENT.into_response()),
         false => Err(WebError::not_found()),
     }

@@ -2,10 +2,11 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::body::object;
 use crate::auth::Scope;
@@ -17,14 +18,21 @@ use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
 /// What a token is to be.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "TokenRequest")]
 pub(in crate::web) struct Request {
+    /// A name to know it by.
+    #[schemars(length(min = 1, max = 100))]
     pub(in crate::web) name: String,
+    /// How long it works.
     #[serde(default = "usual_days")]
+    #[schemars(range(min = 1, max = 366))]
     pub(in crate::web) days: u32,
+    /// It may only read.
     #[serde(default)]
     pub(in crate::web) read_only: bool,
+    /// It reaches only this pipeline.
     #[serde(default)]
     pub(in crate::web) pipeline: Option<String>,
 }
@@ -33,30 +41,68 @@ const fn usual_days() -> u32 {
     90
 }
 
+/// The visitor's tokens.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TokenList")]
+pub(in crate::web) struct List {
+    /// Newest first: at most 100 that work, and those that ended.
+    tokens: Vec<Token>,
+}
+
+/// An API token, without its text.
+#[derive(Serialize, JsonSchema)]
+struct Token {
+    id: TokenId,
+    name: String,
+    /// `read`, `pipeline:…`; none: whatever its owner may do.
+    scopes: Vec<String>,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+    /// Neither expired nor revoked.
+    works: bool,
+}
+
+/// A new token.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NewToken")]
+pub(in crate::web) struct New<'a> {
+    id: TokenId,
+    /// Shown in this answer and nowhere else.
+    token: &'a str,
+    expires_at: Timestamp,
+}
+
 /// The visitor's tokens, without their texts.
 pub(in crate::web) async fn list(State(app): State<AppState>, visitor: Visitor) -> Answer {
     let authorized = access::allow(&visitor, Action::ManageOwnTokens)?;
     let rows = tokens::list(&app.store, &authorized).await?;
     let now = app.now();
-    let list: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            json!({
-                "id": row.id, "name": row.name, "scopes": row.scopes, "created_at": row.created_at,
-                "expires_at": row.expires_at, "revoked_at": row.revoked_at, "last_used_at": row.last_used_at,
-                "works": tokens::works(row, now),
-            })
-        })
-        .collect();
-    Ok(Json(json!({ "tokens": list })).into_response())
+    let tokens = rows.into_iter().map(|row| Token {
+        works: tokens::works(&row, now),
+        id: row.id,
+        name: row.name,
+        scopes: row.scopes,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        revoked_at: row.revoked_at,
+        last_used_at: row.last_used_at,
+    });
+    Ok(Json(List { tokens: tokens.collect() }).into_response())
 }
 
 /// Makes a token; its text is in this answer and nowhere else.
-pub(in crate::web) async fn create(State(app): State<AppState>, visitor: Visitor, body: Bytes) -> Answer {
+pub(in crate::web) async fn create(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
     access::allow(&visitor, Action::ManageOwnTokens)?;
-    let request = object(&body)?;
+    let request = object(&headers, &body)?;
     let made = make(&app, &visitor, request).await?;
-    let answer = json!({ "id": made.id, "token": made.text.expose(), "expires_at": made.expires_at });
+    let answer = New { id: made.id, token: made.text.expose(), expires_at: made.expires_at };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 

@@ -4,11 +4,24 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use crate::model::DeliveryId;
 use crate::trigger::{Accepted, Headers, Rejected, accept};
 use crate::web::error::{Answer, WebError};
 use crate::web::state::AppState;
+
+/// What became of a delivery.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeliveryOutcome")]
+pub(in crate::web) struct Outcome {
+    /// `received`, or `already received`.
+    outcome: &'static str,
+    /// Its id here, where it is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliveryId>,
+}
 
 /// A delivery for the webhook named `default`.
 pub(in crate::web) async fn unnamed(
@@ -35,9 +48,9 @@ async fn receive(app: &AppState, forge: &str, name: &str, headers: &HeaderMap, b
     let given: Headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     match accept(&app.trigger, forge, name, &given, body).await {
         Ok(Accepted::New(id)) => {
-            Ok((StatusCode::ACCEPTED, Json(json!({ "outcome": "received", "delivery": id }))).into_response())
+            Ok((StatusCode::ACCEPTED, Json(Outcome { outcome: "received", delivery: Some(id) })).into_response())
         }
-        Ok(Accepted::SeenBefore) => Ok(Json(json!({ "outcome": "already received" })).into_response()),
+        Ok(Accepted::SeenBefore) => Ok(Json(Outcome { outcome: "already received", delivery: None }).into_response()),
         Err(rejected) => Err(refusal(&rejected)),
     }
 }

@@ -2,14 +2,13 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
-use serde_json::Value;
 
 use super::render;
 use crate::model::Action;
 use crate::store::config_commits::ConfigCommitRow;
 use crate::store::{Field, apply, config_commits, pipelines};
 use crate::web::access;
-use crate::web::api::config as status;
+use crate::web::api::config::{self as status, Mistake};
 use crate::web::error::Answer;
 use crate::web::parts::{Chrome, chrome};
 use crate::web::state::AppState;
@@ -136,21 +135,17 @@ fn document(kind: &'static str, stored: &str) -> Option<Document> {
     Some(Document { sign, kind, name, href })
 }
 
-fn issue(error: &Value) -> Issue {
-    let text = |key: &str| match &error[key] {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    };
-    let place: Vec<String> = ["file", "line", "column"].into_iter().map(text).filter(|part| !part.is_empty()).collect();
-    let line = text("text");
-    let column = usize::try_from(error["column"].as_u64().unwrap_or(0)).unwrap_or(0);
-    let within = (1..=line.chars().count() + 1).contains(&column);
+fn issue(error: &Mistake) -> Issue {
+    let number = |number: Option<u32>| number.map(|n| n.to_string());
+    let place = [error.file.clone(), number(error.line), number(error.column)];
+    let text = error.text.clone().unwrap_or_default();
+    let column = error.column.and_then(|column| usize::try_from(column).ok()).unwrap_or(0);
+    let within = (1..=text.chars().count() + 1).contains(&column);
     Issue {
-        place: place.join(":"),
-        message: text("message"),
-        fix: text("fix"),
+        place: place.into_iter().flatten().collect::<Vec<_>>().join(":"),
+        message: error.message.clone(),
+        fix: error.fix.clone().unwrap_or_default(),
         caret: if within { format!("{}^", " ".repeat(column - 1)) } else { String::new() },
-        text: line,
+        text,
     }
 }

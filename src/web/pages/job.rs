@@ -100,6 +100,13 @@ pub(in crate::web) async fn cancel(State(app): State<AppState>, visitor: Visitor
     Ok(Redirect::to(&format!("/jobs/{id}")).into_response())
 }
 
+/// Runs an ended job again and shows the new one.
+pub(in crate::web) async fn rerun(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
+    let (authorized, job) = access::job(&app, &visitor, &name, Action::Rerun).await?;
+    let id = api::rerun::rerun_job(&app, authorized, job).await?;
+    Ok(Redirect::to(&format!("/jobs/{id}")).into_response())
+}
+
 async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Answer {
     let now = app.now();
     let id = job.id;

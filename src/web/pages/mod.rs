@@ -2,6 +2,7 @@
 //! the page may show; it reads whole without any script.
 
 pub(super) mod components;
+pub(super) mod audit;
 pub(super) mod config;
 pub(super) mod dashboard;
 pub(super) mod find;
@@ -10,6 +11,11 @@ pub(super) mod link;
 pub(super) mod login;
 pub(super) mod pipeline;
 pub(super) mod pipelines;
+pub(super) mod test_case;
+pub(super) mod test_history;
+pub(super) mod tests;
+pub(super) mod secrets;
+pub(super) mod system;
 pub(super) mod tokens;
 
 use askama::Template;

@@ -119,7 +119,10 @@ pub(in crate::web) async fn show(
     let branch = Some(cut.branch.clone()).filter(|branch| !branch.is_empty());
     let read = app.store.read(move |view| {
         let page = |status, branch, before, limit| {
-            job_list::page(view, &Filter { pipelines: Some(vec![id]), status, branch, before, limit })
+            job_list::page(
+                view,
+                &Filter { pipelines: Some(vec![id]), status, branch, before, limit, ..Filter::default() },
+            )
         };
         let mut live = page(Some(Status::Running), None, None, 10)?;
         live.extend(page(Some(Status::Pending), None, None, 10)?);

@@ -41,7 +41,10 @@ pub(in crate::web) struct Chrome {
 const ENTRIES: &[(&str, &str, &str, bool)] = &[
     ("now", "/", "Now", false),
     ("pipelines", "/pipelines", "Pipelines", false),
+    ("secrets", "/secrets", "Secrets", false),
     ("config", "/config", "Config", true),
+    ("audit", "/audit", "Audit", true),
+    ("system", "/system", "System", true),
 ];
 
 /// The head for a visitor.

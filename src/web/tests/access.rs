@@ -27,15 +27,31 @@ const MATRIX: &[Row] = &[
     Row("GET /pipelines", EVERYBODY),
     Row("GET /pipelines/{name}", READ),
     Row("POST /pipelines/{name}/trigger", WRITE),
+    Row("GET /pipelines/{name}/tests", READ),
+    Row("GET /pipelines/{name}/tests/{case}", READ),
     Row("GET /pipelines/{name}/{number}", READ),
     Row("GET /jobs/{id}", READ),
+    Row("GET /jobs/{id}/tests", READ),
     Row("POST /jobs/{id}/cancel", WRITE),
+    Row("POST /jobs/{id}/rerun", WRITE),
     Row("GET /config", GLOBAL),
     Row("POST /config/sync", GLOBAL),
     Row("GET /tokens", EVERYBODY),
     Row("POST /tokens", EVERYBODY),
     Row("POST /tokens/{id}/revoke", [false; 4]), // another person's token
     Row("POST /logout", EVERYBODY),
+    Row("GET /secrets", EVERYBODY),
+    Row("GET /secrets/{scope}/{owner}", ADMIN),
+    Row("POST /secrets/{scope}/{owner}", ADMIN),
+    Row("GET /secrets/{scope}/{owner}/{key}/delete", ADMIN),
+    Row("POST /secrets/{scope}/{owner}/{key}/delete", ADMIN),
+    Row("GET /audit", GLOBAL),
+    Row("GET /system", GLOBAL),
+    Row("GET /api/v1/me", EVERYBODY),
+    Row("GET /api/v1/teams", EVERYBODY),
+    Row("GET /api/v1/audit", GLOBAL),
+    Row("GET /api/v1/health/details", GLOBAL),
+    Row("GET /api/v1/pipelines/{name}", READ),
     Row("GET /api/v1/jobs", EVERYBODY),
     Row("GET /api/v1/jobs/{id}", READ),
     Row("GET /api/v1/jobs/{id}/log", READ),
@@ -43,9 +59,14 @@ const MATRIX: &[Row] = &[
     Row("GET /api/v1/jobs/{id}/events", READ),
     Row("GET /api/v1/jobs/{id}/artifacts", READ),
     Row("GET /api/v1/jobs/{id}/artifacts/{name}", READ),
+    Row("GET /api/v1/jobs/{id}/annotations", READ),
+    Row("GET /api/v1/jobs/{id}/tests", READ),
     Row("GET /api/v1/jobs/{id}/attestation", READ),
     Row("POST /api/v1/jobs/{id}/cancel", WRITE),
+    Row("POST /api/v1/jobs/{id}/rerun", WRITE),
     Row("GET /api/v1/pipelines", EVERYBODY),
+    Row("GET /api/v1/pipelines/{name}/tests", READ),
+    Row("GET /api/v1/pipelines/{name}", READ),
     Row("POST /api/v1/pipelines/{name}/trigger", WRITE),
     Row("GET /api/v1/config/status", GLOBAL),
     Row("POST /api/v1/config/sync", GLOBAL),
@@ -71,6 +92,7 @@ fn name_of(route: &Route) -> String {
 fn filled(path: &str, job: JobId) -> String {
     path.replace("{id}", &job.to_string())
         .replace("{number}", "1")
+        .replace("{case}", "1")
         .replace("{n}", "2")
         .replace("{scope}", "pipeline")
         .replace("{owner}", "web")
@@ -158,6 +180,7 @@ async fn a_stranger_sees_the_login_and_nothing_else() {
             "POST /login/link",
             "POST /webhooks/{forge}",
             "POST /webhooks/{forge}/{name}",
+            "GET /api/v1/openapi.json",
         ]
     );
 }

@@ -1,6 +1,7 @@
 //! The real router over a real database in a scratch directory.
 
 mod access;
+mod admin;
 mod api;
 mod bench;
 mod config;
@@ -8,9 +9,11 @@ mod contrast;
 mod events;
 mod html;
 mod lists;
+mod http;
 mod login;
 mod pages;
 mod rows;
 mod serve;
+mod reports;
 mod trigger;
 mod webhooks;

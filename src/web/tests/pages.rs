@@ -20,7 +20,9 @@ async fn seen(texts: &Texts) -> Vec<String> {
     let job = bench.failed_job("web", texts).await;
     let cookie = bench.login("alice").await;
     let mut pages = Vec::new();
-    for path in ["/".to_owned(), "/pipelines".to_owned(), "/pipelines/web".to_owned(), format!("/jobs/{job}")] {
+    let tests = ["/pipelines/web/tests", "/pipelines/web/tests?show=all", "/pipelines/web/tests/1"].map(str::to_owned);
+    let first = ["/".to_owned(), "/pipelines".to_owned(), "/pipelines/web".to_owned(), format!("/jobs/{job}")];
+    for path in first.into_iter().chain([format!("/jobs/{job}/tests")]).chain(tests) {
         let reply = bench.get(&path, &cookie).await;
         assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.text());
         pages.push(reply.text());
@@ -44,6 +46,7 @@ async fn hostile_text_is_shown_as_text() {
             }
         }
         assert!(decode(&pages[3]).contains(hostile), "{hostile}");
+        assert!(pages[4..].iter().all(|page| decode(page).contains(hostile)), "{hostile}");
     }
 }
 
@@ -157,6 +160,10 @@ async fn every_page_renders() {
         ("running", format!("/jobs/{running}")),
         ("components", "/about/components".to_owned()),
         ("find", "/find?q=nothing".to_owned()),
+        ("tests", format!("/jobs/{failed}/tests")),
+        ("no_tests", format!("/jobs/{green}/tests")),
+        ("test_history", "/pipelines/web/tests".to_owned()),
+        ("test_case", "/pipelines/web/tests/1".to_owned()),
         ("config", "/config".to_owned()),
         ("tokens", "/tokens".to_owned()),
         ("login", "/login?return_to=/pipelines".to_owned()),

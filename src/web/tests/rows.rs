@@ -9,14 +9,18 @@ use jiff::Timestamp;
 use super::bench::{Bench, pipeline};
 use crate::artifacts::{Kind, Name, begin};
 use crate::logs::StreamFile;
+use crate::model::call::Place;
 use crate::model::job::Event;
 use crate::model::step::{Cause, StepStatus};
+use crate::model::test::{TestCase, TestStatus};
 use crate::model::trigger::{RepoEvent, Revision, Trigger};
 use crate::model::{JobId, Principal};
 use crate::queue::{self, Lease, Limits, NewJob};
+use crate::store::annotations::{AnnotationLevel, NewAnnotation};
 use crate::store::artifacts::{ArtifactKind, KeepWhen, NewArtifact};
 use crate::store::steps::{NewStep, StepEnd};
-use crate::store::{Durability, artifacts, attestations, steps};
+use crate::store::test_reports::NewTestReport;
+use crate::store::{Durability, annotations, artifacts, attestations, steps, test_reports};
 
 /// Texts that come from outside and are shown.
 #[derive(Clone)]
@@ -68,6 +72,7 @@ impl Bench {
                 author: texts.author.clone(),
             },
             pull_request: None,
+            pr_base: None,
             fork: false,
             params: [("target".to_owned(), texts.param.clone())].into(),
             parent: None,
@@ -179,8 +184,47 @@ impl Bench {
         let test = self.step(lease, &texts.step, "/matrix#0[python=3.11]", &log).await;
         self.end_step(lease, &test, 1).await;
         self.artifact(lease, "report.xml", b"0123456789").await;
+        self.reports(lease, texts).await;
         self.finish(lease, 1, Some(&texts.reason)).await;
         lease.job
+    }
+
+    /// A report with one failed test, and an annotation.
+    async fn reports(&self, lease: Lease, texts: &Texts) {
+        let case = TestCase {
+            suite: texts.branch.clone(),
+            name: texts.step.clone(),
+            status: TestStatus::Failed,
+            millis: 1234,
+            runs: 1,
+            message: Some(format!("{}\nand more", texts.reason)),
+        };
+        let report = NewTestReport {
+            job_id: lease.job,
+            key: "/junit#0".to_owned(),
+            name: texts.param.clone(),
+            branch: String::new(),
+            files: 1,
+            total: 1,
+            passed: 0,
+            failed: 1,
+            skipped: 0,
+            millis: 1234,
+            cases: vec![case],
+            notes: vec![texts.message.clone()],
+        };
+        let note = NewAnnotation {
+            job_id: lease.job,
+            key: "/annotate#0".to_owned(),
+            level: AnnotationLevel::Warning,
+            markdown: texts.log.clone(),
+            place: Place { file: "danubefile.py".to_owned(), line: 9 },
+        };
+        let write = move |tx: &crate::store::Tx<'_>| {
+            annotations::insert(tx, lease.id, &note)?;
+            test_reports::record(tx, lease.id, report)
+        };
+        self.store.write(Durability::Progress, write).await.unwrap();
     }
 
     pub(super) fn now(&self) -> Timestamp {

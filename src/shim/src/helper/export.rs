@@ -13,11 +13,11 @@ use danube_shim::{frame, sys};
 use super::Problem;
 use super::path::{beneath, explain, link_stays_inside};
 
-const BUFFER: usize = 64 << 10;
+pub(super) const BUFFER: usize = 64 << 10;
 /// How many names one directory may have: they are sorted in memory.
-const NAMES_LIMIT: usize = 1 << 20;
+pub(super) const NAMES_LIMIT: usize = 1 << 20;
 /// How deep directories may lie: each level keeps one descriptor open.
-const DEPTH_LIMIT: usize = 200;
+pub(super) const DEPTH_LIMIT: usize = 200;
 
 /// Writes the header and the bytes of one path.
 pub(super) fn run(path: &OsStr, to: File) -> Result<(), Problem> {
@@ -46,7 +46,7 @@ pub(super) fn run(path: &OsStr, to: File) -> Result<(), Problem> {
     to.flush().map_err(|error| cannot_send(&error))
 }
 
-fn cannot_send(error: &io::Error) -> Problem {
+pub(super) fn cannot_send(error: &io::Error) -> Problem {
     format!("cannot hand the bytes over: {error}")
 }
 
@@ -57,7 +57,7 @@ fn header(to: &mut impl Write, kind: Kind, path: &Path, size: Option<u64>) -> Re
 }
 
 /// What a name turned out to be.
-enum Found {
+pub(super) enum Found {
     File(File, Metadata),
     Dir(File),
     Link(OsString),
@@ -65,7 +65,7 @@ enum Found {
 
 impl Found {
     /// Looks before it opens: opening a device or a fifo may do something.
-    fn open(dir: &File, name: &OsStr, shown: &Path) -> Result<Self, Problem> {
+    pub(super) fn open(dir: &File, name: &OsStr, shown: &Path) -> Result<Self, Problem> {
         let failed = |error: io::Error| explain(shown, &error);
         let looked = sys::open_beneath(dir, name, libc::O_PATH).map_err(failed)?;
         let kind = looked.metadata().map_err(failed)?.file_type();
@@ -92,17 +92,17 @@ impl Found {
 }
 
 /// A file of which exactly the bytes that were there at first are read.
-struct Unchanged {
+pub(super) struct Unchanged {
     file: io::Take<File>,
     before: Metadata,
 }
 
 impl Unchanged {
-    fn new(file: File, before: Metadata) -> Self {
+    pub(super) fn new(file: File, before: Metadata) -> Self {
         Self { file: file.take(before.len()), before }
     }
 
-    fn check(self) -> io::Result<()> {
+    pub(super) fn check(self) -> io::Result<()> {
         let missing = self.file.limit();
         let after = self.file.into_inner().metadata()?;
         let stamp = |meta: &Metadata| {

@@ -6,9 +6,11 @@
 //! Must not touch: anything above the current directory, which is the workspace.
 
 mod checkout;
+mod collect;
 mod copy;
 mod export;
 mod git;
+mod glob;
 mod import;
 mod path;
 mod unpack;
@@ -30,8 +32,9 @@ pub(crate) fn run(arguments: &[&str]) -> i32 {
     let result = match arguments {
         ["checkout"] => standard(0).and_then(|from| checkout::run(from, SOURCE.as_ref())),
         ["export", path] => standard(1).and_then(|to| export::run(OsStr::new(path), to)),
+        ["collect", pattern] => standard(1).and_then(|to| collect::run(pattern, to)),
         ["import", to] => standard(0).and_then(|from| import::run(OsStr::new(to), from)),
-        _ => Err("usage: helper checkout | export PATH | import DEST".to_owned()),
+        _ => Err("usage: helper checkout | export PATH | collect PATTERN | import DEST".to_owned()),
     };
     match result {
         Ok(()) => 0,

@@ -1,0 +1,29 @@
+//! Calls that report about the job.
+use std::sync::Arc;
+
+use danube_proto::v1;
+use tonic::Status;
+
+use super::session::call;
+use crate::orchestrator::LiveJob;
+
+pub(super) async fn junit(job: &Arc<LiveJob>, request: v1::JunitRequest) -> Result<v1::JunitReply, Status> {
+    let found = job.junit(call("junit", request.call)?, request.glob, request.name).await?;
+    Ok(v1::JunitReply {
+        name: found.name,
+        files: found.files,
+        total: found.total,
+        passed: found.passed,
+        failed: found.failed,
+        skipped: found.skipped,
+        newly_failing: found.newly_failing,
+        flaky: found.flaky,
+        seconds: found.seconds,
+        lines: found.lines,
+    })
+}
+
+pub(super) async fn annotate(job: &Arc<LiveJob>, request: v1::AnnotateRequest) -> Result<v1::AnnotateReply, Status> {
+    job.annotate(call("annotate", request.call)?, request.markdown, &request.level).await?;
+    Ok(v1::AnnotateReply {})
+}

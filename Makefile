@@ -17,7 +17,7 @@ PACKAGES := crun git openssh-client gcc libc6-dev make pkg-config python3 python
 # What the tests need besides: the browser that looks at the console, and letters for every script in it.
 TEST_PACKAGES := chromium fonts-dejavu-core
 
-.PHONY: help setup setup-tests build shim venv demo test test-rust test-sdk pages screenshots lint fresh clean-demo
+.PHONY: help setup setup-tests build shim venv demo bench test test-rust test-sdk pages screenshots lint fresh clean-demo
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -62,6 +62,23 @@ build: setup shim
 
 demo: build ## A real program is built, tested and attested; the console stays up (ARGS=--exit ends with the job's result)
 	@DANUBE_SHIM=$(abspath $(SHIM)) $(DANUBE) demo $(ARGS)
+
+# Each bench has a server of its own. ARGS=--check fails where a ratio, a count or a size misses its goal.
+BENCHES := start "latency --steps 1" "latency --steps 10" "burst -n 200" "log --lines 1000000" \
+  "sse --viewers 100 --rate 100" webhook "seed --jobs 1000000" "soak --minutes 10"
+
+bench: setup shim ## Figures beside the machine's own limits, as a table for the README (root; half an hour)
+	@cargo build --locked --release
+	table=$(TARGET)/bench.md
+	printf '%s, commit %s, `make bench`\n\n' "$$(date -u +%F)" "$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" > $$table
+	printf '| bench | goal | wanted | seen | machine | ratio | |\n|---|---|---|---|---|---|---|\n' >> $$table
+	missed=""
+	for bench in $(BENCHES); do
+	  DANUBE_SHIM=$(abspath $(SHIM)) $(TARGET)/release/danube bench $$bench --markdown $$table $(ARGS) || missed="$$missed $${bench%% *}"
+	  echo
+	done
+	echo "The table is in $$table"
+	if [ -n "$$missed" ]; then echo "missed or failed:$$missed" >&2; exit 1; fi
 
 venv: setup setup-tests
 	@want="$$(cat sdk/requirements-test.txt tests/verifiers/requirements.txt | sha256sum)"

@@ -1,13 +1,9 @@
 //! `danube demo`: a server, a push, a real build, an attestation and its check, on one screen.
-mod api;
-mod farewell;
 mod follow;
-mod git;
 mod needs;
-mod place;
+mod paths;
 mod proof;
 mod repos;
-mod server;
 mod show;
 
 use std::net::SocketAddr;
@@ -17,18 +13,15 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use serde_json::Value;
 use tokio::task::block_in_place;
 
+use super::ground::{self, Api, Options, Place, Server, git};
 use crate::model::Secret;
 use crate::model::job::Status;
 use crate::platform::SystemIds;
-use api::Api;
 use follow::Job;
-use place::Place;
-use server::Server;
 use show::{Colour, Show, clean};
 
 /// Build, test, attest and verify a real program on a server of its own, while you watch
@@ -56,7 +49,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 async fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let mut stop = pin!(super::serve::interrupted());
     let mut demo = Demo {
-        place: Place::make(args.keep.as_deref(), &SystemIds::new())?,
+        place: Place::make("danube-demo", args.keep.as_deref(), &SystemIds::new())?,
         show: Show::start(),
         server: None,
         password: repos::fresh(&SystemIds::new()),
@@ -109,20 +102,20 @@ impl Demo {
         show.stage("Two Git repositories");
         block_in_place(|| repos::configuration(place, password).and_then(|()| repos::program(place)))?;
         show.line(&format!("{}  users, a team, a pipeline", place.config_repo().display()));
-        show.line(&format!("{}  simplejson 3.19.2 and a danubefile.py", place.program_repo().display()));
+        show.line(&format!("{}  simplejson 3.19.2 and a danubefile.py", paths::program_repo(place).display()));
         show.done("made");
 
         show.stage("A server");
-        let server = server.insert(Server::start(place, args.port)?);
+        let server = server.insert(Server::start(place, Options { port: args.port, ..Options::default() })?);
         let address = server.address(place).await?;
         let uid = std::fs::metadata(place.data())?.uid();
         show.done(&format!("danube serve at http://{address}, as the unprivileged user {uid}"));
 
         show.stage("Configuration from Git");
-        let api = Api::new(&server::socket(place))?;
+        let api = Api::new(&ground::socket(place))?;
         let secret = repos::fresh(&SystemIds::new());
         api.put_secret(&format!("/api/v1/secrets/global/{}", repos::WEBHOOK_SECRET), &secret).await?;
-        let commit = in_force(&api, server).await?;
+        let commit = ground::in_force(&api, server).await?;
         show.done(&format!("commit {} is in force, the webhook's secret is stored", short(&commit)));
 
         show.stage("A push");
@@ -155,7 +148,7 @@ impl Demo {
 
     fn complain(&self, error: &anyhow::Error) {
         self.show.print(&format!("\n{} {error:#}", self.show.paint("✗ The demo failed:", Colour::Red)));
-        let words = server::last_words(&self.place.server_log());
+        let words = ground::last_words(&self.place.server_log());
         if !words.is_empty() {
             self.show.print("The end of the server's log:");
             words.iter().for_each(|line| self.show.line(line));
@@ -165,7 +158,7 @@ impl Demo {
     /// Ends and removes everything; true: nothing is left.
     async fn clear(mut self) -> bool {
         self.show.passing("stopping the server and removing everything");
-        let complaints = farewell::clear(&self.place, self.server.take()).await;
+        let complaints = ground::clear(&self.place, self.server.take()).await;
         for complaint in &complaints {
             self.show.print(&format!("{} {complaint}", self.show.paint("✗", Colour::Red)));
         }
@@ -179,23 +172,6 @@ impl Demo {
     }
 }
 
-/// Waits until the server applied the config repo; its commit.
-async fn in_force(api: &Api, server: &mut Server) -> anyhow::Result<String> {
-    api.post("/api/v1/config/sync").await?;
-    let status = server
-        .until("the configuration was in force", Duration::from_secs(60), async || {
-            let status = api.get("/api/v1/config/status").await?;
-            let errors = status["errors"].as_array().is_some_and(|list| !list.is_empty());
-            ensure!(!errors, "the configuration was refused: {}", status["errors"]);
-            Ok(status["in_force"]["commit"].as_str().map(str::to_owned))
-        })
-        .await?;
-    server
-        .until("it was ready", Duration::from_secs(60), async || Ok(api.get("/health/ready").await.ok()))
-        .await
-        .map(|_: Value| status)
-}
-
 /// Pushes, and waits for the job that the hook's delivery makes.
 async fn pushed(
     place: &Place,
@@ -207,7 +183,7 @@ async fn pushed(
 ) -> anyhow::Result<Job> {
     let said = block_in_place(|| {
         repos::hook(place, address, secret)?;
-        git::push(&place.checkout())
+        git::push(&paths::checkout(place))
     })?;
     show.line(&format!("git push to simplejson.git; its hook sent a signed webhook, {}", clean(&said.join(" "))));
     let job = server
@@ -241,7 +217,10 @@ async fn welcome(
         let port = address.port();
         show.line(&format!("from your own computer:   ssh -L {port}:127.0.0.1:{port} <this machine>, then the link"));
     }
-    show.line(&format!("push again:               cd {}, change, git commit, git push", place.checkout().display()));
+    show.line(&format!(
+        "push again:               cd {}, change, git commit, git push",
+        paths::checkout(place).display()
+    ));
     show.line(&format!("verify again:             {}", proof::command(place)?));
     show.print("\nCtrl-C stops the server and removes everything.");
     Ok(())

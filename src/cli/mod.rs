@@ -2,12 +2,14 @@
 #![expect(clippy::print_stderr, reason = "the command line talks to people")]
 
 mod admin;
+mod bench;
 pub mod client;
 mod config;
 mod config_status;
 mod demo;
 mod engine;
 mod executor;
+mod ground;
 mod init;
 mod input;
 mod job;
@@ -44,6 +46,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Cmd {
     Admin(admin::AdminArgs),
+    Bench(bench::BenchArgs),
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
     Executor(executor::ExecutorArgs),
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
     }
     let result = match cli.command {
         Cmd::Admin(args) => admin::run(&args),
+        Cmd::Bench(args) => bench::run(&args),
         Cmd::Config(args) => config::run(&args),
         Cmd::Demo(args) => demo::run(&args),
         Cmd::Executor(args) => {

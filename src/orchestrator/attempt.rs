@@ -99,6 +99,9 @@ impl LiveJob {
 
     /// Told once in the log of each step that asks for a network that is not there.
     async fn notes(&self, request: &StepRequest) -> Vec<String> {
+        if !request.network {
+            return Vec::new();
+        }
         match self.engine.executor.probe().await {
             Ok(probe) => network_note(&probe, request.network).into_iter().collect(),
             Err(_) => Vec::new(),

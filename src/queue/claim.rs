@@ -27,11 +27,16 @@ pub struct Claimed {
 ///
 /// Survives `kill -9`, not more: after a power loss the job is pending again, and nothing of it ran.
 pub async fn claim(store: &Store, owner: &str, limits: Limits) -> Result<Option<Claimed>, QueueError> {
+    // Every commit wakes the scheduler: what nobody waits for must not take the one writer's time.
+    let now = store.clock().now();
+    if !store.read(move |view| job_moves::worth_a_claim(view, now, limits.max_running)).await? {
+        return Ok(None);
+    }
     let owner = owner.to_owned();
     Ok(store.write(Durability::Progress, move |tx| claim_in(tx, &owner, limits)).await?)
 }
 
-fn claim_in(tx: &Tx<'_>, owner: &str, limits: Limits) -> Result<Option<Claimed>, StoreError> {
+pub(super) fn claim_in(tx: &Tx<'_>, owner: &str, limits: Limits) -> Result<Option<Claimed>, StoreError> {
     debug_assert!(next(Status::Pending, &Event::Claimed).is_ok_and(|n| n.status == Status::Running));
     let now = tx.now();
     let id = LeaseId::from_uuid(tx.uuid());

@@ -33,21 +33,35 @@ impl<T> Written<T> {
 ///
 /// Steps that are open still are ended with it, and its run-time secrets are forgotten.
 pub async fn finish(store: &Store, lease: Lease, event: Event, reason: Option<String>) -> Result<Status, QueueError> {
-    let written = store
-        .write(Durability::Acknowledged, move |tx| {
-            let job = match fence(tx, lease)? {
-                Fence::Held(job) => job,
-                Fence::Ended(status) => return Ok(Written::Ended(status)),
-                Fence::Lost => return Ok(Written::LeaseLost),
-            };
-            match next(job.status, &event) {
-                Ok(to) if to.status.is_terminal() => end(tx, lease, to, reason.as_deref()),
-                Ok(_) => Ok(Written::Illegal(IllegalTransition { from: job.status, event })),
-                Err(source) => Ok(Written::Illegal(source)),
-            }
-        })
-        .await?;
+    let written =
+        store.write(Durability::Acknowledged, move |tx| written_in(tx, lease, event, reason.as_deref())).await?;
     written.into_result(lease)
+}
+
+/// `finish` within a transaction. None: the lease is not held, or the event does not end the job.
+pub(super) fn finish_in(
+    tx: &Tx<'_>,
+    lease: Lease,
+    event: Event,
+    reason: Option<&str>,
+) -> Result<Option<Status>, StoreError> {
+    Ok(match written_in(tx, lease, event, reason)? {
+        Written::Done(status) => Some(status),
+        Written::LeaseLost | Written::Ended(_) | Written::Illegal(_) => None,
+    })
+}
+
+fn written_in(tx: &Tx<'_>, lease: Lease, event: Event, reason: Option<&str>) -> Result<Written<Status>, StoreError> {
+    let job = match fence(tx, lease)? {
+        Fence::Held(job) => job,
+        Fence::Ended(status) => return Ok(Written::Ended(status)),
+        Fence::Lost => return Ok(Written::LeaseLost),
+    };
+    match next(job.status, &event) {
+        Ok(to) if to.status.is_terminal() => end(tx, lease, to, reason),
+        Ok(_) => Ok(Written::Illegal(IllegalTransition { from: job.status, event })),
+        Err(source) => Ok(Written::Illegal(source)),
+    }
 }
 
 /// What became of a job whose attempt was lost.

@@ -124,6 +124,17 @@ pub(super) const CLAIM: &str =
        LIMIT 1)
     RETURNING *";
 
+/// Something waits that may start, and a slot is free. What holds single jobs back, `claim` alone knows.
+pub(crate) fn worth_a_claim(view: &View<'_>, now: Timestamp, max_running: u32) -> Result<bool, StoreError> {
+    let worth: Option<bool> = view.value(
+        "see whether a job may start",
+        "SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'pending' AND run_after <= ?1)
+            AND (SELECT COUNT(*) FROM jobs AS r WHERE r.status = 'running' AND r.parked_since IS NULL) < ?2",
+        params![micros(now), max_running],
+    )?;
+    Ok(worth.unwrap_or(false))
+}
+
 /// Leases the next eligible job: of the team with the fewest running jobs, the oldest.
 ///
 /// Parked jobs hold their concurrency group, but no slot.

@@ -20,6 +20,7 @@ pub mod apply;
 pub mod artifacts;
 pub mod attestations;
 pub mod audit_log;
+pub mod census;
 pub mod config_commits;
 pub mod cron_ticks;
 pub mod deliveries;

@@ -343,6 +343,11 @@ fn hot_queries_use_their_indexes() {
         ("SELECT COUNT(*) FROM jobs WHERE status = 'running' AND team = 'a'", "jobs_running"),
         ("SELECT * FROM jobs WHERE pipeline_id = 'a' AND id < 'b' ORDER BY id DESC LIMIT 9", "jobs_by_pipeline"),
         ("SELECT * FROM jobs WHERE status = 'failure' AND id < 'b' ORDER BY id DESC LIMIT 9", "jobs_by_status"),
+        ("SELECT * FROM jobs WHERE id < 'b' AND branch = 'a' ORDER BY id DESC LIMIT 9", "jobs_by_branch"),
+        (
+            "SELECT * FROM jobs WHERE id < 'b' AND pipeline_id = 'a' AND branch = 'a' ORDER BY id DESC LIMIT 9",
+            "jobs_by_pipeline_branch",
+        ),
         (
             "SELECT * FROM jobs WHERE pipeline_id = 'a' AND status = 'failure' AND id < 'b' ORDER BY id DESC LIMIT 9",
             "jobs_by_pipeline_status",

@@ -13,6 +13,7 @@ mod cookie;
 mod cursor;
 mod error;
 mod etag;
+mod growth;
 mod guard;
 mod headers;
 mod hooks;

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::chain::Chain;
+use super::growth::Growth;
 use super::hooks::Hooks;
 use super::limits::Limits;
 use crate::auth::login::Door;
@@ -78,6 +79,7 @@ pub struct App {
     pub(super) limits: Limits,
     pub(super) chain: Chain,
     pub(super) started_at: Timestamp,
+    pub(super) growth: Growth,
     logs: PathBuf,
     artifacts: PathBuf,
 }
@@ -102,6 +104,7 @@ impl AppState {
             trusted_proxies: setup.trusted_proxies,
             vault: setup.trigger.vault.clone(),
             trigger: setup.trigger,
+            growth: Growth::new(setup.stop.clone()),
             stop: setup.stop,
             hooks: setup.hooks,
             door,

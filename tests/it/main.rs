@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails at once, with the place")]
 
 mod console;
+mod bench;
 mod demo;
 mod docs;
 mod executor;

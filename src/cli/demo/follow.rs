@@ -6,8 +6,8 @@ use anyhow::Context;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::api::Api;
 use super::show::{Colour, Show, clean, cut, took};
+use crate::cli::ground::Api;
 use crate::model::job::Status;
 use crate::model::step::StepStatus;
 use crate::platform::{Clock, SystemClock};

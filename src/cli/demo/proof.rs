@@ -7,12 +7,11 @@ use anyhow::{Context, bail, ensure};
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::api::{Api, Refused};
 use super::follow::Job;
-use super::place::{Place, address};
-use super::server::Server;
+use super::paths;
 use super::show::{Colour, Show, size};
 use crate::artifacts::Digest;
+use crate::cli::ground::{Api, Place, Refused, Server, address};
 use crate::cli::verify::{self, VerifyArgs};
 use crate::platform::{Clock, SystemClock};
 use crate::provenance;
@@ -48,7 +47,7 @@ pub(super) async fn prove(api: &Api, show: &Show, server: &mut Server, place: &P
     let digest = Digest::of(&bytes).to_string();
     ensure!(digest == stored.sha256, "the server names {} for the artifact, but its bytes are {digest}", stored.sha256);
     show.line(&format!("artifact {}: {}, sha256 {}", stored.name, size(stored.size), stored.sha256));
-    let files = Files::write(&place.result(), &bytes, &envelope)?;
+    let files = Files::write(&paths::result(place), &bytes, &envelope)?;
     let args = arguments(place, &files)?;
     let (code, said) = verified(&args);
     for line in said.lines() {
@@ -66,7 +65,7 @@ pub(super) async fn prove(api: &Api, show: &Show, server: &mut Server, place: &P
 
 /// The command with which a person checks the same again.
 pub(super) fn command(place: &Place) -> anyhow::Result<String> {
-    let (dir, key) = (place.result(), public_key(place));
+    let (dir, key) = (paths::result(place), public_key(place));
     let program = std::env::current_exe().context("cannot find my own program")?;
     let (program, dir) = (program.display(), dir.display());
     Ok(format!("{program} verify {dir}/wheel --attestation {dir}/attestation.json --key {}", key.display()))
@@ -109,7 +108,7 @@ fn public_key(place: &Place) -> PathBuf {
 
 fn arguments(place: &Place, files: &Files) -> anyhow::Result<VerifyArgs> {
     let instance = fs::read_to_string(place.data().join("instance")).context("cannot read the server's instance")?;
-    let source = format!("{}@refs/heads/main", address(&place.program_repo()));
+    let source = format!("{}@refs/heads/main", address(&paths::program_repo(place)));
     Ok(VerifyArgs {
         file: files.artifact.clone(),
         attestation: files.attestation.clone(),

@@ -10,8 +10,8 @@ use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::git;
-use super::place::{Place, address};
+use super::paths;
+use crate::cli::ground::{Place, address, git};
 use crate::model::Secret;
 use crate::platform::Ids;
 
@@ -45,7 +45,7 @@ pub(super) fn fresh(ids: &dyn Ids) -> Secret<String> {
 pub(super) fn configuration(place: &Place, password: &Secret<String>) -> anyhow::Result<()> {
     let hash = bcrypt::hash(password.expose(), COST).context("the password could not be hashed")?;
     let checkout = place.path().join("config");
-    write_config(&checkout, &hash, &address(&place.program_repo()))?;
+    write_config(&checkout, &hash, &address(&paths::program_repo(place)))?;
     git::repository(&place.config_repo(), &checkout, "Ada, her team and one pipeline")?;
     git::push(&checkout)?;
     let toml = include_str!("files/danube.toml").replace("@CONFIG_REPO@", &address(&place.config_repo()));
@@ -64,17 +64,17 @@ fn write_config(checkout: &Path, hash: &str, repository: &str) -> anyhow::Result
 
 /// Unpacks the library, adds the danubefile, commits both. Nothing is pushed yet.
 pub(super) fn program(place: &Place) -> anyhow::Result<()> {
-    let checkout = place.checkout();
+    let checkout = paths::checkout(place);
     fs::create_dir(&checkout)?;
     unpack(&checkout)?;
     fs::write(checkout.join("danubefile.py"), include_str!("files/danubefile.py"))?;
-    git::repository(&place.program_repo(), &checkout, "simplejson 3.19.2 with a danubefile")
+    git::repository(&paths::program_repo(place), &checkout, "simplejson 3.19.2 with a danubefile")
 }
 
 /// The hook that tells the server of every push.
 pub(super) fn hook(place: &Place, server: SocketAddr, secret: &Secret<String>) -> anyhow::Result<()> {
-    let repository = place.program_repo();
-    let secret_file = place.webhook_secret();
+    let repository = paths::program_repo(place);
+    let secret_file = paths::webhook_secret(place);
     crate::platform::atomic::write(&secret_file, secret.expose().as_bytes(), 0o600)?;
     let settings = [
         ("danube.webhook", format!("http://{server}/webhooks/github")),
@@ -127,17 +127,17 @@ mod tests {
 
     #[test]
     fn the_library_stands_in_a_repository_that_every_user_may_read() {
-        let place = Place::make(None, &SystemIds::new()).unwrap();
+        let place = Place::make("danube-demo", None, &SystemIds::new()).unwrap();
         program(&place).unwrap();
         hook(&place, ([127, 0, 0, 1], 1).into(), &Secret::new("webhook-secret".to_owned())).unwrap();
-        let said = git::push(&place.checkout()).unwrap();
+        let said = git::push(&paths::checkout(&place)).unwrap();
         assert!(said.iter().any(|line| line.starts_with("danube answered:") && line.contains("refused")), "{said:?}");
-        let files = git::git(&place.program_repo(), &["ls-tree", "-r", "--name-only", "main"]).unwrap();
+        let files = git::git(&paths::program_repo(&place), &["ls-tree", "-r", "--name-only", "main"]).unwrap();
         assert!(files.lines().any(|name| name == "danubefile.py"), "{files}");
         assert!(files.lines().any(|name| name == "simplejson/_speedups.c"), "{files}");
-        let pack = place.program_repo().join("objects");
+        let pack = paths::program_repo(&place).join("objects");
         assert_eq!(fs::metadata(pack).unwrap().permissions().mode() & 0o555, 0o555);
-        let secret = fs::metadata(place.webhook_secret()).unwrap();
+        let secret = fs::metadata(paths::webhook_secret(&place)).unwrap();
         assert_eq!(secret.permissions().mode() & 0o777, 0o600);
         place.remove().unwrap();
     }

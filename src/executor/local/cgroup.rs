@@ -61,11 +61,11 @@ impl Cgroups {
         vec![Path::new(ROOT).join("memory").join(below), Path::new(ROOT).join(below)]
     }
 
-    /// Removes the empty cgroups at and below `cgroup` in every hierarchy.
-    pub(super) fn remove(&self, cgroup: &str) {
-        for hierarchy in &self.hierarchies {
-            remove_tree(&hierarchy.join(cgroup.trim_start_matches('/')));
-        }
+    /// Removes the empty cgroups at and below `cgroup` in every hierarchy; false where one is not empty.
+    pub(super) fn remove(&self, cgroup: &str) -> bool {
+        let below = cgroup.trim_start_matches('/');
+        // Each is tried, whatever became of the one before.
+        self.hierarchies.iter().fold(true, |gone, hierarchy| remove_tree(&hierarchy.join(below)) && gone)
     }
 
     /// Every process in the cgroups at and below `cgroup`.
@@ -99,13 +99,16 @@ fn children(dir: &Path) -> Vec<PathBuf> {
     entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect()
 }
 
-fn remove_tree(dir: &Path) {
+fn remove_tree(dir: &Path) -> bool {
     for child in children(dir) {
         remove_tree(&child);
     }
     match fs::remove_dir(dir) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::debug!(cgroup = %dir.display(), %error, "a cgroup is not empty yet"),
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => {
+            tracing::debug!(cgroup = %dir.display(), %error, "a cgroup is not empty yet");
+            false
+        }
     }
 }

@@ -38,6 +38,11 @@ impl Local {
             tracing::warn!(%error, container, "crun could not be run");
         }
         // A state directory that crun could not finish is of no use to anybody.
+        self.crun_forget(container);
+    }
+
+    /// Removes what crun keeps of a container that has ended.
+    pub(super) fn crun_forget(&self, container: &str) {
         if let Err(error) = std::fs::remove_dir_all(self.layout.crun().join(container))
             && error.kind() != std::io::ErrorKind::NotFound
         {

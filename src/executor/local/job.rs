@@ -89,6 +89,7 @@ impl Local {
     pub fn teardown(&self, job: JobId) -> Result<(), ExecutorError> {
         let lock = self.lock_of(job);
         let _one = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wait_for_clearing(job);
         for at in self.attempts(job) {
             self.crun_delete(&self.layout.container(at));
         }

@@ -4,6 +4,7 @@
 //! the workspace, the coordinator's checkout and `steps/<n>.<attempt>/` with the shim's records.
 //! A plan (`plan`) is a plain value made by pure code; `crun` and the shim carry it out.
 
+mod bundle;
 mod cgroup;
 mod crun;
 mod job;
@@ -22,7 +23,9 @@ mod uids;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
+pub use bundle::run_bundle;
 pub use layout::Layout;
 pub use policy::Policy;
 pub use rootless::{Rootless, enter_own_namespace};
@@ -43,6 +46,8 @@ pub struct Local {
     rootless: bool,
     /// One verb that makes or removes a job at a time, per job.
     locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
+    /// Threads that remove what ended attempts left; a job's end waits for its own.
+    clearing: Mutex<HashMap<JobId, Vec<JoinHandle<()>>>>,
 }
 
 impl Local {

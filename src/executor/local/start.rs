@@ -1,5 +1,4 @@
 //! The executor's start: its directories, its copies of shim and SDK, what the machine offers.
-use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -92,7 +91,19 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     let seccomp = seccomp::program().map_err(StartError::Seccomp)?;
     let cgroups = Cgroups::probe();
     let rootless = rootless.is_some();
-    Ok((Local { layout, policy, cgroups, seccomp, master_uid, rootless, locks: Mutex::new(HashMap::new()) }, held))
+    Ok((
+        Local {
+            layout,
+            policy,
+            cgroups,
+            seccomp,
+            master_uid,
+            rootless,
+            locks: Mutex::default(),
+            clearing: Mutex::default(),
+        },
+        held,
+    ))
 }
 
 impl Local {

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use danube_shim::record::Records;
@@ -161,7 +161,7 @@ impl Local {
     }
 
     /// Waits until the attempt has ended, or is known to be lost or never started.
-    pub fn observe(&self, at: StepAt) -> Result<StepState, ExecutorError> {
+    pub fn observe(self: &Arc<Self>, at: StepAt) -> Result<StepState, ExecutorError> {
         let dir = self.layout.step(at);
         let mut killed = false;
         loop {
@@ -173,7 +173,7 @@ impl Local {
             let lives = shim_lives(&dir);
             let read = |e: danube_shim::record::RecordError| ExecutorError::Lost(e.to_string());
             if let Some(exit) = records.exit().map_err(read)? {
-                self.clear(at);
+                self.clear_later(at);
                 return Ok(StepState::Ended(StepEnd {
                     exit_code: exit.exit_code,
                     oom_kills: exit.oom_kills,
@@ -204,10 +204,38 @@ impl Local {
         }
     }
 
+    /// `clear` without making anybody wait for it: the end is told meanwhile. What a crash leaves half done,
+    /// the job's own end removes.
+    fn clear_later(self: &Arc<Self>, at: StepAt) {
+        let this = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("clear".to_owned()).stack_size(256 << 10);
+        let Ok(thread) = thread.spawn(move || this.clear(at)) else { return self.clear(at) };
+        let mut clearing = self.clearing.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = clearing.entry(at.job).or_default();
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+    }
+
+    /// Waits until nothing of a job is being cleared.
+    pub(super) fn wait_for_clearing(&self, job: JobId) {
+        let threads = self.clearing.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+        for thread in threads.into_iter().flatten() {
+            if thread.join().is_err() {
+                tracing::error!(%job, "a step's rest could not be cleared");
+            }
+        }
+    }
+
     /// Removes what an ended attempt no longer needs; its records stay until the job goes.
     fn clear(&self, at: StepAt) {
-        self.crun_delete(&self.layout.container(at));
-        self.cgroups.remove(&self.layout.cgroup(at));
+        // With its first process the kernel ended all of the container: its cgroups are empty, and crun has
+        // nothing to do but to forget it. Where one is not, crun ends what is left.
+        if self.cgroups.remove(&self.layout.cgroup(at)) {
+            self.crun_forget(&self.layout.container(at));
+        } else {
+            self.crun_delete(&self.layout.container(at));
+            self.cgroups.remove(&self.layout.cgroup(at));
+        }
         let bundle = self.layout.roots(at.job).join(format!("{}.{}", at.step, at.attempt));
         if let Err(error) = remove_tree(&bundle) {
             tracing::warn!(attempt = %at, %error, "a step's root could not be removed");

@@ -21,6 +21,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 use super::follow::Cursor;
 use super::job_json;
@@ -40,9 +41,11 @@ const CHUNK: usize = 64 * 1024;
 const PLACE: usize = 64 * 1024;
 /// Events made in one look.
 const BATCH: usize = 64;
-/// Looks at a running job happen at least this often: log files grow without a word of the store.
+/// Looks at a running job happen at least this often where nobody tells that its log files grow.
 const LOOK: Duration = Duration::from_millis(200);
-/// And not more often than this, however much the store changes.
+/// And where somebody does.
+const RARE_LOOK: Duration = Duration::from_secs(2);
+/// Rows are not read more often than this, however much the store changes.
 const PAUSE: Duration = Duration::from_millis(50);
 /// A follower's right to follow is asked again after this time.
 const RIGHTS_SECONDS: i64 = 5;
@@ -80,6 +83,9 @@ pub(in crate::web) async fn follow(
         changes: app.store.changes(),
         checked: app.now(),
         job: job.id,
+        rows: None,
+        due: Instant::now(),
+        grown: None,
         cursor,
         ready: VecDeque::new(),
         over: false,
@@ -97,6 +103,12 @@ struct Follower {
     headers: HeaderMap,
     checked: Timestamp,
     job: JobId,
+    /// Job and steps as they were read last.
+    rows: Option<(JobRow, Vec<StepRow>)>,
+    /// When they are read again.
+    due: Instant,
+    /// Says that log files grow.
+    grown: Option<watch::Receiver<()>>,
     cursor: Cursor,
     ready: VecDeque<Event>,
     over: bool,
@@ -121,8 +133,6 @@ impl Follower {
             if self.over || self.app.stop.is_cancelled() || !self.allowed().await {
                 return None;
             }
-            // Marked as seen before looking: a change during the look wakes the wait after it.
-            self.changes.mark_unchanged();
             if self.look().await.is_err() {
                 // Said in the log where it was made; the client comes again with its place.
                 return None;
@@ -135,10 +145,30 @@ impl Follower {
 
     async fn wait(&mut self) {
         let stop = self.app.stop.clone();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(LOOK) => {}
-            _changed = self.changes.changed() => tokio::time::sleep(PAUSE).await,
+        loop {
+            let grown = async {
+                match &mut self.grown {
+                    Some(grown) => grown.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(self.due) => return,
+                changed = self.changes.changed() => {
+                    self.due = self.due.min(Instant::now() + PAUSE);
+                    if changed.is_err() {
+                        // The store is gone, and with it what could be waited for.
+                        return tokio::time::sleep_until(self.due).await;
+                    }
+                }
+                told = grown => {
+                    if told.is_ok() {
+                        return;
+                    }
+                    self.grown = None;
+                }
+            }
         }
     }
 
@@ -158,13 +188,32 @@ impl Follower {
 
     /// Makes the events that are due.
     async fn look(&mut self) -> Answer<()> {
+        let (job, steps) = match self.rows.take() {
+            Some(rows) if Instant::now() < self.due => rows,
+            _ => self.read().await?,
+        };
+        let made = self.make(&job, &steps).await;
+        self.rows = Some((job, steps));
+        made
+    }
+
+    async fn read(&mut self) -> Answer<(JobRow, Vec<StepRow>)> {
+        // Marked as seen before looking: a change during the look makes the next one due.
+        self.changes.mark_unchanged();
         let id = self.job;
-        let (job, steps) =
-            self.app.store.read(move |view| Ok((jobs::get(view, id)?, steps::of_job(view, id)?))).await?;
-        self.state(&job, &steps);
+        let rows = self.app.store.read(move |view| Ok((jobs::get(view, id)?, steps::of_job(view, id)?))).await?;
+        if self.grown.is_none() {
+            self.grown = self.app.growth.follow(&self.app.logs_of(id));
+        }
+        self.due = Instant::now() + if self.grown.is_some() { RARE_LOOK } else { LOOK };
+        self.state(&rows.0, &rows.1);
+        Ok(rows)
+    }
+
+    async fn make(&mut self, job: &JobRow, steps: &[StepRow]) -> Answer<()> {
         let mut whole = true;
         if job.logs_expired_at.is_none() {
-            for step in &steps {
+            for step in steps {
                 whole &= self.log(step).await?;
                 if self.ready.len() >= BATCH {
                     return Ok(());

@@ -1,4 +1,4 @@
-//! The end: nothing of the demo stays on the machine.
+//! The end: nothing stays on the machine.
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::Value;
 
 use super::api::Api;
@@ -23,7 +23,7 @@ const EXECUTOR: Timespec = Timespec { tv_sec: 90, tv_nsec: 0 };
 
 /// Ends jobs, server and executor, and removes the directory. What could not be done is told, and
 /// the rest is done all the same.
-pub(super) async fn clear(place: &Place, server: Option<Server>) -> Vec<String> {
+pub(in crate::cli) async fn clear(place: &Place, server: Option<Server>) -> Vec<String> {
     let mut complaints = Vec::new();
     if let Some(mut server) = server {
         // A server that has ended has no jobs to cancel.
@@ -69,12 +69,10 @@ async fn end_executor(place: &Place) -> anyhow::Result<()> {
     };
     let run = privileges::run_dir(instance.trim());
     let socket = run.join("executor.sock");
-    let Ok(stream) = UnixStream::connect(&socket) else {
+    let Some(pid) = peer(&socket)? else {
         return gone(&run);
     };
-    let pid = rustix::net::sockopt::socket_peercred(&stream).context("cannot tell which process the executor is")?.pid;
     let process = pidfd_open(pid, PidfdFlags::empty()).context("cannot watch the executor's end")?;
-    drop(stream);
     let client = Client::new(&socket);
     // What a job that was cut off left behind would keep it.
     for job in client.list().await? {
@@ -90,6 +88,17 @@ async fn end_executor(place: &Place) -> anyhow::Result<()> {
         bail!("the executor (process {pid}) did not end within {} seconds", EXECUTOR.tv_sec);
     }
     gone(&run)
+}
+
+/// The process of the executor that serves an instance; none: there is none.
+pub(in crate::cli) fn executor_of(instance: &str) -> anyhow::Result<Option<Pid>> {
+    peer(&privileges::run_dir(instance).join("executor.sock"))
+}
+
+fn peer(socket: &Path) -> anyhow::Result<Option<Pid>> {
+    let Ok(stream) = UnixStream::connect(socket) else { return Ok(None) };
+    let peer = rustix::net::sockopt::socket_peercred(&stream).context("cannot tell which process the executor is")?;
+    Ok(Some(peer.pid))
 }
 
 fn gone(run: &Path) -> anyhow::Result<()> {

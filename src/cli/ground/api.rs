@@ -14,19 +14,19 @@ const LIMIT: Duration = Duration::from_secs(30);
 const LARGEST: usize = 64 << 20;
 
 /// A client of one server.
-pub(super) struct Api(reqwest::Client);
+pub(in crate::cli) struct Api(reqwest::Client);
 
 /// The server answered with another status than success.
 #[derive(Debug, thiserror::Error)]
 #[error("the server refused {what}: {detail} ({status})")]
-pub(super) struct Refused {
+pub(in crate::cli) struct Refused {
     what: String,
-    pub(super) status: StatusCode,
+    pub(in crate::cli) status: StatusCode,
     detail: String,
 }
 
 impl Api {
-    pub(super) fn new(socket: &Path) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn new(socket: &Path) -> anyhow::Result<Self> {
         // Well where somebody installed one before.
         let _there = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().unix_socket(socket).timeout(LIMIT).build();
@@ -34,22 +34,22 @@ impl Api {
     }
 
     /// The JSON at a path.
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub(in crate::cli) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.json(Method::GET, path, Vec::new()).await
     }
 
     /// The bytes at a path.
-    pub(super) async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+    pub(in crate::cli) async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         self.ask(Method::GET, path, Vec::new()).await
     }
 
     /// Asks for something to be done.
-    pub(super) async fn post(&self, path: &str) -> anyhow::Result<Value> {
+    pub(in crate::cli) async fn post(&self, path: &str) -> anyhow::Result<Value> {
         self.json(Method::POST, path, Vec::new()).await
     }
 
     /// Stores a secret.
-    pub(super) async fn put_secret(&self, path: &str, value: &Secret<String>) -> anyhow::Result<()> {
+    pub(in crate::cli) async fn put_secret(&self, path: &str, value: &Secret<String>) -> anyhow::Result<()> {
         self.ask(Method::PUT, path, value.expose().clone().into_bytes()).await.map(|_| ())
     }
 

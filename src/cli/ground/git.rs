@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 const PERSON: (&str, &str) = ("Ada", "ada@example.com");
 
 /// Runs git in a directory; what it printed on both channels, trimmed.
-pub(super) fn git(dir: &Path, args: &[&str]) -> anyhow::Result<String> {
+pub(in crate::cli) fn git(dir: &Path, args: &[&str]) -> anyhow::Result<String> {
     let output = Command::new("git")
         .args(["-c", "init.defaultBranch=main", "-c", "init.templateDir=", "-c", "commit.gpgSign=false"])
         .args(args)
@@ -32,7 +32,7 @@ pub(super) fn git(dir: &Path, args: &[&str]) -> anyhow::Result<String> {
 
 /// Makes a bare repository that every user of the machine may read, and a commit of everything in
 /// `checkout` that is ready to be pushed there.
-pub(super) fn repository(bare: &Path, checkout: &Path, message: &str) -> anyhow::Result<()> {
+pub(in crate::cli) fn repository(bare: &Path, checkout: &Path, message: &str) -> anyhow::Result<()> {
     let target = bare.display().to_string();
     git(checkout, &["init", "-q", "--bare", "--shared=0644", &target])?;
     git(checkout, &["init", "-q"])?;
@@ -46,7 +46,7 @@ pub(super) fn repository(bare: &Path, checkout: &Path, message: &str) -> anyhow:
 }
 
 /// Pushes the branch; what the other side's hook said.
-pub(super) fn push(checkout: &Path) -> anyhow::Result<Vec<String>> {
+pub(in crate::cli) fn push(checkout: &Path) -> anyhow::Result<Vec<String>> {
     let said = git(checkout, &["push", "--set-upstream", "origin", "HEAD:main"])?;
     Ok(said.lines().filter_map(|line| line.strip_prefix("remote:")).map(|line| line.trim().to_owned()).collect())
 }

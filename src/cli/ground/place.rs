@@ -1,4 +1,4 @@
-//! The demo's one directory: everything it writes to disk lies here.
+//! The one directory: everything that is written to disk lies here.
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use anyhow::{Context, bail};
 use crate::platform::Ids;
 
 /// A directory that is removed at the end, or kept where the user named it.
-pub(super) struct Place {
+pub(in crate::cli) struct Place {
     root: PathBuf,
     kept: bool,
 }
 
 impl Place {
-    /// A new directory under `/tmp`, or the empty one that the user named.
-    pub(super) fn make(keep: Option<&Path>, ids: &dyn Ids) -> anyhow::Result<Self> {
+    /// A new directory under `/tmp` whose name begins so, or the empty one that the user named.
+    pub(in crate::cli) fn make(name: &str, keep: Option<&Path>, ids: &dyn Ids) -> anyhow::Result<Self> {
         let root = match keep {
             Some(dir) => std::path::absolute(dir)?,
             None => {
                 let mut bytes = [0; 4];
                 ids.fill(&mut bytes);
-                PathBuf::from(format!("/tmp/danube-demo.{}", hex::encode(bytes)))
+                PathBuf::from(format!("/tmp/{name}.{}", hex::encode(bytes)))
             }
         };
         // The path stands in addresses of repositories and in YAML.
@@ -42,56 +42,36 @@ impl Place {
         Ok(Self { root, kept: keep.is_some() })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::cli) fn path(&self) -> &Path {
         &self.root
     }
 
-    pub(super) fn is_kept(&self) -> bool {
+    pub(in crate::cli) fn is_kept(&self) -> bool {
         self.kept
     }
 
     /// The server's data directory.
-    pub(super) fn data(&self) -> PathBuf {
+    pub(in crate::cli) fn data(&self) -> PathBuf {
         self.root.join("data")
     }
 
     /// The server's danube.toml.
-    pub(super) fn toml(&self) -> PathBuf {
+    pub(in crate::cli) fn toml(&self) -> PathBuf {
         self.root.join("danube.toml")
     }
 
     /// What the server says.
-    pub(super) fn server_log(&self) -> PathBuf {
+    pub(in crate::cli) fn server_log(&self) -> PathBuf {
         self.root.join("server.log")
     }
 
     /// The config repo.
-    pub(super) fn config_repo(&self) -> PathBuf {
+    pub(in crate::cli) fn config_repo(&self) -> PathBuf {
         self.root.join("config.git")
     }
 
-    /// The repository that is built.
-    pub(super) fn program_repo(&self) -> PathBuf {
-        self.root.join("simplejson.git")
-    }
-
-    /// A checkout of it, to push from.
-    pub(super) fn checkout(&self) -> PathBuf {
-        self.root.join("simplejson")
-    }
-
-    /// The webhook's secret, for the hook of the repository.
-    pub(super) fn webhook_secret(&self) -> PathBuf {
-        self.root.join("webhook.secret")
-    }
-
-    /// What was downloaded and verified.
-    pub(super) fn result(&self) -> PathBuf {
-        self.root.join("result")
-    }
-
     /// Removes everything, unless it is to be kept.
-    pub(super) fn remove(&self) -> anyhow::Result<()> {
+    pub(in crate::cli) fn remove(&self) -> anyhow::Result<()> {
         if self.kept {
             return Ok(());
         }
@@ -99,8 +79,8 @@ impl Place {
     }
 }
 
-/// The address under which git and the server find a repository of the demo.
-pub(super) fn address(repository: &Path) -> String {
+/// The address under which git and the server find a repository in here.
+pub(in crate::cli) fn address(repository: &Path) -> String {
     format!("file://{}", repository.display())
 }
 
@@ -111,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_directory_of_its_own_goes_with_all_that_is_in_it() {
-        let place = Place::make(None, &SystemIds::new()).unwrap();
+        let place = Place::make("danube-test", None, &SystemIds::new()).unwrap();
         fs::create_dir(place.data()).unwrap();
         assert_eq!(fs::metadata(place.path()).unwrap().permissions().mode() & 0o777, 0o711);
         place.remove().unwrap();
@@ -122,11 +102,11 @@ mod tests {
     fn a_named_directory_must_be_empty_and_stays() {
         let dir = tempfile::tempdir().unwrap();
         let named = dir.path().join("kept");
-        let place = Place::make(Some(&named), &SystemIds::new()).unwrap();
+        let place = Place::make("danube-test", Some(&named), &SystemIds::new()).unwrap();
         place.remove().unwrap();
         assert!(named.is_dir());
         fs::write(named.join("mine"), "").unwrap();
-        assert!(Place::make(Some(&named), &SystemIds::new()).is_err());
-        assert!(Place::make(Some(&dir.path().join("a b")), &SystemIds::new()).is_err());
+        assert!(Place::make("danube-test", Some(&named), &SystemIds::new()).is_err());
+        assert!(Place::make("danube-test", Some(&dir.path().join("a b")), &SystemIds::new()).is_err());
     }
 }

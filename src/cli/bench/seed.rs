@@ -1,0 +1,106 @@
+//! `seed`: lists of a server with many jobs, beside the same lists of one with few.
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use tokio::net::UnixStream;
+
+use super::fill;
+use super::http::{Line, get};
+use super::land::{Ground, Land};
+use super::report::{Bound, Goal, Report};
+use super::repos::{Job, Plan, TEAMS, steps};
+use super::start;
+use crate::model::job::Status;
+
+/// The size that the other is compared with.
+const FEW: u64 = 10_000;
+/// Pipelines, half of each team.
+const PIPELINES: usize = 40;
+/// Requests of each list that are not counted.
+const WARM: u64 = 5;
+
+/// Every list with very many jobs in the database
+#[derive(Debug, Clone, Args)]
+pub(super) struct SeedArgs {
+    /// Jobs
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100..=20_000_000))]
+    jobs: u64,
+    /// Requests of each list
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    requests: u64,
+}
+
+pub(super) async fn run(args: &SeedArgs, land: &mut Land) -> anyhow::Result<Report> {
+    let mut report = Report::new("seed", [("jobs", args.jobs), ("requests", args.requests)]);
+    let job = |n: usize| Job { team: TEAMS[n % 2], ..Job::new(&format!("p{n}"), steps("true", 1)) };
+    let ground = land.begin(&Plan { pipelines: (0..PIPELINES).map(job).collect(), ..Plan::default() }).await?;
+    let few = FEW.min(args.jobs / 2);
+    let small = measure(land, &ground, few, args.requests, few).await?;
+    let large = measure(land, &ground, args.jobs - few, args.requests, args.jobs).await?;
+    let (mut worst, mut worst_list) = (0.0_f64, String::new());
+    let (mut grown, mut grown_list) = ((0.0, 1.0), String::new());
+    for ((list, few), (_, many)) in small.into_iter().zip(large) {
+        let few = report.measure(&format!("{list}, {} jobs", args.jobs.min(FEW)), "ms", few).context("no answer")?;
+        let many = report.measure(&format!("{list}, {} jobs", args.jobs), "ms", many).context("no answer")?;
+        if many.p99 > worst {
+            (worst, worst_list) = (many.p99, list.clone());
+        }
+        if many.p50 / few.p50 > grown.0 / grown.1 {
+            (grown, grown_list) = ((many.p50, few.p50), list);
+        }
+    }
+    let what = format!("slowest p99 of a list ({worst_list})");
+    report.goals.push(Goal::time(&what, "ms", worst, None, Bound::AtMost, 50.0));
+    let what = format!("most grown median of a list ({grown_list})");
+    report.goals.push(Goal::ratio(&what, "ms", grown.0, grown.1, Bound::AtMost, 1.5));
+    Ok(report)
+}
+
+type Times = Vec<(String, Vec<f64>)>;
+
+/// Fills up, starts the server again and asks for every list.
+async fn measure(land: &mut Land, ground: &Ground, more: u64, requests: u64, all: u64) -> anyhow::Result<Times> {
+    land.stop(ground).await?;
+    let progress = land.progress;
+    let cursor = fill::fill(&ground.data, more, all, |done| {
+        progress.say(&format!("{done} of {more} jobs are stored"));
+    })
+    .await?;
+    land.again(ground)?;
+    start::ready(&ground.socket(), Instant::now()).await?;
+    let mut line = Line::new(UnixStream::connect(ground.socket()).await?);
+    let mut times = Vec::new();
+    for path in lists(&cursor) {
+        progress.say(&format!("asking for {path}"));
+        let request = get(&path);
+        let mut of_path = Vec::new();
+        for n in 0..requests + WARM {
+            let began = Instant::now();
+            let answer = line.ask(&request).await.with_context(|| format!("no answer to {path}"))?;
+            let took = began.elapsed();
+            ensure!(answer.status == 200, "{path} was answered {}", answer.status);
+            if n >= WARM {
+                of_path.push(took.as_secs_f64() * 1000.0);
+            }
+        }
+        times.push((path.replace(&cursor, "…"), of_path));
+    }
+    Ok(times)
+}
+
+/// Every list and filter of the console and the API; `cursor` is a job in the middle.
+fn lists(cursor: &str) -> Vec<String> {
+    let pages = ["/", "/pipelines", "/pipelines/p7", "/config", "/tokens"].map(str::to_owned);
+    let jobs = "/api/v1/jobs";
+    let mut lists: Vec<String> = pages.into();
+    lists.extend([format!("{jobs}?limit=50"), format!("{jobs}?limit=200"), format!("{jobs}?cursor={cursor}")]);
+    lists.extend([format!("{jobs}?pipeline=p7"), format!("{jobs}?pipeline=p7&cursor={cursor}")]);
+    for status in Status::ALL {
+        lists.push(format!("{jobs}?status={status}"));
+        lists.push(format!("{jobs}?status={status}&cursor={cursor}"));
+        lists.push(format!("{jobs}?pipeline=p7&status={status}"));
+    }
+    lists.push("/api/v1/pipelines".to_owned());
+    lists
+}

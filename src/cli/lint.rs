@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::say::{say, say_json};
-use crate::config_repo::{ConfigIssue, check, from_dir};
+use crate::config_repo::{ConfigIssue, check, from_dir, is_private};
 use crate::model::settings::Settings;
 
 /// The checkout could not be looked at.
@@ -90,18 +90,13 @@ fn excerpt(line: &str, issue: &ConfigIssue) -> String {
     format!("  {margin} |\n  {number} | {}\n  {margin} | {caret}^\n", shown.trim_end())
 }
 
-/// Reports end in the logs of other systems; passwords that were put here by mistake must not.
-fn is_private(line: &str) -> bool {
-    line.contains("password") || line.contains("secret") || (line.contains("://") && line.contains('@'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn issue(line: u32, column: u32) -> ConfigIssue {
         let (message, fix) = ("unknown team 'platfrom'".to_owned(), "did you mean 'platform'?".to_owned());
-        ConfigIssue { file: "pipelines/web.yaml".into(), line, column, message, fix }
+        ConfigIssue { file: "pipelines/web.yaml".into(), line, column, message, fix, text: String::new() }
     }
 
     #[test]

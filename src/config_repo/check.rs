@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::files::Files;
-use super::issue::{ConfigIssue, Issues, Place, shown};
+use super::issue::{ConfigIssue, Issues, MAX_QUOTED, Place, line_of, shown};
 use super::node::{Node, Step, way};
 use super::raw::{ConfigDocument, PipelineDocument, TeamDocument, UserDocument};
 use super::schema::{Kind, schema};
@@ -105,7 +105,16 @@ pub fn check(files: Files) -> Result<Settings, Vec<ConfigIssue>> {
     // Users before teams before pipelines: each refers to what stands before it.
     documents.sort_by_key(|document| document.kind as usize);
     let settings = settings(&sources, documents, &mut world, &mut issues, &mut suggest);
-    if issues.is_empty() { Ok(settings) } else { Err(issues.into_list()) }
+    if issues.is_empty() {
+        return Ok(settings);
+    }
+    let mut list = issues.into_list();
+    for issue in list.iter_mut().take(MAX_QUOTED) {
+        if let Some(source) = sources.iter().find(|source| source.path == issue.file) {
+            issue.text = line_of(&source.text, issue.line);
+        }
+    }
+    Err(list)
 }
 
 fn settings(

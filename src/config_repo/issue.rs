@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 pub(super) const MAX_ISSUES: usize = 10_000;
 /// The longest piece of a value that is shown in a message.
 const MAX_SHOWN: usize = 80;
+/// The longest piece of a line that is shown.
+const MAX_LINE: usize = 160;
+/// Mistakes that carry their line: as many as a person reads.
+pub(super) const MAX_QUOTED: usize = 200;
 
 /// A mistake with the exact place of the value that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,6 +25,9 @@ pub struct ConfigIssue {
     pub message: String,
     /// What to write instead.
     pub fix: String,
+    /// The line as it stands there; empty where there is none to show.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
 }
 
 impl fmt::Display for ConfigIssue {
@@ -54,7 +61,8 @@ impl Issues {
             return;
         }
         let Place { line, column } = place;
-        self.list.push(ConfigIssue { file: file.to_owned(), line, column, message: message.into(), fix: fix.into() });
+        let (message, fix, text) = (message.into(), fix.into(), String::new());
+        self.list.push(ConfigIssue { file: file.to_owned(), line, column, message, fix, text });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -72,6 +80,21 @@ impl Issues {
         }
         self.list
     }
+}
+
+/// Reports end on pages and in the logs of other systems; passwords that were put here by mistake must not.
+pub fn is_private(line: &str) -> bool {
+    line.contains("password") || line.contains("secret") || (line.contains("://") && line.contains('@'))
+}
+
+/// The beginning of a line of a file, as it is shown beside a mistake; nothing of a line that may hold a password.
+pub(super) fn line_of(text: &str, line: u32) -> String {
+    let found = text.lines().nth(usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1)).unwrap_or_default();
+    if is_private(found) {
+        return String::new();
+    }
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    found.chars().take(MAX_LINE).map(clean).collect()
 }
 
 /// A value as it may be shown in a message: one line, not long, no control characters.
@@ -98,6 +121,13 @@ mod tests {
         let list = issues.into_list();
         assert_eq!(list.len(), MAX_ISSUES);
         assert_eq!(list.last().unwrap().message, "wrong (and 7 more mistakes that are not listed)");
+    }
+
+    #[test]
+    fn a_line_is_quoted_unless_it_may_hold_a_password() {
+        let text = "kind: User\n  team: platfrom\t# x\n  password_hash: hunter2\n  url: https://me:pw@example.com\n";
+        assert_eq!(line_of(text, 2), "  team: platfrom # x");
+        assert_eq!([line_of(text, 3), line_of(text, 4), line_of(text, 99)], ["", "", ""]);
     }
 
     #[test]

@@ -24,6 +24,6 @@ pub use check::check;
 pub use error::ConfigRepoError;
 pub use fetch::Mirror;
 pub use files::{Files, SourceFile, from_commit, from_dir};
-pub use issue::ConfigIssue;
+pub use issue::{ConfigIssue, is_private};
 pub use schema::{Kind, schema};
 pub use sync::{InForce, Looked, Status, Sync};

@@ -7,6 +7,7 @@
 //! that one transaction is one event of the product. A `Tx` reads like a `View`. Functions named
 //! `get…` must find their row, `find…` may not.
 
+mod changes;
 mod error;
 mod open;
 mod readers;
@@ -23,6 +24,7 @@ pub mod census;
 pub mod config_commits;
 pub mod cron_ticks;
 pub mod deliveries;
+pub mod job_heads;
 pub mod job_list;
 pub(crate) mod job_moves;
 pub mod job_past;
@@ -44,7 +46,9 @@ pub mod tokens;
 pub mod users;
 
 pub use artifacts::ArtifactRow;
+pub use changes::Field;
 pub use error::StoreError;
+pub use job_heads::JobHead;
 pub use jobs::JobRow;
 pub use journal::JournalRow;
 pub use steps::StepRow;

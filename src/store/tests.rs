@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::Field;
 use super::apply::Changes;
 use super::audit_log::{Chain, Decision, Entry, append, verify_chain};
 use super::testing::{empty, pipeline, settings, with};
@@ -141,6 +142,13 @@ async fn a_config_commit_keeps_ids_and_deactivates_what_disappears() {
             users: vec!["-bob".into()],
             teams: vec![],
             pipelines: vec!["+shop".into(), "~site".into(), "-api".into()],
+            fields: vec![Field {
+                kind: "pipeline".into(),
+                name: "site".into(),
+                field: "script".into(),
+                before: Some("danubefile.py".into()),
+                after: Some("ci.py".into()),
+            }],
         }
     );
     assert_eq!(test.pipeline_id("site").await, site);

@@ -54,6 +54,11 @@ impl WebError {
         )
     }
 
+    /// Is it the answer for what is not there, or must not be seen?
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// Somebody must log in first.
     pub(super) fn unauthorised() -> Self {
         Self::new(
@@ -103,7 +108,8 @@ impl WebError {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "Something went wrong here",
-            "The server could not answer. The reason is in its log (`journalctl -u danube`).",
+            "The server could not answer; nothing was changed halfway. Try again; if it stays, whoever runs the server \
+             finds the reason in its log (`journalctl -u danube`).",
         )
     }
 
@@ -127,7 +133,12 @@ impl WebError {
 
     /// The browser's form.
     pub(super) fn page(&self) -> Response {
-        let page = ErrorPage { status: self.status.as_u16(), title: self.title, detail: &self.detail };
+        let page = ErrorPage {
+            status: self.status.as_u16(),
+            title: self.title,
+            detail: &self.detail,
+            missing: self.is_not_found(),
+        };
         let body = page.render().unwrap_or_else(|_| self.title.to_owned());
         self.with_retry((self.status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], body).into_response())
     }
@@ -146,6 +157,7 @@ struct ErrorPage<'a> {
     status: u16,
     title: &'a str,
     detail: &'a str,
+    missing: bool,
 }
 
 /// Does the client want pages?

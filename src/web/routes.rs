@@ -90,6 +90,8 @@ pub(super) fn routes() -> Vec<Route> {
             .says(doc("A delivery for a named webhook").takes_bytes().json::<api::webhooks::Outcome>().json_as::<api::webhooks::Outcome>(202).refuses(&[400, 401, 404, 503])),
 
         page("/", get(pages::dashboard::show)),
+        page("/find", get(pages::find::show)),
+        page("/about/components", get(pages::components::show)),
         page("/pipelines", get(pages::pipelines::show)),
         page("/pipelines/{name}", get(pages::pipeline::show)),
         form("/pipelines/{name}/trigger", post(pages::pipeline::run)),

@@ -67,6 +67,9 @@ pub(in crate::web) struct Mistake {
     /// What to write instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) fix: Option<String>,
+    /// The line as it stands there, unless it may hold a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) text: Option<String>,
 }
 
 /// What was asked for.

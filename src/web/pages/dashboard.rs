@@ -1,8 +1,8 @@
 //! `/`: what is red, what runs, what waits and why.
 use askama::Template;
 use axum::extract::State;
+use axum::http::HeaderMap;
 
-use super::render;
 use crate::model::PipelineId;
 use crate::model::job::Status;
 use crate::store::JobRow;
@@ -10,32 +10,46 @@ use crate::store::job_list::{self, Filter};
 use crate::web::access;
 use crate::web::api;
 use crate::web::error::Answer;
-use crate::web::parts::{Chrome, PipelineLine, chrome, lines};
+use crate::web::parts::{Chrome, PipelineLine, RedLine, Seen, chrome, lines, live, red_lines};
 use crate::web::state::AppState;
-use crate::web::view::{JobLine, job_line};
+use crate::web::view::{JobLine, Progress, job_line, progress};
 use crate::web::visitor::Visitor;
 
 /// Jobs of each kind that are listed.
 const LISTED: u32 = 20;
 /// Waiting jobs whose reason is asked for.
 const EXPLAINED: usize = 10;
+/// Pipelines that are looked at; beyond, the list of pipelines has them all.
+const WATCHED: usize = 60;
+
+/// A running job against its usual time.
+struct Running {
+    job: JobLine,
+    progress: Option<Progress>,
+}
 
 #[derive(Template)]
 #[template(path = "dashboard.html")]
 struct Page {
     chrome: Chrome,
+    tag: String,
     summary: String,
-    failed: Vec<JobLine>,
-    running: Vec<JobLine>,
+    red: Vec<RedLine>,
+    running: Vec<Running>,
     waiting: Vec<JobLine>,
     pipelines: Vec<PipelineLine>,
+    all_pipelines: usize,
     recent: Vec<JobLine>,
 }
 
 /// The start page.
-pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor) -> Answer {
+pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, headers: HeaderMap) -> Answer {
     let now = app.now();
-    let rows = access::readable(&app, &visitor).await?;
+    let mut rows = access::readable(&app, &visitor).await?;
+    let all_pipelines = rows.len();
+    rows.truncate(WATCHED);
+    let pipelines = lines(&app, rows, now).await?;
+    let red = red_lines(&app, &pipelines, now).await?;
     let scope = access::listed(&visitor);
     let running = jobs(&app, scope.clone(), Some(Status::Running), LISTED).await?;
     let pending = jobs(&app, scope.clone(), Some(Status::Pending), LISTED).await?;
@@ -45,20 +59,55 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor) 
         let why = if place < EXPLAINED { api::jobs::waiting(&app, job.id).await? } else { None };
         waiting.push(job_line(job, why, now));
     }
-    let pipelines = lines(&app, rows, now).await?;
-    let failed: Vec<JobLine> = pipelines.iter().filter_map(|line| line.red.clone()).collect();
-    let line = |job: &JobRow| job_line(job, None, now);
-    let summary = format!("{} running · {} waiting · {} red", running.len(), waiting.len(), failed.len());
+    let running: Vec<Running> = running
+        .iter()
+        .map(|job| {
+            let usual = pipelines.iter().find(|line| line.id == job.pipeline_id).and_then(|line| line.usual_millis);
+            Running { job: job_line(job, None, now), progress: job.started_at.map(|from| progress(from, now, usual)) }
+        })
+        .collect();
     let page = Page {
         chrome: chrome(&app, &visitor, "now").await?,
-        summary,
-        failed,
-        running: running.iter().map(line).collect(),
+        tag: String::new(),
+        summary: format!("{} red · {} running · {} waiting", red.len(), running.len(), waiting.len()),
+        red,
+        running,
         waiting,
         pipelines,
-        recent: recent.iter().filter(|job| job.status.is_terminal()).take(10).map(line).collect(),
+        all_pipelines,
+        recent: recent
+            .iter()
+            .filter(|job| job.status.is_terminal())
+            .take(10)
+            .map(|job| job_line(job, None, now))
+            .collect(),
     };
-    render(&page)
+    let tag = page.tag();
+    live(&Page { tag: tag.clone(), ..page }, &tag, &headers)
+}
+
+impl Page {
+    /// What tells one state of the page from another: all that is shown but the clocks, which go on by themselves.
+    fn tag(&self) -> String {
+        let mut seen = Seen::default();
+        seen.note(&self.chrome.who);
+        seen.note(self.chrome.banner.as_deref().unwrap_or_default());
+        for red in &self.red {
+            seen.job(&red.job);
+            seen.note(&red.since);
+        }
+        for running in &self.running {
+            seen.job(&running.job);
+            seen.note(running.progress.as_ref().map_or("", |progress| &progress.against));
+        }
+        self.waiting.iter().chain(&self.recent).for_each(|job| seen.job(job));
+        for line in &self.pipelines {
+            seen.note(&line.name);
+            seen.note(line.last.as_ref().map_or("", |(status, _)| status));
+            seen.note(&line.chart.label);
+        }
+        seen.tag()
+    }
 }
 
 async fn jobs(

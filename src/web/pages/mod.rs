@@ -1,9 +1,11 @@
 //! The console's pages: one file each, with a template of its own name. The struct is everything that
 //! the page may show; it reads whole without any script.
 
+pub(super) mod components;
 pub(super) mod audit;
 pub(super) mod config;
 pub(super) mod dashboard;
+pub(super) mod find;
 pub(super) mod job;
 pub(super) mod link;
 pub(super) mod log;

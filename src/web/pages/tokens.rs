@@ -23,7 +23,14 @@ struct Line {
     expires: String,
     used: String,
     live: bool,
+    /// Why it no longer works.
+    over: &'static str,
+    /// It stops within the week.
+    soon: Option<String>,
 }
+
+/// A token that stops within this time is marked.
+const SOON_DAYS: i64 = 7;
 
 #[derive(Template)]
 #[template(path = "tokens.html")]
@@ -31,6 +38,10 @@ struct Page {
     chrome: Chrome,
     made: Option<String>,
     tokens: Vec<Line>,
+    /// Pipelines that a token can be narrowed to.
+    pipelines: Vec<String>,
+    /// Where the API is.
+    server: String,
 }
 
 /// The list with the form.
@@ -82,8 +93,16 @@ async fn page(app: &AppState, visitor: &Visitor, made: Option<String>) -> Answer
             names.iter().find(|row| row.id == id).map_or_else(|| "a pipeline".to_owned(), |row| row.name.clone())
         });
         let what = if scope.read_only { "read" } else { "all" };
+        let live = tokens::works(&row, now);
+        let days = row.expires_at.map(|at| (at.as_second() - now.as_second()) / 86_400).filter(|_| live);
         Line {
-            live: tokens::works(&row, now),
+            live,
+            over: if row.revoked_at.is_some() { "revoked" } else { "expired" },
+            soon: days.filter(|days| *days < SOON_DAYS).map(|days| match days {
+                0 => "today".to_owned(),
+                1 => "in 1 day".to_owned(),
+                days => format!("in {days} days"),
+            }),
             scope: format!("{what} · {}", on.as_deref().unwrap_or("every pipeline")),
             expires: row.expires_at.map_or_else(|| "never".to_owned(), |at| at.strftime("%Y-%m-%d").to_string()),
             used: row.last_used_at.map_or_else(|| "never".to_owned(), |at| at.strftime("%Y-%m-%d").to_string()),
@@ -91,5 +110,12 @@ async fn page(app: &AppState, visitor: &Visitor, made: Option<String>) -> Answer
             name: row.name,
         }
     };
-    render(&Page { chrome: chrome(app, visitor, "tokens").await?, made, tokens: rows.into_iter().map(line).collect() })
+    let page = Page {
+        chrome: chrome(app, visitor, "tokens").await?,
+        made,
+        tokens: rows.into_iter().map(line).collect(),
+        pipelines: names.iter().map(|row| row.name.clone()).collect(),
+        server: app.public_url.clone().unwrap_or_else(|| "http://127.0.0.1:8080".to_owned()),
+    };
+    render(&page)
 }

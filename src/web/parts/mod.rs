@@ -2,10 +2,14 @@
 
 mod chrome;
 mod job_log;
+mod live;
 mod log_search;
 mod pipeline_line;
+mod red_line;
 
 pub(super) use chrome::{Chrome, chrome};
 pub(super) use job_log::{Focus, LogSection, SHOWN, section, sections, window};
+pub(super) use live::{Seen, live};
 pub(super) use log_search::{StepHit, find};
-pub(super) use pipeline_line::{HISTORY, PipelineLine, lines};
+pub(super) use pipeline_line::{PipelineLine, lines, next_tick};
+pub(super) use red_line::{RedLine, red_lines};

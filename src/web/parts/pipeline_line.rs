@@ -1,65 +1,97 @@
-//! A pipeline in a list.
+//! A pipeline in a list: how it does, in one line.
 use jiff::Timestamp;
 
-use crate::model::job::Status;
-use crate::store::JobRow;
-use crate::store::job_list::{self, Filter};
+use crate::model::PipelineId;
+use crate::model::settings::{Pipeline, TriggerRule};
 use crate::store::pipelines::PipelineRow;
+use crate::store::{JobHead, StoreError, job_heads};
+use crate::trigger::schedule::Schedule;
 use crate::web::error::Answer;
 use crate::web::state::AppState;
-use crate::web::view::{Chart, JobLine, chart, job_line, pipeline_href, usual};
+use crate::web::view::{Chart, When, chart, pipeline_href, rate, usual, usual_millis, when};
 
-/// Pipelines whose history is drawn on one page; the others show their last job.
-const DRAWN: usize = 60;
-/// Jobs of a history.
-pub(in crate::web) const HISTORY: u32 = 18;
+/// Jobs that a line looks back on.
+pub(in crate::web) const HISTORY: u32 = 30;
 
 /// A pipeline in a list.
 pub(in crate::web) struct PipelineLine {
+    pub(in crate::web) id: PipelineId,
     pub(in crate::web) href: String,
     pub(in crate::web) name: String,
     pub(in crate::web) team: String,
     pub(in crate::web) repository: String,
-    pub(in crate::web) last: Option<JobLine>,
-    /// The newest job that ended, if it ended red: a new run does not hide it.
-    pub(in crate::web) red: Option<JobLine>,
+    /// The state of its newest job, and its page.
+    pub(in crate::web) last: Option<(&'static str, String)>,
     pub(in crate::web) chart: Chart,
+    pub(in crate::web) rate: Option<String>,
     pub(in crate::web) usual: String,
+    pub(in crate::web) usual_millis: Option<i64>,
+    pub(in crate::web) last_green: Option<When>,
+    /// When a schedule starts it next.
+    pub(in crate::web) next: Option<When>,
+    /// What the line was made of, newest first.
+    pub(in crate::web) heads: Vec<JobHead>,
+    pub(in crate::web) document: Pipeline,
 }
 
-/// The lines of pipelines, each with its newest jobs.
+/// The lines of pipelines, each with its newest jobs. The caller bounds how many.
 pub(in crate::web) async fn lines(app: &AppState, rows: Vec<PipelineRow>, now: Timestamp) -> Answer<Vec<PipelineLine>> {
-    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let histories: Vec<Vec<JobRow>> = app
-        .store
-        .read(move |view| {
-            let of = |(place, id)| {
-                let limit = if place < DRAWN { HISTORY } else { 1 };
-                job_list::page(view, &Filter { pipelines: Some(vec![id]), limit, ..Filter::default() })
+    let lines = app.store.read(move |view| {
+        let read = |row: PipelineRow| {
+            let heads = job_heads::newest(view, row.id, HISTORY)?;
+            let green = match heads.iter().find(|job| job.status == crate::model::job::Status::Success) {
+                Some(job) => Some(job.clone()),
+                None if heads.len() < HISTORY as usize => None,
+                None => job_heads::last_green(view, row.id)?,
             };
-            ids.into_iter().enumerate().map(of).collect()
-        })
-        .await?;
-    Ok(rows.into_iter().zip(histories).map(|(row, jobs)| line(&row, &jobs, now)).collect())
+            line(row, heads, green, now)
+        };
+        rows.into_iter().map(read).collect::<Result<Vec<_>, StoreError>>()
+    });
+    Ok(lines.await?)
 }
 
-fn line(row: &PipelineRow, jobs: &[JobRow], now: Timestamp) -> PipelineLine {
-    PipelineLine {
+fn line(
+    row: PipelineRow,
+    heads: Vec<JobHead>,
+    green: Option<JobHead>,
+    now: Timestamp,
+) -> Result<PipelineLine, StoreError> {
+    let document = row.pipeline()?;
+    Ok(PipelineLine {
         href: pipeline_href(&row.name),
-        name: row.name.clone(),
-        team: row.team.clone(),
-        repository: row.repository.clone(),
-        red: jobs
-            .iter()
-            .find(|job| job.status.is_terminal())
-            .filter(|job| is_red(job))
-            .map(|job| job_line(job, None, now)),
-        last: jobs.first().map(|job| job_line(job, None, now)),
-        chart: chart(jobs),
-        usual: usual(jobs),
-    }
+        last: heads.first().map(|job| (job.status.as_str(), format!("/jobs/{}", job.id))),
+        chart: chart(&heads),
+        rate: rate(&heads),
+        usual: usual(&heads),
+        usual_millis: usual_millis(&heads),
+        last_green: green.map(|job| when(job.finished_at.unwrap_or(job.created_at), now)),
+        next: next_tick(&document, now).map(|at| when(at, now)),
+        id: row.id,
+        name: row.name,
+        team: row.team,
+        repository: row.repository,
+        heads,
+        document,
+    })
 }
 
-fn is_red(job: &JobRow) -> bool {
-    matches!(job.status, Status::Failure | Status::Timeout)
+/// When a schedule of the pipeline ticks next.
+pub(in crate::web) fn next_tick(document: &Pipeline, now: Timestamp) -> Option<Timestamp> {
+    let ticks = document.triggers.iter().filter_map(|rule| match rule {
+        TriggerRule::Cron { schedule, timezone, .. } => {
+            Schedule::parse(schedule, timezone.as_deref()).ok().and_then(|schedule| schedule.next(now))
+        }
+        _ => None,
+    });
+    ticks.min()
+}
+
+/// Does everybody want to know when this branch is red? What the document names does, and the names that main
+/// branches have; a branch where somebody tries something does not.
+pub(in crate::web) fn matters(document: &Pipeline, branch: &str) -> bool {
+    let scheduled =
+        document.triggers.iter().any(|rule| matches!(rule, TriggerRule::Cron { branch: named, .. } if named == branch));
+    let usual = ["main", "master", "trunk", "develop", "default"].contains(&branch);
+    scheduled || usual || document.branch_filter.iter().any(|glob| glob == branch) || branch.starts_with("release")
 }

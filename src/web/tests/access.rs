@@ -22,6 +22,8 @@ const GLOBAL: [bool; 4] = [false, false, false, true];
 #[rustfmt::skip]
 const MATRIX: &[Row] = &[
     Row("GET /", EVERYBODY),
+    Row("GET /find", EVERYBODY),
+    Row("GET /about/components", EVERYBODY),
     Row("GET /pipelines", EVERYBODY),
     Row("GET /pipelines/{name}", READ),
     Row("POST /pipelines/{name}/trigger", WRITE),

@@ -158,6 +158,8 @@ async fn every_page_renders() {
         ("failed", format!("/jobs/{failed}")),
         ("green", format!("/jobs/{green}")),
         ("running", format!("/jobs/{running}")),
+        ("components", "/about/components".to_owned()),
+        ("find", "/find?q=nothing".to_owned()),
         ("tests", format!("/jobs/{failed}/tests")),
         ("no_tests", format!("/jobs/{green}/tests")),
         ("test_history", "/pipelines/web/tests".to_owned()),

@@ -37,9 +37,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_of_the_past_has_ended_and_holds_nothing_up() {
-        let web = pipeline("web", "platform");
-        let test = with(settings(vec![web.clone()])).await;
-        let job = new_job(&test, &web).await;
+        let shop = pipeline("shop", "web");
+        let test = with(settings(vec![shop.clone()])).await;
+        let job = new_job(&test, &shop).await;
         let twice = test.store.write(Durability::Progress, move |tx| {
             let first = past_in(tx, &job, Event::Exited { code: 0 }, |_, _| Ok(()))?;
             let second = past_in(tx, &job, Event::Exited { code: 1 }, |_, _| Ok(()))?;

@@ -26,7 +26,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_table_is_counted() {
-        let test = with(settings(vec![pipeline("web", "platform")])).await;
+        let test = with(settings(vec![pipeline("shop", "web")])).await;
         let rows = test.store.read(rows).await.unwrap();
         assert_eq!((rows["pipelines"], rows["jobs"], rows["meta"]), (1, 0, 1));
     }

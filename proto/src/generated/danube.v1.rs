@@ -1532,9 +1532,7 @@ pub mod coordinator_server {
                 "/danube.v1.Coordinator/Junit" => {
                     #[allow(non_camel_case_types)]
                     struct JunitSvc<T: Coordinator>(pub Arc<T>);
-                    impl<
-                        T: Coordinator,
-                    > tonic::server::UnaryService<super::JunitRequest>
+                    impl<T: Coordinator> tonic::server::UnaryService<super::JunitRequest>
                     for JunitSvc<T> {
                         type Response = super::JunitReply;
                         type Future = BoxFuture<

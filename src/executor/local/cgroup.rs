@@ -65,7 +65,8 @@ impl Cgroups {
     pub(super) fn remove(&self, cgroup: &str) -> bool {
         let below = cgroup.trim_start_matches('/');
         // Each is tried, whatever became of the one before.
-        self.hierarchies.iter().fold(true, |gone, hierarchy| remove_tree(&hierarchy.join(below)) && gone)
+        let left = self.hierarchies.iter().filter(|hierarchy| !remove_tree(&hierarchy.join(below))).count();
+        left == 0
     }
 
     /// Every process in the cgroups at and below `cgroup`.

@@ -75,5 +75,5 @@ async fn failing_line(app: &AppState, job: &JobRow) -> Option<String> {
     let length = streams::length(&file).await.ok()?;
     let tail = streams::read(&file, length.saturating_sub(TAIL as u64), TAIL).await.ok()?;
     let lines = || tail.split(|byte| *byte == b'\n').map(plain).filter(|line| !line.trim().is_empty());
-    lines().find(|line| looks_wrong(line)).or_else(|| lines().last())
+    lines().find(|line| looks_wrong(line)).or_else(|| lines().next_back())
 }

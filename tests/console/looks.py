@@ -173,7 +173,7 @@ def told(violation):
 def main_text(tab):
     """The words of the page, without what moves on by itself, times and counts, and what a script is for: to copy."""
     text = tab.evaluate("document.querySelector('main').innerText")
-    lines = (re.sub(r"\d+", "0", re.sub(r"\s+", " ", line)).strip() for line in text.splitlines())
+    lines = (re.sub(r"\d+(\.\d+)?", "0", re.sub(r"\s+", " ", line)).strip() for line in text.splitlines())
     moving = re.compile(r"\b(just now|0 ?(s|min|h|d|second|minute|hour|day)s?( ago)?)\b")
     return Counter(line for line in (moving.sub("0", line) for line in lines) if line not in ("", "Copy"))
 

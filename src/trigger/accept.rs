@@ -10,8 +10,6 @@ use super::{Ctx, Forge, Headers};
 
 /// The largest body that is read.
 pub const MAX_BODY: usize = 5 << 20;
-/// Deliveries that may wait; above it forges are asked to come again.
-const MAX_WAITING: u64 = 20_000;
 
 /// A delivery that is stored, whatever happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,8 +96,9 @@ pub async fn accept(ctx: &Ctx, forge: &str, name: &str, headers: &Headers, body:
         DeliveryKind::Ping => Some("the webhook works".to_owned()),
         DeliveryKind::Other { name } => Some(format!("the event '{name}' starts nothing")),
     };
+    let room = ctx.room.clone();
     let stored = ctx.store.write(Durability::Acknowledged, move |tx| {
-        if nothing_to_do.is_none() && deliveries::count_waiting(tx)? >= MAX_WAITING {
+        if nothing_to_do.is_none() && !room.take(tx)? {
             return Ok(None);
         }
         let Some(id) = deliveries::insert(tx, &new)? else { return Ok(Some(Accepted::SeenBefore)) };

@@ -85,6 +85,7 @@
   };
 
   dress(document);
+  window.danube = { dress };
   tick();
   setInterval(tick, 1000);
   if (document.querySelector("[data-live]")) {

@@ -42,6 +42,13 @@ fn a_person_without_a_mouse_starts_stops_and_understands_a_job() {
     }
 }
 
+#[test]
+fn a_person_follows_scrolls_and_searches_logs() {
+    if asked("hands") {
+        Browser::with(&[worlds::logs()]).run("logs");
+    }
+}
+
 /// What the worlds hold is what the driver is told.
 fn facts(worlds: &[World]) -> serde_json::Value {
     let states = worlds.iter().map(|world| (world.name.to_owned(), world.facts()));

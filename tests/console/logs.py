@@ -28,7 +28,7 @@ def act(browser, facts, pictures):
             assert not said, said
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told with a picture
             tab.screenshot(path=pictures / f"logs-{deed.__name__}.png")
-            wrong.append(f"{deed.__name__}: {error}\n{tab.url}\n{said}\n{tab.inner_text('#page, main')[:800]}")
+            wrong.append(f"{deed.__name__}: {error}\n{tab.url}\n{said}\n{tab.inner_text('main')[:600]}")
         context.close()
     return wrong
 
@@ -47,7 +47,7 @@ def in_order(tab, step, texts=None):
 def follows(tab, facts):
     """New lines come by themselves, once and in order, also over a reload; the end changes no place."""
     tab.goto(f"{facts['base']}/pipelines/{facts['slow']}")
-    hands.activate(tab, r"^(run|start|trigger)")
+    tab.get_by_role("button", name=re.compile("^run", re.IGNORECASE)).click()
     tab.wait_for_url(re.compile(r"/jobs/|/slow/\d+$"))
     shown = "([step, n]) => document.querySelectorAll(`.steplog[data-step='${step}'] .log li`).length > n"
     tab.wait_for_function(shown, arg=[1, 20])
@@ -149,7 +149,7 @@ def searches(tab, facts):
     tab.wait_for_url("**#s1-L*")
     tab.locator(".log li.hit").wait_for()
     assert "line 777" in tab.locator(".log li.hit").inner_text()
-    hands.activate(tab, "^first error$")
+    tab.get_by_role("link", name="first error").click()
     tab.wait_for_url("**line=*#s1-L*")
     tab.locator(".log li.hit").wait_for()
     assert facts["failing"] in tab.locator(".log li.hit").inner_text()

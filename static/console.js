@@ -88,6 +88,7 @@
   };
 
   dress(document);
+  window.danube = { dress };
   tick();
   setInterval(tick, 1000);
   if (document.querySelector("[data-live]")) {

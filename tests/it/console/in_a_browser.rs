@@ -20,6 +20,11 @@ fn a_person_without_a_mouse_starts_stops_and_understands_a_job() {
     Browser::with(&[worlds::live()]).run("hands", &kept("hands"));
 }
 
+#[test]
+fn a_person_follows_scrolls_and_searches_logs() {
+    Browser::with(&[worlds::logs()]).run("logs", &kept("logs"));
+}
+
 /// Where `make screenshots` wants pictures instead of a judgement.
 fn wanted_pictures() -> Option<PathBuf> {
     std::env::var_os("DANUBE_SCREENSHOTS").map(PathBuf::from)

@@ -320,11 +320,34 @@ pub(super) fn live() -> World {
     World::new("live", server, json!({ "pipeline": "app", "slow": "slow", "job": job, "failing": failing }))
 }
 
+/// Where the second danubefile of the repository is.
+const SCRIPT: &str = "  script: slow.py\n";
+
+/// Lines that the growing log gets.
+const GROWS: u32 = 300;
+
+/// A job with a long log failed; another one will write while somebody looks.
+pub(super) fn logs() -> World {
+    let failing = jobs::FAILING;
+    let long = format!("step.run(\"seq -f 'line %.0f' 1 8000; echo '{failing}'; exit 1\", name='test', image='host')");
+    let server = Danube::building(&[&long]);
+    let grows = format!(
+        "step.run(\"for i in $(seq {GROWS}); do echo grows $i; sleep 0.05; done; printf 'no end of line'\", \
+         name='grow', image='host')"
+    );
+    let file = danubefile(&[&grows, "step.run('echo came later', name='later', image='host')"]);
+    crate::support::repo::commit(&server.app(), &[("slow.py", &file.replace("\"app\"", "\"slow\""))], "slow");
+    server.configure(&[("pipelines/slow.yaml", &server.pipeline_document("slow", &format!("{TRIGGERS}{SCRIPT}")))]);
+    let job = server.trigger();
+    server.reaches(&job, &["failure"]);
+    World::new("logs", server, json!({ "slow": "slow", "job": job, "grows": GROWS, "failing": failing }))
+}
+
 /// The same repository by a danubefile that takes its time.
 fn slow(server: &Danube) -> String {
     let file = danubefile(&["step.run('sleep 600', name='sleep', image='host')"]);
     crate::support::repo::commit(&server.app(), &[("slow.py", &file.replace("\"app\"", "\"slow\""))], "slow");
-    server.pipeline_document("slow", &format!("{TRIGGERS}  script: slow.py\n{PARAMS}"))
+    server.pipeline_document("slow", &format!("{TRIGGERS}{SCRIPT}{PARAMS}"))
 }
 
 fn facts(pipeline: &str, job: JobId, number: u64, others: &[(&str, JobId)]) -> Value {

@@ -57,7 +57,9 @@ pub use view::{Tx, View};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::spawn_blocking;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::platform::{Clock, Ids};
 use readers::Readers;
@@ -141,14 +143,25 @@ impl Store {
         F: FnOnce(&View<'_>) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
-        let permits = Arc::clone(&self.inner.permits);
-        let permit = permits.acquire_owned().await.map_err(|_| StoreError::Stopped)?;
         let inner = Arc::clone(&self.inner);
-        let read = tokio::task::spawn_blocking(move || {
-            let result = inner.readers.view(f);
-            drop(permit);
-            result
-        });
+        let begin = move |permit: OwnedSemaphorePermit| {
+            spawn_blocking(move || {
+                let result = inner.readers.view(f);
+                drop(permit);
+                result
+            })
+        };
+        let permits = Arc::clone(&self.inner.permits);
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            // Waits in a task of its own: a permit that came to a future which nobody polls just then would be kept
+            // from all others, and the one who should poll it may be among them.
+            let waiting = tokio::spawn(async move {
+                let permit = permits.acquire_owned().await.map_err(|_| StoreError::Stopped)?;
+                begin(permit).await.map_err(|_| StoreError::Stopped)?
+            });
+            return AbortOnDropHandle::new(waiting).await.map_err(|_| StoreError::Stopped)?;
+        };
+        let read = begin(permit);
         read.await.map_err(|_| StoreError::Stopped)?
     }
 

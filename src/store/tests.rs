@@ -48,6 +48,36 @@ async fn a_read_cannot_write() {
 }
 
 #[tokio::test]
+async fn a_read_that_nobody_polls_keeps_no_other_from_its_turn() {
+    let test = empty(1);
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(std::sync::Mutex::new(gate));
+    let busy: Vec<_> = (0..readers::READERS)
+        .map(|_| {
+            let (store, gate) = (test.store.clone(), Arc::clone(&gate));
+            tokio::spawn(async move { store.read(move |_| Ok(gate.lock().unwrap().recv().is_ok())).await })
+        })
+        .collect();
+    while test.store.inner.permits.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    // These wait for their turn, and are then left alone as a loop leaves the futures that it drives.
+    let mut left = Vec::new();
+    for _ in 0..readers::READERS {
+        let mut read = Box::pin(test.store.read(|_| Ok(())));
+        assert!(futures::poll!(read.as_mut()).is_pending());
+        left.push(read);
+    }
+    for task in busy {
+        go.send(()).unwrap();
+        assert!(task.await.unwrap().unwrap());
+    }
+    let next = tokio::time::timeout(std::time::Duration::from_secs(60), test.store.read(|_| Ok(()))).await;
+    assert!(next.is_ok(), "reads that nobody polls keep the readers");
+    drop(left);
+}
+
+#[tokio::test]
 async fn every_commit_wakes_who_waits_and_a_rollback_does_not() {
     let test = empty(1);
     let mut changes = test.store.changes();

@@ -135,10 +135,12 @@ fn render(details: &Details, place: &str, now: Timestamp, look: Look) -> String 
     }
     fact("config", config(&details.config, now));
     fact("database", size(details.database_bytes));
-    for disk in &details.disks {
-        let little = disk.free_bytes < disk.total_bytes / 100 * LITTLE;
-        let word = if little { "  (almost full)" } else { "" };
-        fact("disk", format!("{} free of {} for {}{word}", size(disk.free_bytes), size(disk.total_bytes), disk.what));
+    // Directories of one disk have the same room.
+    for same in details.disks.chunk_by(|a, b| (a.free_bytes, a.total_bytes) == (b.free_bytes, b.total_bytes)) {
+        let (free, total) = (same[0].free_bytes, same[0].total_bytes);
+        let word = if free < total / 100 * LITTLE { "  (almost full)" } else { "" };
+        let whose: Vec<&str> = same.iter().map(|disk| disk.what.as_str()).collect();
+        fact("disk", format!("{} free of {} for {}{word}", size(free), size(total), whose.join(", ")));
     }
     text
 }
@@ -162,7 +164,10 @@ mod tests {
             "ready": down.is_empty(), "down": down, "version": "0.1.0", "started_at": "2027-01-15T08:00:00Z",
             "queue": { "pending": 3, "running": 2, "running_limit": 10, "oldest_pending": "2027-01-15T09:59:00Z" },
             "config": { "in_force": "c0".repeat(20), "last_success": "2027-01-15T09:00:00Z", "error": null },
-            "database_bytes": 1536, "disks": [{ "what": "logs", "path": "/x", "free_bytes": 1024, "total_bytes": 1048576 }],
+            "database_bytes": 1536, "disks": [
+                { "what": "database", "path": "/x", "free_bytes": 1024, "total_bytes": 1048576 },
+                { "what": "logs", "path": "/x", "free_bytes": 1024, "total_bytes": 1048576 },
+            ],
         }))
         .unwrap()
     }
@@ -177,7 +182,7 @@ mod tests {
   waiting   3, the oldest asked for 1 min ago
   config    commit c0c0c0c0c0c0 is in force, looked at 1 h ago
   database  1.5 KiB
-  disk      1.0 KiB free of 1.0 MiB for logs  (almost full)
+  disk      1.0 KiB free of 1.0 MiB for database, logs  (almost full)
 ";
         assert_eq!(render(&details(&[]), "here", now, Look::bare()), expected);
         let ill = render(&details(&["executor"]), "here", now, Look::bare());

@@ -109,7 +109,7 @@ pub(super) async fn wait(client: &Client, job: &JobName, json: bool) -> Result<O
     };
     let ended = tokio::select! {
         biased;
-        _ = tokio::signal::ctrl_c() => None,
+        Ok(()) = tokio::signal::ctrl_c() => None,
         status = follow(client, job, &mut screen) => Some(status?),
     };
     let Some(status) = ended else {

@@ -11,29 +11,48 @@
     return new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".log");
   };
   const boxOf = (step, attempt) =>
-    document.querySelector(`[data-step="${step}"][data-attempt="${attempt}"] .log[data-href]`);
+    document.querySelector(`.steplog[data-step="${step}"][data-attempt="${attempt}"] .log[data-href]`);
+
+  // What a person looks at stays where it is, whatever comes or goes above it.
+  function hold(seen, act) {
+    const top = seen?.getBoundingClientRect().top;
+    act();
+    if (seen?.isConnected) scrollBy({ top: seen.getBoundingClientRect().top - top, behavior: "instant" });
+  }
 
   // What people chose stays chosen.
-  for (const name of ["times", "wrap"]) {
-    const set = (on) => {
-      document.querySelectorAll(".log[data-href]").forEach((log) => log.classList.toggle(name, on));
-      document.querySelectorAll(`[data-toggle="${name}"]`).forEach((link) => {
-        link.setAttribute("role", "button");
-        link.setAttribute("aria-pressed", String(on));
-      });
-    };
-    const chosen = localStorage.getItem(`danube-${name}`);
-    const shown = document.querySelector(".log[data-href]");
-    if (shown) set(chosen ? chosen === "1" || shown.classList.contains(name) : shown.classList.contains(name));
-    document.addEventListener("click", (event) => {
-      const link = event.target.closest?.(`[data-toggle="${name}"]`);
-      if (!link) return;
-      event.preventDefault();
-      const on = link.getAttribute("aria-pressed") !== "true";
-      localStorage.setItem(`danube-${name}`, on ? "1" : "0");
-      set(on);
+  const TOGGLES = ["times", "wrap"];
+  const chosen = {};
+  function set(name, root) {
+    root.querySelectorAll(".log[data-href]").forEach((log) => log.classList.toggle(name, chosen[name]));
+    root.querySelectorAll(`[data-toggle="${name}"]`).forEach((link) => {
+      link.setAttribute("role", "button");
+      link.setAttribute("aria-pressed", String(chosen[name]));
     });
   }
+  for (const name of TOGGLES) {
+    const asked = Boolean(document.querySelector(`.log.${name}[data-href]`));
+    chosen[name] = asked || localStorage.getItem(`danube-${name}`) === "1";
+    set(name, document);
+  }
+  function toggle(link) {
+    const name = link.dataset.toggle;
+    chosen[name] = !chosen[name];
+    localStorage.setItem(`danube-${name}`, chosen[name] ? "1" : "0");
+    hold(link, () => set(name, document));
+  }
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("[data-toggle]");
+    if (!link) return;
+    event.preventDefault();
+    toggle(link);
+  });
+  // A button is pressed by the space bar too.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== " " || !event.target.matches?.("[data-toggle][role=button]")) return;
+    event.preventDefault();
+    toggle(event.target);
+  });
 
   // #s3-L120 and #s3-L120-L140.
   function mark(scroll) {
@@ -43,7 +62,7 @@
     const [first, last] = [Math.min(from, to), Math.max(from, to)];
     const line = document.getElementById(`s${step}-L${first}`);
     if (!line) {
-      const section = document.querySelector(`[data-step="${step}"]`);
+      const section = document.querySelector(`.steplog[data-step="${step}"]`);
       const at = new URLSearchParams(location.search).get("line");
       if (section && at !== `${first}-${last}` && scroll) {
         const log = section.querySelector(".log[data-href]");
@@ -86,6 +105,7 @@
   // Lines at one end go when lines come at the other; a link leads back to them.
   function trim(log, kind) {
     const list = log.querySelector("ol");
+    if (list.children.length <= KEEP) return;
     while (list.children.length > KEEP) {
       (kind === "earlier" ? list.firstElementChild : list.lastElementChild).remove();
     }
@@ -103,45 +123,67 @@
     else if (other) (kind === "earlier" ? log.querySelector("ol").before(other) : log.querySelector("ol").after(other)), eye.observe(other);
   }
 
+  function addEarlier(log, fresh) {
+    const list = log.querySelector("ol");
+    list.prepend(...fresh.querySelectorAll("ol > li"));
+    log.dataset.start = fresh.dataset.start;
+    takeOver(log, "earlier", fresh);
+    let cut;
+    while (list.children.length > KEEP) {
+      cut = list.lastElementChild.dataset.at;
+      list.lastElementChild.remove();
+    }
+    if (cut === undefined) return;
+    log.dataset.end = cut;
+    log.dataset.later = "";
+    moreLink(log, "later", cut, "show later lines");
+  }
+
+  function addLater(log, fresh) {
+    log.querySelector("ol").append(...fresh.querySelectorAll("ol > li"));
+    log.dataset.end = fresh.dataset.end;
+    if (!("later" in fresh.dataset)) delete log.dataset.later;
+    takeOver(log, "later", fresh);
+    trim(log, "earlier");
+  }
+
   async function load(link) {
     const log = link.closest(".log");
     if (!log || log.busy) return;
     log.busy = true;
     try {
-      const kind = link.classList.contains("earlier") ? "earlier" : "later";
+      const earlier = link.classList.contains("earlier");
       const fresh = await fragment(link.href);
       const list = log.querySelector("ol");
-      const lines = [...fresh.querySelectorAll("ol > li")];
-      if (kind === "earlier") {
-        list.prepend(...lines);
-        log.dataset.start = fresh.dataset.start;
-        while (list.children.length > KEEP) {
-          const last = list.lastElementChild;
-          log.dataset.end = last.dataset.at;
-          log.dataset.later = "";
-          last.remove();
-          log.cutAt = log.dataset.end;
-        }
-        takeOver(log, "earlier", fresh);
-        if (log.cutAt) moreLink(log, "later", log.cutAt, "show later lines"), (log.cutAt = undefined);
-      } else {
-        list.append(...lines);
-        log.dataset.end = fresh.dataset.end;
-        if (!("later" in fresh.dataset)) delete log.dataset.later;
-        takeOver(log, "later", fresh);
-        if (list.children.length > KEEP) trim(log, "earlier");
-      }
+      const focused = document.activeElement === link;
+      hold(earlier ? list.firstElementChild : list.lastElementChild, () => (earlier ? addEarlier : addLater)(log, fresh));
+      mark(false);
+      // Who pressed the link by a key goes on from there.
+      if (focused) (log.querySelector(`a.${earlier ? "earlier" : "later"}`) ?? log).focus({ preventScroll: true });
     } finally {
       log.busy = false;
     }
+    // More was written while the end was away.
+    if (log.wanted) grown(log);
   }
 
+  // Links to more lines follow themselves when they come near, once a person has moved.
+  let moved = false;
   const eye = new IntersectionObserver((seen) => {
-    for (const one of seen) if (one.isIntersecting && scrolled) load(one.target).catch(() => {});
+    for (const one of seen) if (one.isIntersecting && moved) load(one.target).catch(() => {});
   }, { rootMargin: "400px" });
-  let scrolled = false;
-  addEventListener("scroll", () => (scrolled = true), { once: true, passive: true });
-  document.querySelectorAll(".log a.more").forEach((link) => eye.observe(link));
+  const watch = (root) => {
+    for (const name of TOGGLES) set(name, root);
+    root.querySelectorAll(".log a.more").forEach((link) => eye.observe(link));
+  };
+  for (const kind of ["wheel", "touchmove", "scroll"]) {
+    addEventListener(kind, () => {
+      if (moved) return;
+      moved = true;
+      document.querySelectorAll(".log a.more").forEach((link) => (eye.unobserve(link), eye.observe(link)));
+    }, { passive: true });
+  }
+  watch(document);
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.(".log a.more");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -165,33 +207,45 @@
   });
 
   // The end of a running log: the server says how long it is, and the lines are fetched from where the
-  // page ends. So nothing is lost or doubled, whatever breaks.
+  // page ends. So nothing is lost or doubled, whatever breaks. A closed log is fetched when it is opened.
   async function grow(step, attempt, length) {
     const log = boxOf(step, attempt);
-    if (!log || "later" in log.dataset) return;
+    if (!log) return;
     log.wanted = Math.max(log.wanted ?? 0, length);
-    if (log.growing) return;
+    await grown(log);
+  }
+
+  async function grown(log) {
+    const closed = log.closest("details:not([open])");
+    if (log.growing || closed || "later" in log.dataset) return;
     log.growing = true;
     try {
-      let idle = 0;
-      while (Number(log.dataset.end) < log.wanted && log.isConnected && idle < 2) {
+      while (Number(log.dataset.end) < log.wanted && log.isConnected && !("later" in log.dataset)) {
         const from = log.dataset.end;
         const fresh = await fragment(`${log.dataset.href}&at=${from}`);
         if (log.dataset.end !== from) continue;
-        idle = fresh.dataset.end === from ? idle + 1 : 0;
-        if (idle) break;
-        const near = innerHeight + scrollY > document.body.scrollHeight - 120;
-        log.querySelector("ol").append(...fresh.querySelectorAll("ol > li"));
-        log.dataset.end = fresh.dataset.end;
-        log.querySelector(".none")?.remove();
-        if (log.querySelector("ol").children.length > KEEP) trim(log, "earlier");
-        if (near && log.offsetParent) scrollTo(0, document.body.scrollHeight);
+        // Half a line: what follows will tell.
+        if (fresh.dataset.end === from) break;
+        const list = log.querySelector("ol");
+        // Who reads the end goes on reading the end; who reads elsewhere is left there.
+        const bottom = list.getBoundingClientRect().bottom;
+        const follows = scrollY > 0 && bottom > 0 && bottom < innerHeight + 40;
+        const seen = follows ? null : document.elementFromPoint(innerWidth / 3, innerHeight / 2);
+        hold(seen, () => {
+          addLater(log, fresh);
+          log.querySelector(".none")?.remove();
+        });
+        if (follows) scrollBy({ top: list.getBoundingClientRect().bottom - bottom, behavior: "instant" });
         await new Promise((done) => setTimeout(done, 100));
       }
     } finally {
       log.growing = false;
     }
   }
+  document.addEventListener("toggle", (event) => {
+    const log = event.target.open && event.target.querySelector?.(".log[data-href]");
+    if (log?.wanted) grown(log).catch(() => {});
+  }, true);
 
-  window.danubeLog = { grow, marks: () => mark(false) };
+  window.danubeLog = { grow, hold, watch };
 })();

@@ -31,6 +31,7 @@ mod window;
 
 pub use danube_shim::index::Stream;
 pub use error::LogError;
+pub use escape::turns;
 pub use first_error::{FirstError, looks_wrong};
 pub use job_log::{JobLog, JobPiece};
 pub use line_indexes::LineIndexes;

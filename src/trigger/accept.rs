@@ -98,7 +98,7 @@ pub async fn accept(ctx: &Ctx, forge: &str, name: &str, headers: &Headers, body:
     };
     let room = ctx.room.clone();
     let stored = ctx.store.write(Durability::Acknowledged, move |tx| {
-        if nothing_to_do.is_none() && !room.take(|| deliveries::count_waiting(tx))? {
+        if nothing_to_do.is_none() && !room.take(tx)? {
             return Ok(None);
         }
         let Some(id) = deliveries::insert(tx, &new)? else { return Ok(Some(Accepted::SeenBefore)) };

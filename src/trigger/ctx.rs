@@ -21,7 +21,7 @@ pub struct Ctx {
     pub known_hosts: PathBuf,
     /// Opens the secrets that `webhooks` and `git_authentication` name.
     pub vault: Vault,
-    /// Places for deliveries.
+    /// How many more deliveries may wait.
     pub room: Room,
 }
 

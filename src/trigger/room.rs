@@ -1,23 +1,25 @@
-//! How many deliveries may still come in before those that wait are counted again.
+//! How many more deliveries may wait, without counting them at each one.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Deliveries that may wait; above it forges are asked to come again.
-const MAX_WAITING: u64 = 20_000;
+use crate::store::{StoreError, Tx, deliveries};
 
-/// Places for deliveries. Counting them at each delivery would cost more than to store it, and they only get more
-/// by deliveries: what was free once may be taken without another look.
+/// Deliveries that wait at most; a forge sends the next ones again.
+pub(super) const MAX_WAITING: u64 = 20_000;
+
+/// After a count, this many more fit for certain: deliveries that are settled meanwhile only make room.
 #[derive(Debug, Clone, Default)]
 pub struct Room(Arc<AtomicU64>);
 
 impl Room {
-    /// Takes a place; `waiting` counts, where no place is known to be free. False: there is none.
-    pub(super) fn take<E>(&self, waiting: impl FnOnce() -> Result<u64, E>) -> Result<bool, E> {
-        let take = |free: u64| free.checked_sub(1);
-        if self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+    /// Takes a place for a delivery in the transaction that stores it. False: too many wait.
+    pub(super) fn take(&self, tx: &Tx<'_>) -> Result<bool, StoreError> {
+        let less = |left: u64| left.checked_sub(1);
+        if self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
             return Ok(true);
         }
-        let free = MAX_WAITING.saturating_sub(waiting()?);
+        // There is one writer: nobody stores between this count and the row that it is for.
+        let free = MAX_WAITING.saturating_sub(deliveries::count_waiting(tx)?);
         self.0.store(free.saturating_sub(1), Ordering::Relaxed);
         Ok(free > 0)
     }
@@ -26,19 +28,39 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Durability;
+    use crate::store::deliveries::{DeliveryState, NewDelivery};
+    use crate::store::testing::{settings, with};
 
-    #[test]
-    fn no_more_wait_than_may_and_a_place_that_came_free_is_found() {
-        let room = Room::default();
-        let mut waiting = MAX_WAITING - 3;
-        let mut taken = 0;
-        while room.take(|| Ok::<_, ()>(waiting)).unwrap() {
-            waiting += 1;
-            taken += 1;
+    fn delivery(n: u64) -> NewDelivery {
+        NewDelivery {
+            forge: "github".to_owned(),
+            name: "default".to_owned(),
+            delivery_id: n.to_string(),
+            event: "push".to_owned(),
+            payload: Vec::new(),
         }
-        assert_eq!((taken, waiting), (3, MAX_WAITING));
-        assert!(room.take(|| Ok::<_, ()>(MAX_WAITING - 1)).unwrap());
-        assert!(!room.take(|| Ok::<_, ()>(MAX_WAITING)).unwrap());
-        assert!(room.take(|| Err::<u64, _>("unreadable")).is_err());
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_than_may_and_what_is_settled_makes_room() {
+        let test = with(settings(Vec::new())).await;
+        let (room, other) = (Room::default(), Room::default());
+        let fill = move |tx: &Tx<'_>| {
+            let mut first = None;
+            for n in 0..MAX_WAITING {
+                assert!(room.take(tx)?, "{n}");
+                first = first.or(deliveries::insert(tx, &delivery(n))?);
+            }
+            assert!(!room.take(tx)?);
+            let first = first.expect("one was stored");
+            deliveries::settle(tx, first, DeliveryState::Ignored, "nothing to do")?;
+            assert!(room.take(tx)?);
+            deliveries::insert(tx, &delivery(MAX_WAITING))?;
+            // A server that starts anew counts first.
+            assert!(!room.take(tx)? && !other.take(tx)?);
+            Ok(())
+        };
+        test.store.write(Durability::Acknowledged, fill).await.unwrap();
     }
 }

@@ -1,8 +1,9 @@
 """Drives a real browser through the console.
 
-drive.py pages|shots|hands FACTS PICTURES [FILTER]
+drive.py pages|shots|hands|logs FACTS PICTURES [FILTER]
 
-`pages` checks the list pages.toml, `shots` only takes its pictures, `hands` acts by keyboard alone.
+`pages` checks the list pages.toml, `shots` only takes its pictures, `hands` acts by keyboard alone,
+`logs` reads logs.
 FACTS says where the servers are. FILTER (or DANUBE_PAGES) is a regular expression of `page state`.
 """
 
@@ -15,6 +16,7 @@ import tomllib
 from pathlib import Path
 
 import hands
+import logs
 import looks
 from playwright.sync_api import sync_playwright
 
@@ -31,12 +33,13 @@ FLAGS = [
 
 
 def visits(pages, facts, only):
-    """Each page in each of its states, with its address."""
+    """Each page in each of its states, with its address, and whether it is looked at in full."""
     for page in pages["page"]:
-        for state in page["states"]:
-            if re.search(only, f"{page['name']} {state}"):
-                known = facts[state]
-                yield page, state, known["base"] + page["path"].format(**known)
+        for how in ("states", "brief"):
+            for state in page.get(how, []):
+                if re.search(only, f"{page['name']} {state}"):
+                    known = facts[state]
+                    yield page, state, known["base"] + page["path"].format(**known), how == "states"
 
 
 def main():
@@ -51,6 +54,8 @@ def main():
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         if part == "hands":
             wrong = hands.act(browser, facts["live"], pictures)
+        elif part == "logs":
+            wrong = logs.act(browser, facts["logs"], pictures)
         else:
             look = looks.Looks(browser, facts, pages, pictures)
             shots = part == "shots"

@@ -27,6 +27,8 @@ const COMMITS: usize = 20;
 pub(in crate::web) struct May {
     /// Stop it.
     pub(in crate::web) cancel: bool,
+    /// Run it again.
+    pub(in crate::web) rerun: bool,
 }
 
 /// What an explanation is made of.
@@ -93,7 +95,10 @@ pub(in crate::web) async fn gather(app: &AppState, visitor: &Visitor, job: JobRo
         _ => Told::default(),
     };
     let waiting = waiting(app, &job).await?;
-    let may = May { cancel: access::may(visitor, Action::Cancel(job.pipeline_id)) };
+    let may = May {
+        cancel: access::may(visitor, Action::Cancel(job.pipeline_id)),
+        rerun: access::may(visitor, Action::Rerun(job.pipeline_id)),
+    };
     Ok(Evidence {
         spans: spans(&steps, now),
         usual: Usual::of(&greens, &times),

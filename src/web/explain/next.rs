@@ -45,6 +45,14 @@ pub(super) fn next(evidence: &Evidence, why: Option<&Why>, changed: Option<&Chan
             command: Some(format!("danube job cancel {label}")),
         });
     }
+    if job.status.is_terminal() && evidence.may.rerun {
+        next.push(Action {
+            what: "rerun",
+            text: "Run it again".to_owned(),
+            url: Some(format!("/jobs/{}", job.id)),
+            command: Some(format!("danube job rerun {label}")),
+        });
+    }
     next
 }
 

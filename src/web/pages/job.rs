@@ -2,6 +2,7 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::render;
@@ -14,7 +15,7 @@ use crate::web::access;
 use crate::web::api::{self, Cursor};
 use crate::web::error::Answer;
 use crate::web::explain::{Evidence, Explanation, critical, explain, gather};
-use crate::web::parts::{Chrome, Focus, LogSection, chrome, sections};
+use crate::web::parts::{Chrome, Focus, JobNews, LogSection, chrome, job_news, sections};
 use crate::web::state::AppState;
 use crate::web::view::{
     Drawn, Queued, Waterfall, When, axis, duration, first_line, path_segment, pipeline_href, shell_word, size, took,
@@ -48,6 +49,7 @@ struct Page {
     live: bool,
     after: String,
     may_cancel: bool,
+    may_rerun: bool,
     stopping: Option<String>,
     origin: String,
     commit: String,
@@ -57,9 +59,11 @@ struct Page {
     since: &'static str,
     at: When,
     took: Option<String>,
+    seconds: i64,
     usual: Option<String>,
     attempt: u32,
     explanation: Explanation,
+    news: JobNews,
     culprit: Option<u32>,
     marks: Vec<String>,
     queued: Option<Queued>,
@@ -150,11 +154,12 @@ pub(in crate::web) async fn rerun(State(app): State<AppState>, visitor: Visitor,
 async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Answer {
     let now = app.now();
     let (id, pipeline_id, number) = (job.id, job.pipeline_id, job.number);
+    let read_of = job.clone();
     let read = app.store.read(move |view| {
         let beside = job_past::neighbours(view, pipeline_id, number)?;
-        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside))
+        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, &read_of)?))
     });
-    let (files, attestation, beside) = read.await?;
+    let (files, attestation, beside, news) = read.await?;
     let evidence = gather(app, visitor, job).await?;
     let explanation = explain(&evidence);
     let culprit = evidence.culprit().map(|step| step.seq);
@@ -189,6 +194,7 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         status: job.status.as_str(),
         live,
         after: after(&logs),
+        may_rerun: !live && evidence.may.rerun,
         may_cancel: live && job.cancel_requested_at.is_none() && evidence.may.cancel,
         stopping: job.cancel_requested_by.clone().filter(|_| live),
         origin: origin(job),
@@ -197,10 +203,12 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         author: job.author.split(" <").next().unwrap_or_default().to_owned(),
         since: if job.started_at.is_some() { "started" } else { "made" },
         at: when(from, now),
-        took: job.started_at.map(|from| took(from, job.finished_at.unwrap_or(now))),
+        took: job.started_at.map(|from| job.finished_at.map_or_else(|| whole_seconds(from, now), |to| took(from, to))),
+        seconds: (now.as_second() - from.as_second()).max(0),
         usual: evidence.usual.job.map(duration),
         attempt: job.attempt,
         explanation,
+        news,
         culprit,
         marks: axis.marks(),
         queued: axis.queued(job, now),
@@ -236,6 +244,12 @@ fn newest(evidence: &Evidence, culprit: Option<u32>) -> Vec<StepRow> {
 fn after(logs: &[LogSection]) -> String {
     let sent = logs.iter().map(|log| ((log.seq, log.attempt), log.end)).collect();
     Cursor { sent, ..Cursor::default() }.to_string()
+}
+
+/// What the page's clock goes on from: it says no parts of a second.
+fn whole_seconds(from: Timestamp, to: Timestamp) -> String {
+    let seconds = (to.as_second() - from.as_second()).max(0);
+    if seconds < 60 { format!("{seconds} s") } else { duration(seconds * 1000) }
 }
 
 fn title(job: &JobRow) -> String {

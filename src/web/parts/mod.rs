@@ -2,6 +2,7 @@
 
 mod chrome;
 mod job_log;
+mod job_news;
 mod live;
 mod log_search;
 mod pipeline_line;
@@ -9,6 +10,7 @@ mod red_line;
 
 pub(super) use chrome::{Chrome, chrome};
 pub(super) use job_log::{Focus, LogSection, SHOWN, section, sections, window};
+pub(super) use job_news::{JobNews, job_news};
 pub(super) use live::{Seen, live};
 pub(super) use log_search::{StepHit, find};
 pub(super) use pipeline_line::{PipelineLine, lines, next_tick};

@@ -69,3 +69,39 @@ async fn headings_stand_in_order() {
     assert_eq!(heads.iter().filter(|name| **name == "h1").count(), 1);
     assert_eq!(heads.first(), Some(&"h1"));
 }
+
+#[tokio::test]
+async fn notes_and_failed_tests_stand_on_top_of_a_job() {
+    let bench = Bench::new().await;
+    let texts = Texts { log: "**81 %** of lines <b>".to_owned(), ..Texts::usual() };
+    let job = bench.failed_job("web", &texts).await;
+    let text = page(&bench, &format!("/jobs/{job}")).await;
+    let top = &text[..text.find("id=\"steps\"").unwrap()];
+    assert!(top.contains("<b>Warning</b>") && top.contains("<strong>81 %</strong> of lines &lt;b&gt;"));
+    assert!(top.contains(&format!("<a href=\"/jobs/{job}/tests\">1 test, 1 failed</a>")), "{top}");
+    assert!(top.contains("/pipelines/web/tests/1"), "the failed test is named, with its past");
+}
+
+#[tokio::test]
+async fn an_ended_job_is_run_again_by_who_may() {
+    let bench = Bench::new().await;
+    let job = bench.failed_job("web", &Texts::usual()).await;
+    let form = format!("action=\"/jobs/{job}/rerun\"");
+    assert!(page(&bench, &format!("/jobs/{job}")).await.contains(&form));
+    let reader = bench.get(&format!("/jobs/{job}"), &bench.login("carol").await).await.text();
+    assert!(!reader.contains(&form));
+    let running = bench.start("web", &Texts::usual()).await;
+    let text = page(&bench, &format!("/jobs/{}", running.job)).await;
+    assert!(!text.contains("/rerun\"") && text.contains("/cancel\""));
+}
+
+#[tokio::test]
+async fn a_name_that_turns_the_line_shows_what_it_does() {
+    let bench = Bench::new().await;
+    let job = bench.failed_job("web", &Texts::all("\u{202e}gnp.exe\u{2066}")).await;
+    for path in [format!("/jobs/{job}"), format!("/jobs/{job}/log"), format!("/jobs/{job}/tests"), "/".to_owned()] {
+        let text = page(&bench, &path).await;
+        assert!(!text.contains(['\u{202e}', '\u{2066}']), "{path}");
+        assert!(decode(&text).contains("<U+202E>gnp.exe<U+2066>"), "{path}");
+    }
+}

@@ -17,6 +17,7 @@ mod size;
 mod step_tree;
 mod test_line;
 mod time;
+mod visible;
 mod waterfall;
 
 pub(super) use axis::{Queued, axis};
@@ -33,4 +34,5 @@ pub(super) use shell::shell_word;
 pub(super) use size::size;
 pub(super) use test_line::{TestLine, seconds, test_line};
 pub(super) use time::{When, duration, took, when};
+pub(super) use visible::Visible;
 pub(super) use waterfall::{Drawn, Waterfall, waterfall};

@@ -74,7 +74,7 @@ pub(super) fn explain(path: &Path, error: &io::Error) -> Problem {
     match error.raw_os_error() {
         Some(libc::ENOENT) => format!("{shown}: no such file in the workspace"),
         Some(libc::ELOOP) => format!("{shown}: a symbolic link is on the way, which is not followed"),
-        Some(libc::ENOTDIR) => format!("{shown}: a file is where a directory is needed"),
+        Some(libc::ENOTDIR) => format!("{shown}: a file or a symbolic link is where a directory is needed"),
         Some(libc::EISDIR) => format!("{shown}: a directory is where a file is needed"),
         _ => format!("{shown}: {error}"),
     }

@@ -63,11 +63,14 @@ build: setup shim
 demo: build ## A real program is built, tested and attested; the console stays up (ARGS=--exit ends with the job's result)
 	@DANUBE_SHIM=$(abspath $(SHIM)) $(DANUBE) demo $(ARGS)
 
-# Each bench has a server of its own. ARGS=--check fails where a ratio, a count or a size misses its goal.
+# Each bench has a server of its own. ARGS=--check fails where a ratio, a count or a size misses its goal; SOAK is in
+# minutes, JOBS what the lists are measured with.
+SOAK := 2
+JOBS := 1000000
 BENCHES := start "latency --steps 1" "latency --steps 10" "burst -n 200" "log --lines 1000000" \
-  "sse --viewers 100 --rate 100" webhook "seed --jobs 1000000" "soak --minutes 10"
+  "sse --viewers 100 --rate 100" webhook "seed --jobs $(JOBS)" "soak --minutes $(SOAK)"
 
-bench: setup shim ## Figures beside the machine's own limits, as a table for the README (root; half an hour)
+bench: setup shim ## Figures beside the machine's own limits, as a table for the README (root; a quarter of an hour, SOAK=10 for a longer soak)
 	@cargo build --locked --release
 	table=$(TARGET)/bench.md
 	printf '%s, commit %s, `make bench`\n\n' "$$(date -u +%F)" "$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" > $$table

@@ -116,20 +116,24 @@ struct Door {
 }
 
 async fn look(ctx: &Ctx, forge: Forge, name: &str) -> Result<Door, Rejected> {
-    let read = ctx.store.read(|view| Ok((config_commits::global_in_force(view)?, super::drain::is_on(view)?)));
-    let (global, draining) = read.await?;
-    let webhook = global.webhooks.into_iter().find(|w| w.forge == forge.as_str() && w.name == name);
-    let webhook = webhook.ok_or(Rejected::NoWebhook)?;
-    let mut found = Vec::new();
-    for key in [Some(webhook.secret), webhook.previous_secret].into_iter().flatten() {
-        match secrets::of_danube(&ctx.store, &ctx.vault, &key).await {
-            Ok(secret) => found.push(secret),
-            Err(SecretError::Store(e)) => return Err(e.into()),
-            // A missing secret verifies nothing: the answer is the same as to a wrong signature.
-            Err(e) => tracing::warn!(webhook = name, key, error = %e, "a webhook's secret cannot be read"),
+    let (vault, name) = (ctx.vault.clone(), name.to_owned());
+    // One view for everything: a forge's burst asks this thousands of times a second.
+    let read = ctx.store.read(move |view| {
+        let global = config_commits::global_in_force(view)?;
+        let webhook = global.webhooks.into_iter().find(|w| w.forge == forge.as_str() && w.name == name);
+        let Some(webhook) = webhook else { return Ok(None) };
+        let mut found = Vec::new();
+        for key in [Some(webhook.secret), webhook.previous_secret].into_iter().flatten() {
+            match secrets::of_danube_in(view, &vault, &key) {
+                Ok(secret) => found.push(secret),
+                Err(SecretError::Store(e)) => return Err(e),
+                // A missing secret verifies nothing: the answer is the same as to a wrong signature.
+                Err(e) => tracing::warn!(webhook = name, key, error = %e, "a webhook's secret cannot be read"),
+            }
         }
-    }
-    Ok(Door { secrets: found, draining })
+        Ok(Some(Door { secrets: found, draining: super::drain::is_on(view)? }))
+    });
+    read.await?.ok_or(Rejected::NoWebhook)
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use tokio::net::UnixStream;
 use super::fill;
 use super::http::{Line, get};
 use super::land::{Ground, Land};
+use super::lists;
 use super::report::{Bound, Goal, Report};
 use super::repos::{Job, Plan, TEAMS, steps};
 use super::start;
-use crate::model::job::Status;
 
 /// The size that the other is compared with.
 const FEW: u64 = 10_000;
@@ -19,6 +19,8 @@ const FEW: u64 = 10_000;
 const PIPELINES: usize = 40;
 /// Requests of each list that are not counted.
 const WARM: u64 = 5;
+/// Pages of 200 rows before the one that is asked for.
+const BACK: usize = 5;
 
 /// Every list with very many jobs in the database
 #[derive(Debug, Clone, Args)]
@@ -27,7 +29,7 @@ pub(super) struct SeedArgs {
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100..=20_000_000))]
     jobs: u64,
     /// Requests of each list
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     requests: u64,
 }
 
@@ -63,7 +65,7 @@ type Times = Vec<(String, Vec<f64>)>;
 async fn measure(land: &mut Land, ground: &Ground, more: u64, requests: u64, all: u64) -> anyhow::Result<Times> {
     land.stop(ground).await?;
     let progress = land.progress;
-    let cursor = fill::fill(&ground.data, more, all, |done| {
+    let marks = fill::fill(&ground.data, more, all, |done| {
         progress.say(&format!("{done} of {more} jobs are stored"));
     })
     .await?;
@@ -71,36 +73,35 @@ async fn measure(land: &mut Land, ground: &Ground, more: u64, requests: u64, all
     start::ready(&ground.socket(), Instant::now()).await?;
     let mut line = Line::new(UnixStream::connect(ground.socket()).await?);
     let mut times = Vec::new();
-    for path in lists(&cursor) {
-        progress.say(&format!("asking for {path}"));
-        let request = get(&path);
-        let mut of_path = Vec::new();
+    for list in lists::every(&marks) {
+        progress.say(&format!("asking for {}", list.what));
+        let request = get(&if list.deep { deep(&mut line, list.path).await? } else { list.path });
+        let mut of_list = Vec::new();
         for n in 0..requests + WARM {
             let began = Instant::now();
-            let answer = line.ask(&request).await.with_context(|| format!("no answer to {path}"))?;
+            let answer = line.ask(&request).await.with_context(|| format!("no answer to {}", list.what))?;
             let took = began.elapsed();
-            ensure!(answer.status == 200, "{path} was answered {}", answer.status);
+            ensure!(answer.status == 200, "{} was answered {}", list.what, answer.status);
             if n >= WARM {
-                of_path.push(took.as_secs_f64() * 1000.0);
+                of_list.push(took.as_secs_f64() * 1000.0);
             }
         }
-        times.push((path.replace(&cursor, "…"), of_path));
+        times.push((list.what, of_list));
     }
     Ok(times)
 }
 
-/// Every list and filter of the console and the API; `cursor` is a job in the middle.
-fn lists(cursor: &str) -> Vec<String> {
-    let pages = ["/", "/pipelines", "/pipelines/p7", "/config", "/tokens"].map(str::to_owned);
-    let jobs = "/api/v1/jobs";
-    let mut lists: Vec<String> = pages.into();
-    lists.extend([format!("{jobs}?limit=50"), format!("{jobs}?limit=200"), format!("{jobs}?cursor={cursor}")]);
-    lists.extend([format!("{jobs}?pipeline=p7"), format!("{jobs}?pipeline=p7&cursor={cursor}")]);
-    for status in Status::ALL {
-        lists.push(format!("{jobs}?status={status}"));
-        lists.push(format!("{jobs}?status={status}&cursor={cursor}"));
-        lists.push(format!("{jobs}?pipeline=p7&status={status}"));
+/// The address of a page further back in a list of the API: its cursors are the server's own to make.
+async fn deep(line: &mut Line<UnixStream>, path: String) -> anyhow::Result<String> {
+    let mut cursor = String::new();
+    for _ in 0..BACK {
+        let answer = line.ask(&get(&format!("{path}&limit=200{cursor}"))).await?;
+        ensure!(answer.status == 200, "{path} was answered {}", answer.status);
+        let page: serde_json::Value = serde_json::from_slice(&answer.body)?;
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
     }
-    lists.push("/api/v1/pipelines".to_owned());
-    lists
+    Ok(format!("{path}{cursor}"))
 }

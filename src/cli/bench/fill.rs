@@ -65,7 +65,7 @@ pub(super) async fn fill(data: &Path, more: u64, all: u64, mut told: impl FnMut(
             let mut last = None;
             for number in numbers {
                 let job = past.store(tx, number)?;
-                if number % REPORTED == 0 {
+                if number.is_multiple_of(REPORTED) {
                     last = Some(job);
                 }
                 group_clock.advance(step);
@@ -116,7 +116,7 @@ impl Past {
             trigger: Trigger::Webhook,
             event: Some(RepoEvent::Push),
             origin: None,
-            actor: if number % 100 == 0 { Principal::LocalAdmin } else { Principal::System },
+            actor: if number.is_multiple_of(100) { Principal::LocalAdmin } else { Principal::System },
             revision: Revision {
                 // Two jobs of each commit.
                 commit: format!("{:011x}{:029x}", mix(number / 2), number / 2),
@@ -139,13 +139,13 @@ impl Past {
         let id = queue::past_in(tx, &job, event, |tx, lease| {
             step(tx, lease, "danubefile.py", status)?;
             step(tx, lease, "test", status)?;
-            if number % REPORTED == 0 {
+            if number.is_multiple_of(REPORTED) {
                 test_reports::record(tx, lease.id, report(lease, number, status))?;
             }
             Ok(())
         })?;
         attestations::insert(tx, id, "https://slsa.dev/provenance/v1", "0", "{}")?;
-        if number % AUDITED == 0 {
+        if number.is_multiple_of(AUDITED) {
             audit_log::append(tx, &line(number / AUDITED, *pipeline_id, &pipeline.name))?;
         }
         Ok(id)
@@ -160,7 +160,7 @@ const fn mix(number: u64) -> u64 {
 /// A report of ten tests, of which one fails now and then and another in every red job.
 fn report(lease: Lease, number: u64, status: StepStatus) -> NewTestReport {
     let case = |n: u64| {
-        let bad = (n == 0 && status == StepStatus::Failure) || (n == 1 && mix(number) % 9 == 0);
+        let bad = (n == 0 && status == StepStatus::Failure) || (n == 1 && mix(number).is_multiple_of(9));
         TestCase {
             suite: "shop.cart".to_owned(),
             name: format!("test {n}"),
@@ -190,9 +190,9 @@ fn report(lease: Lease, number: u64, status: StepStatus) -> NewTestReport {
 
 /// A line of the audit log: one in a hundred was refused, and one action is rare.
 fn line(number: u64, pipeline: PipelineId, name: &str) -> Entry {
-    let rare = mix(number) % 100 == 0;
+    let rare = mix(number).is_multiple_of(100);
     Entry {
-        principal: if number % 3 == 0 { Principal::LocalAdmin } else { Principal::System },
+        principal: if number.is_multiple_of(3) { Principal::LocalAdmin } else { Principal::System },
         action: if rare { "job.cancel" } else { "job.trigger" }.to_owned(),
         resource: format!("pipeline {name}"),
         decision: if rare { Decision::Denied } else { Decision::Allowed },

@@ -69,6 +69,8 @@
 
   // A part of the page that follows: fetched again, and exchanged only where it changed.
   const EVERY = 4000;
+  const target = (el) => el.getAttribute("href") ?? el.form?.getAttribute("action") ?? el.textContent;
+  const alike = (root, one) => [...root.querySelectorAll("a[href], button")].filter((el) => target(el) === target(one));
   let tag = document.querySelector("[data-live]")?.dataset.live ?? "";
   const follow = async () => {
     const part = document.querySelector("[data-live]");
@@ -78,10 +80,11 @@
     tag = answer.headers.get("etag") ?? "";
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live]");
     if (!fresh) return;
-    const focus = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const focus = part.contains(document.activeElement) ? document.activeElement : null;
+    const at = focus ? alike(part, focus).indexOf(focus) : -1;
     dress(fresh);
     part.replaceWith(document.adoptNode(fresh));
-    if (focus) document.querySelector(`[data-live] a[href="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+    if (focus) alike(fresh, focus).at(at)?.focus({ preventScroll: true });
   };
 
   dress(document);

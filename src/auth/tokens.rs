@@ -80,6 +80,17 @@ pub async fn list(store: &Store, authorized: &Authorized) -> Result<Vec<TokenRow
     store.read(move |view| tokens::of_user(view, user)).await
 }
 
+/// One page of them, from before a token on.
+pub async fn page(
+    store: &Store,
+    authorized: &Authorized,
+    before: Option<TokenId>,
+    limit: u32,
+) -> Result<Vec<TokenRow>, StoreError> {
+    let user = owner(authorized.principal());
+    store.read(move |view| tokens::page(view, user, before, limit)).await
+}
+
 /// Revokes a token of the person that asks; false: it has none of that id, or it is revoked already.
 pub async fn revoke(store: &Store, authorized: Authorized, id: TokenId) -> Result<bool, StoreError> {
     let user = owner(authorized.principal());

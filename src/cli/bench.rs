@@ -9,6 +9,7 @@ mod fill;
 mod http;
 mod land;
 mod latency;
+mod lists;
 mod log;
 mod machine;
 mod process;

@@ -1,16 +1,23 @@
 //! `danube logs`: what a job wrote.
+mod grep;
+mod timed;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::Timestamp;
+use regex::bytes::Regex;
 
 use super::client::{Client, ClientError, Connection, Events, JobEvent, JobName, command};
+use super::since::since;
 use super::style::{Filter, Look};
+use grep::{Grep, expression};
 
 /// Print the log of a job
 ///
 /// Pipes and files get the bytes as they were written; on a terminal colours pass and commands to the
-/// terminal do not.
+/// terminal do not. With --timestamps or --since lines come without colours, step after step.
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
     /// The job: web#42, or its id
@@ -18,9 +25,18 @@ pub(super) struct LogsArgs {
     /// Only this step; 0 is the danubefile itself
     #[arg(long, value_name = "N")]
     step: Option<u32>,
-    /// Go on until the job has ended; what runs side by side comes as it arrives
+    /// Go on until the job has ended, over restarts of the server; what runs side by side comes as it arrives
     #[arg(short, long)]
     follow: bool,
+    /// Put the time before each line
+    #[arg(short, long, conflicts_with = "follow")]
+    timestamps: bool,
+    /// Only lines written since then: 30min, 24h, or 2027-01-15T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since, conflicts_with = "follow")]
+    since: Option<Timestamp>,
+    /// Only lines that match this regular expression; (?i) before it makes case no matter
+    #[arg(long, value_name = "REGEX", value_parser = expression)]
+    grep: Option<Regex>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -28,8 +44,11 @@ pub(super) struct LogsArgs {
 pub(super) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     command(&args.connection, |client| async move {
         let mut out = Out::stdout();
-        let done =
-            if args.follow { follow(&client, args, &mut out).await } else { whole(&client, args, &mut out).await };
+        let done = match args {
+            LogsArgs { follow: true, .. } => follow(&client, args, &mut out).await,
+            LogsArgs { timestamps: false, since: None, .. } => whole(&client, args, &mut out).await,
+            _ => timed::print(&client, args, |line| out.write(line)).await,
+        };
         match done.and_then(|()| out.finish()) {
             Ok(()) => Ok(ExitCode::SUCCESS),
             // Whoever read has seen enough.
@@ -44,19 +63,34 @@ async fn whole(client: &Client, args: &LogsArgs, out: &mut Out) -> Result<(), Cl
         Some(step) => args.job.get(&format!("/steps/{step}/log")).about(format!("step {step} of job {}", args.job)),
         None => args.job.get("/log"),
     };
-    client.stream(request, |bytes| out.write(bytes)).await
+    let mut grep = args.grep.as_ref().map(Grep::of);
+    client
+        .stream(request, |bytes| match &mut grep {
+            Some(grep) => grep.push(bytes, |line| out.write(line)),
+            None => out.write(bytes),
+        })
+        .await?;
+    grep.map_or(Ok(()), |grep| grep.finish(|line| out.write(line)))
 }
 
 async fn follow(client: &Client, args: &LogsArgs, out: &mut Out) -> Result<(), ClientError> {
     let mut events = Events::of(client, &args.job);
+    let mut greps = std::collections::BTreeMap::new();
     while let Some(event) = events.next().await? {
         match event {
-            JobEvent::Log(piece) if args.step.is_none_or(|step| step == piece.step) => out.write(&piece.bytes)?,
+            JobEvent::Log(piece) if args.step.is_none_or(|step| step == piece.step) => match &args.grep {
+                // Lines of steps that run side by side are put together each for itself.
+                Some(wanted) => greps
+                    .entry((piece.step, piece.attempt))
+                    .or_insert_with(|| Grep::of(wanted))
+                    .push(&piece.bytes, |line| out.write(line))?,
+                None => out.write(&piece.bytes)?,
+            },
             JobEvent::Lost(error) => eprintln!("danube: {}; trying again", super::style::plain(&error.to_string())),
             _ => {}
         }
     }
-    Ok(())
+    greps.into_values().try_for_each(|grep| grep.finish(|line| out.write(line)))
 }
 
 /// Standard output, tamed where it is a terminal.

@@ -2,36 +2,46 @@
 #![expect(clippy::print_stderr, reason = "the command line talks to people")]
 
 mod admin;
+mod audit;
 mod bench;
 pub mod client;
+mod completions;
 mod config;
 mod config_status;
 mod demo;
 mod engine;
+mod examples;
 mod executor;
+mod grammar;
 mod ground;
 mod init;
 mod input;
 mod job;
 mod lint;
 mod logging;
+mod login;
+mod logout;
 mod logs;
+mod man;
 mod privileges;
 mod run;
 mod say;
 mod schema;
 mod secret;
 mod serve;
+mod since;
+mod status;
 pub mod style;
 mod sync;
 mod token;
 mod trigger;
 mod user;
 pub mod verify;
+mod whoami;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::platform::{Clock as _, SystemClock};
 
@@ -46,23 +56,30 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Cmd {
     Admin(admin::AdminArgs),
+    Audit(audit::AuditArgs),
     Bench(bench::BenchArgs),
+    Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
     Executor(executor::ExecutorArgs),
     Init(init::InitArgs),
     Job(job::JobArgs),
     Lint(lint::LintArgs),
+    Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
     Logs(logs::LogsArgs),
+    Man(man::ManArgs),
     Run(run::RunArgs),
     Schema(schema::SchemaArgs),
     Secret(secret::SecretArgs),
     Serve(serve::ServeArgs),
+    Status(status::StatusArgs),
     Sync(sync::SyncArgs),
     Token(token::TokenArgs),
     Trigger(trigger::TriggerArgs),
     User(user::UserArgs),
     Verify(verify::VerifyArgs),
+    Whoami(whoami::WhoamiArgs),
 }
 
 /// Wrong usage (sysexits `EX_USAGE`).
@@ -70,7 +87,7 @@ const USAGE: u8 = 64;
 
 /// Parses, runs, prints the error: the whole of `main`.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match grammar::grammar().try_get_matches().and_then(|read| Cli::from_arg_matches(&read)) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
@@ -85,7 +102,9 @@ pub fn main() -> ExitCode {
     }
     let result = match cli.command {
         Cmd::Admin(args) => admin::run(&args),
+        Cmd::Audit(args) => audit::run(&args),
         Cmd::Bench(args) => bench::run(&args),
+        Cmd::Completions(args) => completions::run(&args),
         Cmd::Config(args) => config::run(&args),
         Cmd::Demo(args) => demo::run(&args),
         Cmd::Executor(args) => {
@@ -95,7 +114,10 @@ pub fn main() -> ExitCode {
         Cmd::Init(args) => init::run(&args),
         Cmd::Job(args) => job::run(&args),
         Cmd::Lint(args) => lint::run(&args),
+        Cmd::Login(args) => login::run(&args),
+        Cmd::Logout(args) => logout::run(&args),
         Cmd::Logs(args) => logs::run(&args),
+        Cmd::Man(args) => man::run(&args),
         Cmd::Run(args) => {
             logging::start_plain("warn");
             run::run(args)
@@ -103,10 +125,12 @@ pub fn main() -> ExitCode {
         Cmd::Schema(args) => schema::run(&args),
         Cmd::Secret(args) => secret::run(&args),
         Cmd::Serve(args) => serve::run(&args),
+        Cmd::Status(args) => status::run(&args),
         Cmd::Sync(args) => sync::run(&args),
         Cmd::Token(args) => token::run(&args),
         Cmd::Trigger(args) => trigger::run(&args),
         Cmd::User(args) => user::run(&args),
+        Cmd::Whoami(args) => whoami::run(&args),
         Cmd::Verify(args) => {
             let now = SystemClock.now();
             Ok(ExitCode::from(verify::run(&args, now, &mut std::io::stdout(), &mut std::io::stderr())))

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{Client, ClientError, Connection, Request, command, segment};
 use super::input::{self, Ask};
@@ -34,6 +34,9 @@ enum Command {
         key: String,
         #[command(flatten)]
         scope: Scope,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// List the names of secrets; values are never shown
     List {
@@ -49,6 +52,9 @@ enum Command {
         key: String,
         #[command(flatten)]
         scope: Scope,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -101,27 +107,33 @@ struct Row {
 pub(super) fn run(args: &SecretArgs) -> anyhow::Result<ExitCode> {
     command(&args.connection, |client| async move {
         match &args.command {
-            Command::Set { key, scope } => set(&client, key, scope).await?,
+            Command::Set { key, scope, json } => set(&client, key, scope, *json).await?,
             Command::List { scope, json } => list(&client, scope, *json).await?,
-            Command::Delete { key, scope } => {
+            Command::Delete { key, scope, json } => {
                 let request = Request::delete(format!("{}/{}", scope.path(), segment(key)));
                 client.tell(request.about(format!("the secret {key} ({})", scope.label()))).await?;
-                say(&plain(&format!("deleted {key} ({})", scope.label()))).map_err(ClientError::output)?;
-                say("\n").map_err(ClientError::output)?;
+                told("deleted", key, scope, *json)?;
             }
         }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-async fn set(client: &Client, key: &str, scope: &Scope) -> Result<(), ClientError> {
+async fn set(client: &Client, key: &str, scope: &Scope, json: bool) -> Result<(), ClientError> {
     let prompt = format!("the value of {} (it is not shown): ", plain(key));
     let value = input::read(&Ask { prompt: &prompt, most: MAX_VALUE, twice: false })?;
     check_value(key, value.expose()).map_err(|error| ClientError::Usage(error.to_string()))?;
     let request = Request::put(format!("{}/{}", scope.path(), segment(key))).bytes(value.expose().clone());
     let request = request.header("content-type", "application/octet-stream").about(scope.label());
     client.tell(request).await?;
-    say(&format!("{}\n", plain(&format!("set {key} ({})", scope.label())))).map_err(ClientError::output)
+    told("set", key, scope, json)
+}
+
+fn told(done: &str, key: &str, scope: &Scope, json: bool) -> Result<(), ClientError> {
+    if json {
+        return say_json(&json!({ done: key, "scope": scope.label() })).map_err(unsaid);
+    }
+    say(&format!("{}\n", plain(&format!("{done} {key} ({})", scope.label())))).map_err(ClientError::output)
 }
 
 async fn list(client: &Client, scope: &Scope, json: bool) -> Result<(), ClientError> {

@@ -51,6 +51,9 @@ enum Command {
     Revoke {
         /// Its id, as the list shows it
         id: TokenId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -95,14 +98,18 @@ pub(super) fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
                 create(&client, &body, *json).await?;
             }
             Command::List { json } => list(&client, *json).await?,
-            Command::Revoke { id } => {
+            Command::Revoke { id, json } => {
                 client
                     .tell(
                         Request::delete(format!("/api/v1/tokens/{id}"))
                             .about(format!("a token of yours with the id {id}")),
                     )
                     .await?;
-                say(&format!("revoked {id}\n")).map_err(ClientError::output)?;
+                if *json {
+                    say_json(&json!({ "revoked": id })).map_err(unsaid)?;
+                } else {
+                    say(&format!("revoked {id}\n")).map_err(ClientError::output)?;
+                }
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -144,7 +151,14 @@ fn render(tokens: &[Token], now: Timestamp, look: Look) -> String {
         let scope = if token.scopes.is_empty() { "all you may".to_owned() } else { token.scopes.join(" ") };
         let when = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| ago(at, now));
         let (until, used) = (when(token.expires_at), when(token.last_used_at));
-        [token.name.as_str().into(), state, scope.into(), until.into(), used.into(), token.id.to_string().into()]
+        [
+            token.name.as_str().into(),
+            state,
+            scope.into(),
+            until.into(),
+            used.into(),
+            Cell::new(&token.id.to_string()).whole(),
+        ]
     };
     let rows: Vec<_> = tokens.iter().map(row).collect();
     table(["NAME", "STATE", "MAY", "EXPIRES", "USED", "ID"], &rows, look)

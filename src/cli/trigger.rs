@@ -4,12 +4,17 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::{Client, ClientError, Connection, JobName, Request, Started, command, follow, segment};
+use super::client::{Client, ClientError, Connection, JobName, Request, Started, command, follow, meant, segment};
 use super::say::{say, say_json};
 use super::style::{Screen, plain};
 use crate::model::job::Status;
 
+/// A process that Ctrl-C ended (128 and SIGINT).
+const DETACHED: u8 = 130;
+
 /// Start a pipeline
+///
+/// With --wait, Ctrl-C ends the watching and the job goes on.
 #[derive(Debug, Args)]
 pub(super) struct TriggerArgs {
     /// The pipeline's name
@@ -59,7 +64,10 @@ async fn trigger(client: &Client, args: &TriggerArgs) -> Result<ExitCode, Client
     }
     let mut jobs = Vec::new();
     for _ in 0..args.count {
-        let answer: Value = client.fetch(request(args)).await?;
+        let answer: Value = match client.fetch(request(args)).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(meant(client, &args.pipeline, error).await),
+        };
         let started: Started = serde_json::from_value(answer.clone())
             .map_err(|error| ClientError::Strange { place: client.place(), why: error.to_string() })?;
         if args.json && !args.wait {
@@ -74,21 +82,46 @@ async fn trigger(client: &Client, args: &TriggerArgs) -> Result<ExitCode, Client
     }
     let mut well = true;
     for job in &jobs {
-        well &= wait(client, job, args.json).await? == Status::Success;
+        match wait(client, job, args.json).await? {
+            Some(status) => well &= status == Status::Success,
+            None => return Ok(ExitCode::from(DETACHED)),
+        }
     }
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Follows a job to its end; with `json` in silence, and what became of it is printed.
-pub(super) async fn wait(client: &Client, job: &JobName, json: bool) -> Result<Status, ClientError> {
-    if !json {
-        return follow(client, job, &mut Screen::stdout()).await;
+/// The code of the process for a job that was waited for.
+pub(super) fn waited(end: Option<Status>) -> ExitCode {
+    match end {
+        Some(Status::Success) => ExitCode::SUCCESS,
+        Some(_) => ExitCode::FAILURE,
+        None => ExitCode::from(DETACHED),
     }
-    let mut unseen = Screen::bare(std::io::sink(), std::sync::Arc::new(crate::platform::SystemClock));
-    let status = follow(client, job, &mut unseen).await?;
-    let ended: Value = client.fetch(job.get("")).await?;
-    say_json(&ended).map_err(unsaid)?;
-    Ok(status)
+}
+
+/// Follows a job to its end; with `json` in silence, and what became of it is printed. None: Ctrl-C ended the
+/// watching, and the job goes on.
+pub(super) async fn wait(client: &Client, job: &JobName, json: bool) -> Result<Option<Status>, ClientError> {
+    let mut screen = if json {
+        Screen::bare(std::io::sink(), std::sync::Arc::new(crate::platform::SystemClock))
+    } else {
+        Screen::stdout()
+    };
+    let ended = tokio::select! {
+        biased;
+        Ok(()) = tokio::signal::ctrl_c() => None,
+        status = follow(client, job, &mut screen) => Some(status?),
+    };
+    let Some(status) = ended else {
+        screen.clear().map_err(ClientError::output)?;
+        eprintln!("the job goes on; see it: danube job show {job}; stop it: danube job cancel {job}");
+        return Ok(None);
+    };
+    if json {
+        let ended: Value = client.fetch(job.get("")).await?;
+        say_json(&ended).map_err(unsaid)?;
+    }
+    Ok(Some(status))
 }
 
 fn request(args: &TriggerArgs) -> Request {

@@ -7,7 +7,8 @@ pub const PAST: u32 = 20;
 const FLIPS: usize = 3;
 
 /// How a test ended. The stored words are pinned by a test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum TestStatus {
     /// It passed, at once or at last.
     Passed,

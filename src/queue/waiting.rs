@@ -27,12 +27,15 @@ pub async fn waiting_reason(store: &Store, job: JobId, limits: Limits) -> Result
             } else if let Some(max) = crowd.max_running.filter(|max| crowd.of_pipeline >= *max) {
                 format!("{} runs {} of at most {max} jobs at once", job.pipeline_name, crowd.of_pipeline)
             } else if crowd.running >= limits.max_running {
-                format!(
-                    "all {} slots are taken; {} older {} ahead",
-                    limits.max_running,
-                    crowd.ahead,
-                    if crowd.ahead == 1 { "job waits" } else { "jobs wait" }
-                )
+                let taken = match limits.max_running {
+                    1 => "the only slot is taken".to_owned(),
+                    most => format!("all {most} slots are taken"),
+                };
+                match crowd.ahead {
+                    0 => format!("{taken}; it is the next"),
+                    1 => format!("{taken}; 1 older job waits ahead"),
+                    ahead => format!("{taken}; {ahead} older jobs wait ahead"),
+                }
             } else {
                 "starts in a moment".to_owned()
             }))

@@ -16,7 +16,7 @@ mod vault;
 
 pub use error::SecretError;
 pub use plain_file::PlainFile;
-pub use resolve::{JobSecrets, of_danube};
+pub use resolve::{JobSecrets, of_danube, of_danube_in};
 pub use rotate::{Rotated, rotate_key};
 pub use run_time::{keep_value, kept_values};
 pub use source::{NamedSecret, SecretSource};

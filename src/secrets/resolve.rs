@@ -173,8 +173,13 @@ impl Reader {
 
 /// A secret that the configuration names for Danube itself (webhooks, git credentials): of global scope.
 pub async fn of_danube(store: &Store, vault: &Vault, key: &str) -> Result<Secret<Vec<u8>>, SecretError> {
-    let name = key.to_owned();
-    let row = store.read(move |view| table::find(view, Scope::Global, &name)).await?;
+    let (vault, key) = (vault.clone(), key.to_owned());
+    store.read(move |view| Ok(of_danube_in(view, &vault, &key))).await?
+}
+
+/// The same within a view.
+pub fn of_danube_in(view: &View<'_>, vault: &Vault, key: &str) -> Result<Secret<Vec<u8>>, SecretError> {
+    let row = table::find(view, Scope::Global, key)?;
     let row = row.ok_or_else(|| SecretError::NotStored { key: key.to_owned() })?;
     open(vault, &row).ok_or_else(|| damaged(key, "--global"))
 }

@@ -116,6 +116,15 @@ pub fn of_job(view: &View<'_>, job: JobId) -> Result<Vec<ArtifactRow>, StoreErro
     view.all("read the artifacts of a job", "SELECT * FROM artifacts WHERE job_id = ?1 ORDER BY name", [job])
 }
 
+/// Artifacts of a job by name, from behind a name on; the first page begins behind the empty one.
+pub fn page(view: &View<'_>, job: JobId, after: &str, limit: u32) -> Result<Vec<ArtifactRow>, StoreError> {
+    view.all(
+        "list the artifacts of a job",
+        "SELECT * FROM artifacts WHERE job_id = ?1 AND name > ?2 ORDER BY name LIMIT ?3",
+        params![job, after, limit],
+    )
+}
+
 /// Forgets what a lost attempt stored: the next one starts from nothing and may store other bytes. The
 /// files go with the job's directory, or serve again where the bytes are the same.
 pub(crate) fn delete_of_job(tx: &Tx<'_>, job: JobId) -> Result<(), StoreError> {

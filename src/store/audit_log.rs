@@ -187,11 +187,19 @@ pub struct Filter {
 /// A page of the lines that fit, newest first.
 pub fn find(view: &View<'_>, filter: &Filter) -> Result<Vec<AuditRow>, StoreError> {
     let Filter { pipeline, who, action, decision, since, before, limit } = filter;
+    // Only the conditions that are asked for: each has its index.
+    let conditions = [
+        (pipeline.is_some(), " AND pipeline_id = ?2"),
+        (who.is_some(), " AND label = ?3"),
+        (action.is_some(), " AND action = ?4"),
+        (decision.is_some(), " AND decision = ?5"),
+        // Lines stand in the order of time: from the first of that time on.
+        (since.is_some(), " AND seq >= (SELECT seq FROM audit_log WHERE at >= ?6 ORDER BY at, seq LIMIT 1)"),
+    ];
+    let conditions: String = conditions.iter().filter(|(asked, _)| *asked).map(|(_, text)| *text).collect();
     view.all(
         "search the audit log",
-        "SELECT * FROM audit_log WHERE seq < ?1 AND (?2 IS NULL OR pipeline_id = ?2) AND (?3 IS NULL OR label = ?3)
-         AND (?4 IS NULL OR action = ?4) AND (?5 IS NULL OR decision = ?5) AND (?6 IS NULL OR at >= ?6)
-         ORDER BY seq DESC LIMIT ?7",
+        &format!("SELECT * FROM audit_log WHERE seq < ?1{conditions} ORDER BY seq DESC LIMIT ?7"),
         params![before.unwrap_or(i64::MAX), pipeline, who, action, decision, since.map(micros), limit.clamp(&1, &200),],
     )
 }

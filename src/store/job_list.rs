@@ -84,15 +84,19 @@ fn select(columns: &str, filter: &Filter, one_pipeline: bool) -> String {
     format!("SELECT {columns} FROM jobs WHERE id < ?1{conditions} ORDER BY id DESC LIMIT ?8")
 }
 
-/// Jobs among which a commit is looked for: the newest, so that a question costs the same at any age.
-pub const COMMIT_SEARCH: u32 = 5000;
+/// Entries of the index of commits that a question reads: a few digits never cost more.
+const COMMIT_SEARCH: u32 = 5000;
 
 /// The newest jobs of commits that begin with these lower-case hex digits.
 pub fn of_commit(view: &View<'_>, start: &str) -> Result<Vec<JobRow>, StoreError> {
     view.all(
         "find the jobs of a commit",
-        "SELECT * FROM (SELECT * FROM jobs ORDER BY id DESC LIMIT ?2)
-         WHERE commit_sha >= ?1 AND commit_sha < ?1 || 'g' LIMIT 50",
+        "SELECT * FROM jobs WHERE id IN (
+            SELECT id FROM (
+                SELECT id FROM jobs WHERE commit_sha >= ?1 AND commit_sha < ?1 || 'g'
+                ORDER BY commit_sha DESC, id DESC LIMIT ?2)
+            ORDER BY id DESC LIMIT 50)
+         ORDER BY id DESC",
         params![start, COMMIT_SEARCH],
     )
 }

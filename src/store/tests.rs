@@ -403,6 +403,14 @@ fn hot_queries_use_their_indexes() {
             "test_cases_failed",
         ),
         ("SELECT * FROM test_cases WHERE pipeline_id = 'a' AND id > 3 ORDER BY id LIMIT 9", "test_cases_by_pipeline"),
+        (
+            "SELECT id FROM jobs WHERE commit_sha >= 'a' AND commit_sha < 'a' || 'g'
+             ORDER BY commit_sha DESC, id DESC LIMIT 9",
+            "COVERING INDEX jobs_by_commit",
+        ),
+        ("SELECT * FROM audit_log WHERE seq < 9 AND label = 'a' ORDER BY seq DESC LIMIT 9", "audit_log_by_label"),
+        ("SELECT * FROM audit_log WHERE seq < 9 AND action = 'a' ORDER BY seq DESC LIMIT 9", "audit_log_by_action"),
+        ("SELECT seq FROM audit_log WHERE at >= 9 ORDER BY at, seq LIMIT 1", "audit_log_by_time"),
         ("SELECT 1 FROM jobs WHERE group_key = 'a' AND status = 'running'", "jobs_group"),
         ("SELECT * FROM webhook_deliveries WHERE state = 'received' ORDER BY received_at", "webhook_deliveries_open"),
         ("SELECT * FROM outbox WHERE state = 'waiting' AND next_at <= 1 ORDER BY next_at", "outbox_due"),

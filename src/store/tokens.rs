@@ -84,6 +84,22 @@ pub fn of_user(view: &View<'_>, user: Option<UserId>) -> Result<Vec<TokenRow>, S
     view.all("list the tokens", "SELECT * FROM tokens WHERE user_id IS ?1 ORDER BY id DESC", [user])
 }
 
+/// One page of the tokens of a user, newest first, from before one on.
+pub fn page(
+    view: &View<'_>,
+    user: Option<UserId>,
+    before: Option<TokenId>,
+    limit: u32,
+) -> Result<Vec<TokenRow>, StoreError> {
+    // Ids sort by creation, and `~` sorts behind every id.
+    let before = before.map_or_else(|| "~".to_owned(), |id| id.to_string());
+    view.all(
+        "list the tokens",
+        "SELECT * FROM tokens WHERE user_id IS ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+        params![user, before, limit],
+    )
+}
+
 /// Every token, newest first.
 pub fn all(view: &View<'_>, limit: u32) -> Result<Vec<TokenRow>, StoreError> {
     view.all("list the tokens", "SELECT * FROM tokens ORDER BY id DESC LIMIT ?1", [limit])

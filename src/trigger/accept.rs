@@ -10,8 +10,6 @@ use super::{Ctx, Forge, Headers};
 
 /// The largest body that is read.
 pub const MAX_BODY: usize = 5 << 20;
-/// Deliveries that may wait; above it forges are asked to come again.
-const MAX_WAITING: u64 = 20_000;
 
 /// A delivery that is stored, whatever happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,8 +96,9 @@ pub async fn accept(ctx: &Ctx, forge: &str, name: &str, headers: &Headers, body:
         DeliveryKind::Ping => Some("the webhook works".to_owned()),
         DeliveryKind::Other { name } => Some(format!("the event '{name}' starts nothing")),
     };
+    let room = ctx.room.clone();
     let stored = ctx.store.write(Durability::Acknowledged, move |tx| {
-        if nothing_to_do.is_none() && deliveries::count_waiting(tx)? >= MAX_WAITING {
+        if nothing_to_do.is_none() && !room.take(tx)? {
             return Ok(None);
         }
         let Some(id) = deliveries::insert(tx, &new)? else { return Ok(Some(Accepted::SeenBefore)) };
@@ -117,20 +116,24 @@ struct Door {
 }
 
 async fn look(ctx: &Ctx, forge: Forge, name: &str) -> Result<Door, Rejected> {
-    let read = ctx.store.read(|view| Ok((config_commits::global_in_force(view)?, super::drain::is_on(view)?)));
-    let (global, draining) = read.await?;
-    let webhook = global.webhooks.into_iter().find(|w| w.forge == forge.as_str() && w.name == name);
-    let webhook = webhook.ok_or(Rejected::NoWebhook)?;
-    let mut found = Vec::new();
-    for key in [Some(webhook.secret), webhook.previous_secret].into_iter().flatten() {
-        match secrets::of_danube(&ctx.store, &ctx.vault, &key).await {
-            Ok(secret) => found.push(secret),
-            Err(SecretError::Store(e)) => return Err(e.into()),
-            // A missing secret verifies nothing: the answer is the same as to a wrong signature.
-            Err(e) => tracing::warn!(webhook = name, key, error = %e, "a webhook's secret cannot be read"),
+    let (vault, name) = (ctx.vault.clone(), name.to_owned());
+    // One view for everything: a forge's burst asks this thousands of times a second.
+    let read = ctx.store.read(move |view| {
+        let global = config_commits::global_in_force(view)?;
+        let webhook = global.webhooks.into_iter().find(|w| w.forge == forge.as_str() && w.name == name);
+        let Some(webhook) = webhook else { return Ok(None) };
+        let mut found = Vec::new();
+        for key in [Some(webhook.secret), webhook.previous_secret].into_iter().flatten() {
+            match secrets::of_danube_in(view, &vault, &key) {
+                Ok(secret) => found.push(secret),
+                Err(SecretError::Store(e)) => return Err(e),
+                // A missing secret verifies nothing: the answer is the same as to a wrong signature.
+                Err(e) => tracing::warn!(webhook = name, key, error = %e, "a webhook's secret cannot be read"),
+            }
         }
-    }
-    Ok(Door { secrets: found, draining })
+        Ok(Some(Door { secrets: found, draining: super::drain::is_on(view)? }))
+    });
+    read.await?.ok_or(Rejected::NoWebhook)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::mirror::{Mirror, MirrorError, Opened, Repos, SshPlaces, choose, crede
 use crate::secrets::{self, Vault};
 use crate::store::{Store, config_commits};
 
-use super::TriggerError;
+use super::{Room, TriggerError};
 
 /// What every trigger needs. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct Ctx {
     pub known_hosts: PathBuf,
     /// Opens the secrets that `webhooks` and `git_authentication` name.
     pub vault: Vault,
+    /// How many more deliveries may wait.
+    pub room: Room,
 }
 
 impl Ctx {

@@ -148,5 +148,5 @@ async fn open(dir: &std::path::Path, clock: Arc<ManualClock>, seed: u64) -> Ctx 
     let store = Store::open(dir, clock, ids.clone()).unwrap();
     let vault = secrets::open(&store, &dir.join("keys"), ids).await.unwrap();
     let repos = Arc::new(Repos::open(&dir.join("repos")).unwrap());
-    Ctx { store, repos, known_hosts: dir.join("keys/known_hosts"), vault }
+    Ctx { store, repos, known_hosts: dir.join("keys/known_hosts"), vault, room: super::Room::default() }
 }

@@ -9,7 +9,7 @@ use crate::store::Store;
 use crate::store::audit_log::{self, Link};
 
 /// Lines that one look follows at most: a page never waits for a million of them.
-const STEP: u32 = 20_000;
+const STEP: u32 = 5_000;
 
 /// What is known about the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]

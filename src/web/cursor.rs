@@ -1,5 +1,5 @@
 //! Where a list goes on: opaque texts that belong to one list and its conditions.
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -12,7 +12,7 @@ use super::error::{Answer, WebError};
 /// Bytes of the digest that binds a cursor to its list.
 const BOUND: usize = 8;
 /// Longer texts are no cursor of ours.
-const LONGEST: usize = 256;
+const LONGEST: usize = 1024;
 
 /// The cursors of one list under one set of conditions.
 pub(super) struct Cursors([u8; BOUND]);
@@ -56,6 +56,28 @@ impl Cursors {
     }
 }
 
+/// A place that is numbers: those of the list's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Numbers<const N: usize>(pub(super) [i64; N]);
+
+impl<const N: usize> Display for Numbers<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, number) in self.0.iter().enumerate() {
+            write!(f, "{}{number}", if i == 0 { "" } else { "." })?;
+        }
+        Ok(())
+    }
+}
+
+impl<const N: usize> FromStr for Numbers<N> {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let read: Option<Vec<i64>> = text.split('.').map(|part| part.parse().ok().filter(|n| *n >= 0)).collect();
+        read.and_then(|numbers| numbers.try_into().ok()).map(Self).ok_or(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +92,15 @@ mod tests {
         assert!(Cursors::of("audit", &["tomli"]).read::<i64>(Some(&cursor)).is_err());
         assert!(Cursors::of("jobs", &["web"]).read::<i64>(Some(&cursor)).is_err());
         assert!(ours.read::<i64>(Some(&ours.write(&"x"))).is_err());
+    }
+
+    #[test]
+    fn numbers_read_back_and_other_texts_are_none() {
+        let place = Numbers([3, 0, i64::MAX]);
+        assert_eq!(place.to_string().parse(), Ok(place));
+        for wrong in ["", "1", "1.2", "1.2.3.4", "1.-2.3", "1.2.x", "1.2.99999999999999999999"] {
+            assert_eq!(wrong.parse::<Numbers<3>>(), Err(()), "{wrong}");
+        }
     }
 
     proptest! {

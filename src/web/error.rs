@@ -162,7 +162,8 @@ struct ErrorPage<'a> {
 
 /// Does the client want pages?
 pub(super) fn wants_page(path: &str, headers: &HeaderMap) -> bool {
-    let machine = ["/api/", "/webhooks/", "/health", "/.well-known/"].iter().any(|prefix| path.starts_with(prefix));
+    let machine =
+        ["/api/", "/webhooks/", "/health", "/metrics", "/.well-known/"].iter().any(|prefix| path.starts_with(prefix));
     !machine
         && headers
             .get(header::ACCEPT)

@@ -20,6 +20,7 @@ mod headers;
 mod hooks;
 mod job_ref;
 mod limits;
+mod metrics;
 mod openapi;
 mod pages;
 mod parts;

@@ -2,6 +2,8 @@
 //! than left out, for an answer to another question would look like one to this.
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{Answer, WebError};
@@ -13,6 +15,8 @@ const PARAMETERS: usize = 32;
 /// Rows of a page, where nothing is said, and at most.
 const USUAL: u32 = 50;
 const MOST: u32 = 200;
+/// Entries of a list that few are longer than, where nothing is said, and at most.
+const MANY: u32 = 1000;
 
 /// The query as a `T`; no value longer than `LONGEST` bytes.
 pub(super) struct Query<T, const LONGEST: usize = VALUE>(pub(super) T);
@@ -63,9 +67,30 @@ where
 
 /// The rows of a page.
 pub(super) fn page_limit(wanted: Option<u32>) -> Answer<u32> {
-    let limit = wanted.unwrap_or(USUAL);
-    let fits = (1..=MOST).contains(&limit);
-    fits.then_some(limit).ok_or_else(|| WebError::bad_request(format!("`limit` is 1 to {MOST}.")))
+    within(wanted.unwrap_or(USUAL), MOST)
+}
+
+fn within(limit: u32, most: u32) -> Answer<u32> {
+    let fits = (1..=most).contains(&limit);
+    fits.then_some(limit).ok_or_else(|| WebError::bad_request(format!("`limit` is 1 to {most}.")))
+}
+
+/// Which part of a list that has no conditions.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    /// Entries in an answer at most (1000).
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+    /// Where to go on: `next` of the answer before.
+    pub(super) cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// The entries of the page.
+    pub(super) fn limit(&self) -> Answer<u32> {
+        within(self.limit.unwrap_or(MANY), MANY)
+    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use super::etag::revalidate;
 use super::guard::{Access, FORM, guard};
 use super::openapi::{self, Operation, doc};
+use super::query::PageQuery;
 use super::state::AppState;
-use super::{api, assets, headers, pages};
+use super::{api, assets, explain, headers, metrics, pages};
 
 /// Bodies of the API that carry JSON.
 const JSON: usize = 256 * 1024;
@@ -77,6 +78,8 @@ pub(super) fn routes() -> Vec<Route> {
             .says(doc("Does the process answer?").json::<api::health::Alive>()),
         open("/health/ready", get(api::health::ready))
             .says(doc("Can the server do its work?").json::<api::health::Ready>().json_as::<api::health::Ready>(503)),
+        read("/metrics", get(metrics::show))
+            .says(doc("Numbers for a monitor, in Prometheus' text format").bytes("text/plain")),
         open("/.well-known/danube/keys", get(api::keys::list))
             .says(doc("The keys that verify attestations").json::<api::keys::List>()),
         open("/static/{*name}", get(assets::file)),
@@ -129,25 +132,25 @@ pub(super) fn routes() -> Vec<Route> {
         read("/api/v1/jobs/{id}", get(api::jobs::show))
             .says(doc("A job with its steps").json::<api::jobs::Details>()),
         read("/api/v1/jobs/{id}/summary", get(api::summary::show))
-            .says(doc("Why a job is red, slow or waiting").json::<openapi::AnyJson>()),
+            .says(doc("Why a job is red, slow or waiting").json::<explain::Explanation>()),
         read("/api/v1/jobs/{id}/log", get(api::log::whole))
             .says(doc("The whole log in order of time").ranges("text/plain").refuses(&[410])),
         read("/api/v1/jobs/{id}/steps/{n}/log", get(api::log::step))
             .says(doc("The log of a step, byte for byte").query::<api::log::AttemptQuery>().ranges("text/plain").refuses(&[410])),
         read("/api/v1/jobs/{id}/steps/{n}/lines", get(api::log_lines::lines))
-            .says(doc("Lines of a step's log, with their numbers and times").query::<api::log_lines::LinesQuery>().json::<openapi::AnyJson>().refuses(&[410])),
+            .says(doc("Lines of a step's log, with their numbers and times").query::<api::log_lines::LinesQuery>().json::<api::log_lines::Lines>().refuses(&[410])),
         read("/api/v1/jobs/{id}/search", get(api::log_lines::search))
-            .says(doc("Search a job's logs").query::<api::log_lines::SearchQuery>().json::<openapi::AnyJson>().refuses(&[410, 503])),
+            .says(doc("Search a job's logs").query::<api::log_lines::SearchQuery>().json::<api::log_lines::Hits>().refuses(&[410, 503])),
         read("/api/v1/jobs/{id}/events", get(api::events::follow))
             .says(doc("Follow a job: server-sent events `state`, `log`, `end`").query::<api::events::From>().bytes("text/event-stream")),
         read("/api/v1/jobs/{id}/artifacts", get(api::artifacts::list))
-            .says(doc("The artifacts of a job").json::<api::artifacts::List>()),
+            .says(doc("The artifacts of a job, by name").query::<PageQuery>().json::<api::artifacts::List>()),
         read("/api/v1/jobs/{id}/artifacts/{name}", get(api::artifacts::download))
             .says(doc("The bytes of an artifact; a directory is its tar").ranges("application/octet-stream").refuses(&[410])),
         read("/api/v1/jobs/{id}/annotations", get(api::annotations::list))
             .says(doc("What the danubefile said by `annotate`").json::<api::annotations::List>()),
         read("/api/v1/jobs/{id}/tests", get(api::tests::of_job))
-            .says(doc("The test reports of a job: newly failing first").query::<api::tests::ResultsQuery>().json::<openapi::AnyJson>()),
+            .says(doc("The test reports of a job: newly failing first").query::<api::tests::ResultsQuery>().json::<api::tests::JobTests>()),
         read("/api/v1/jobs/{id}/attestation", get(api::attestation::show))
             .says(doc("The signed statement of a job: a DSSE envelope").json::<openapi::AnyJson>()),
         change(M::POST, "/api/v1/jobs/{id}/cancel", post(api::cancel::cancel))
@@ -155,10 +158,10 @@ pub(super) fn routes() -> Vec<Route> {
         change(M::POST, "/api/v1/jobs/{id}/rerun", post(api::rerun::rerun))
             .says(doc("Run an ended job again").may_take::<api::rerun::Request>().json_as::<api::trigger::Started>(201).refuses(&[409, 422])),
         read("/api/v1/pipelines", get(api::pipelines::list))
-            .says(doc("The pipelines, each with its newest job").json::<api::pipelines::List>()),
+            .says(doc("The pipelines, each with its newest job").query::<PageQuery>().json::<api::pipelines::List>()),
         read("/api/v1/pipelines/{name}", get(api::pipeline::show)).says(doc("A pipeline with its health").json::<api::pipeline::Details>()),
         read("/api/v1/pipelines/{name}/tests", get(api::tests::of_pipeline))
-            .says(doc("The tests of a pipeline with their newest results").query::<api::tests::CasesQuery>().json::<openapi::AnyJson>()),
+            .says(doc("The tests of a pipeline with their newest results").query::<api::tests::CasesQuery>().json::<api::tests::PipelineTests>()),
         change(M::POST, "/api/v1/pipelines/{name}/trigger", post(api::trigger::trigger))
             .says(doc("Start a job").may_take::<api::trigger::Request>().json_as::<api::trigger::Started>(201).refuses(&[409, 422])),
         read("/api/v1/config/status", get(api::config::status))
@@ -166,7 +169,7 @@ pub(super) fn routes() -> Vec<Route> {
         change(M::POST, "/api/v1/config/sync", post(api::config::sync))
             .says(doc("Look at the config repo now").json_as::<api::config::Outcome>(202)),
         read("/api/v1/tokens", get(api::tokens::list))
-            .says(doc("One's own tokens").json::<api::tokens::List>()),
+            .says(doc("One's own tokens, newest first").query::<PageQuery>().json::<api::tokens::List>()),
         change(M::POST, "/api/v1/tokens", post(api::tokens::create))
             .says(doc("Make a token").takes::<api::tokens::Request>().json_as::<api::tokens::New>(201)),
         change(M::DELETE, "/api/v1/tokens/{id}", delete(api::tokens::revoke))
@@ -199,5 +202,6 @@ pub fn router(app: AppState) -> Router {
         let handler = if revalidates { handler.route_layer(from_fn(revalidate)) } else { handler };
         router = router.route(path, handler.route_layer(guarded));
     }
-    router.with_state(app).layer(from_fn(headers::secure))
+    let counted = from_fn_with_state(app.clone(), metrics::count);
+    router.with_state(app).layer(from_fn(headers::secure)).layer(counted)
 }

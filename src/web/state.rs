@@ -10,6 +10,7 @@ use super::chain::Chain;
 use super::growth::Growth;
 use super::hooks::Hooks;
 use super::limits::Limits;
+use super::metrics::{Requests, Tally};
 use crate::auth::login::Door;
 use crate::auth::{Attempts, Passwords};
 use crate::config::Network;
@@ -82,6 +83,8 @@ pub struct App {
     pub(super) followers: Arc<Semaphore>,
     pub(super) limits: Limits,
     pub(super) chain: Chain,
+    pub(super) requests: Requests,
+    pub(super) tally: Tally,
     pub(super) started_at: Timestamp,
     pub(super) growth: Growth,
     pub(super) searches: Arc<Semaphore>,
@@ -117,6 +120,8 @@ impl AppState {
             followers: Arc::new(Semaphore::new(FOLLOWERS)),
             limits: Limits::default(),
             chain: Chain::default(),
+            requests: Requests::default(),
+            tally: Tally::default(),
             started_at,
             searches: Arc::new(Semaphore::new(SEARCHES)),
             lines: LineIndexes::default(),

@@ -33,12 +33,13 @@ FLAGS = [
 
 
 def visits(pages, facts, only):
-    """Each page in each of its states, with its address."""
+    """Each page in each of its states, with its address, and whether it is looked at in full."""
     for page in pages["page"]:
-        for state in page["states"]:
-            if re.search(only, f"{page['name']} {state}"):
-                known = facts[state]
-                yield page, state, known["base"] + page["path"].format(**known)
+        for how in ("states", "brief"):
+            for state in page.get(how, []):
+                if re.search(only, f"{page['name']} {state}"):
+                    known = facts[state]
+                    yield page, state, known["base"] + page["path"].format(**known), how == "states"
 
 
 def main():

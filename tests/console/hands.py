@@ -73,15 +73,17 @@ def understands(tab, facts):
 
 
 def starts_and_stops(tab, facts):
-    """Starts a job from its pipeline's page, and stops it on its own."""
+    """Starts a job with a param from its pipeline's page, and stops it on its own."""
     tab.goto(f"{facts['base']}/pipelines/{facts['slow']}")
-    activate(tab, r"^(run|start|trigger)")
-    job = r"/jobs/|/slow/\d+$"
-    tab.wait_for_url(re.compile(f"{job}|/trigger"))
-    if not re.search(job, tab.url):
-        # A form with parameters stands between.
-        activate(tab, r"^(run|start|trigger)")
-    tab.wait_for_url(re.compile(job))
+    # The button on top leads to the form; the one of the form starts.
+    activate(tab, r"^run ")
+    tab.wait_for_url(re.compile("#run$"))
+    find(tab, r"staging\s+production")
+    tab.keyboard.type("prod")
+    activate(tab, r"^run ")
+    tab.wait_for_url(re.compile(r"/jobs/|/slow/\d+$"))
     tab.locator("#status", has_text=re.compile("running|pending", re.IGNORECASE)).first.wait_for()
+    if "production" not in tab.locator("main").inner_text():
+        raise AssertionError("the job's page does not say with which param it was started")
     activate(tab, r"^(cancel|stop)")
     tab.locator("#status", has_text=re.compile("cancelled", re.IGNORECASE)).first.wait_for()

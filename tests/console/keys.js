@@ -15,12 +15,15 @@
   );
   window.__visits = [];
   const told = (el) => `${el.localName} ${JSON.stringify((el.textContent || el.name || "").trim().slice(0, 40))}`;
-  document.addEventListener("focusin", ({ target }) => {
+  const visit = (target) => {
     const style = getComputedStyle(target);
     const ring = (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none";
     const scrolls = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
     window.__visits.push({ n: window.__doors.indexOf(target), told: told(target), ring, scrolls });
-  });
+  };
+  document.addEventListener("focusin", ({ target }) => visit(target));
+  // A form may have the focus from the start; Tab goes on from there.
+  if (window.__doors.includes(document.activeElement)) visit(document.activeElement);
   const never = [...document.querySelectorAll("a:not([href]), [role=button], [role=link], [onclick]")].filter(
     (el) => seen(el) && el.tabIndex < 0,
   );

@@ -28,6 +28,9 @@ EARS = """
 window.__wrong = [];
 document.addEventListener("securitypolicyviolation", (event) =>
   window.__wrong.push(`refused by the policy: ${event.violatedDirective} ${event.blockedURI}`));
+// What follows by itself stands still while it is looked at; `hands` sees it move.
+const every = window.setInterval;
+window.setInterval = (run, pause, ...more) => (pause >= 2000 ? 0 : every(run, pause, ...more));
 for (const name of ["alert", "confirm", "prompt"])
   window[name] = () => window.__wrong.push(`a text of a stranger ran: ${name}()`);
 """
@@ -60,13 +63,13 @@ class Looks:
 
     def all(self, visits, shots):
         taken = []
-        for page, state, address in visits:
+        for page, state, address, full in visits:
             begun = time.monotonic()
             if shots:
                 taken += self.shoot(page, state, address)
             else:
-                self.check(page, state, address)
-            print(f"{page['name']} {state}: {time.monotonic() - begun:.1f} s")
+                self.check(page, state, address, full)
+            print(f"{page['name']} {state}: {time.monotonic() - begun:.1f} s", flush=True)
         if shots:
             sheet.write(self.pictures, taken)
         return self.wrong
@@ -98,7 +101,8 @@ class Looks:
         tab.screenshot(path=self.pictures / name, full_page=True, clip=clip)
         return name
 
-    def check(self, page, state, address):
+    def check(self, page, state, address, full):
+        widths, themes = (self.widths, self.themes) if full else (self.widths[:1], self.themes[:1])
         context = self.context(page, state)
         context.add_init_script(EARS)
         tab = context.new_page()
@@ -108,19 +112,19 @@ class Looks:
         tab.on("pageerror", lambda error: said.append(f"an error of a script: {error}"))
         tab.on("console", lambda line: said.append(f"console: {line.text}") if loud(line, expected) else None)
         text = ""
-        for width in self.widths:
+        for width in widths:
             tab.set_viewport_size(size(width))
             answer = tab.goto(address)
-            for theme in self.themes:
+            for theme in themes:
                 tab.emulate_media(color_scheme=theme)
                 tab.evaluate(PAINTED)
                 wrong = [] if answer.status == expected else [f"status {answer.status}, want {expected}"]
-                wrong += tab.evaluate(LOOK) + self.axe(tab, theme == self.themes[0]) + said
+                wrong += tab.evaluate(LOOK) + self.axe(tab, theme == themes[0]) + said
                 said.clear()
                 self.note(tab, page, state, width, theme, wrong)
             text = main_text(tab)
             self.note(tab, page, state, width, "keyboard", keyboard(tab))
-        self.without_scripts(page, state, address, text)
+        self.without_scripts(page, state, address, widths[-1], text)
         context.close()
 
     def axe(self, tab, whole):
@@ -132,15 +136,15 @@ class Looks:
         found = tab.evaluate(run, [[[row] for row in ALIKE], options])
         return [told(violation) for violation in found]
 
-    def without_scripts(self, page, state, address, text):
+    def without_scripts(self, page, state, address, width, text):
         """With JavaScript off, a page says the same."""
         context = self.context(page, state, java_script_enabled=False)
         tab = context.new_page()
-        tab.set_viewport_size(size(self.widths[-1]))
+        tab.set_viewport_size(size(width))
         tab.goto(address)
         missing = text - main_text(tab)
         wrong = [f"only with JavaScript ({n} times): {line[:120]!r}" for line, n in list(missing.items())[:5]]
-        self.note(tab, page, state, self.widths[-1], "without JavaScript", wrong)
+        self.note(tab, page, state, width, "without JavaScript", wrong)
         context.close()
 
     def note(self, tab, page, state, width, how, wrong):
@@ -167,11 +171,11 @@ def told(violation):
 
 
 def main_text(tab):
-    """The words of the page, without what moves on by itself: times, counts."""
+    """The words of the page, without what moves on by itself, times and counts, and what a script is for: to copy."""
     text = tab.evaluate("document.querySelector('main').innerText")
-    lines = (re.sub(r"\d+", "0", re.sub(r"\s+", " ", line)).strip() for line in text.splitlines())
+    lines = (re.sub(r"\d+(\.\d+)?", "0", re.sub(r"\s+", " ", line)).strip() for line in text.splitlines())
     moving = re.compile(r"\b(just now|0 ?(s|min|h|d|second|minute|hour|day)s?( ago)?)\b")
-    return Counter(line for line in (moving.sub("0", line) for line in lines) if line)
+    return Counter(line for line in (moving.sub("0", line) for line in lines) if line not in ("", "Copy"))
 
 
 def keyboard(tab):
@@ -182,6 +186,7 @@ def keyboard(tab):
     doors = found["doors"]
     tab.evaluate("document.activeElement?.blur(); window.getSelection()?.collapse(document.body, 0)")
     press(tab, min(doors, FROM_START))
+    jump = tab.evaluate("window.__visits.length")
     if doors > FROM_START:
         tab.evaluate("(n) => window.__doors.at(n)?.focus()", -TO_END)
         press(tab, TO_END)
@@ -193,8 +198,8 @@ def keyboard(tab):
     for n in sorted(want - reached)[len(strange) :][:3]:
         door = tab.evaluate("(n) => window.__doors[n].outerHTML.slice(0, 120)", n)
         wrong.append(f"Tab does not come to element {n} of {doors}: {door}")
-    order = [visit["n"] for visit in visits if visit["n"] >= 0]
-    back = [(a, b) for a, b in zip(order, order[1:], strict=False) if b < a and b != 0]
+    ways = [[visit["n"] for visit in way if visit["n"] >= 0] for way in (visits[:jump], visits[jump:])]
+    back = [(a, b) for way in ways for a, b in zip(way, way[1:], strict=False) if b < a and b != 0]
     wrong += [f"the order of Tab goes back from {a} to {b}" for a, b in back[:3]]
     wrong += [f"the focus can't be seen on {visit['told']}" for visit in visits if not visit["ring"]][:3]
     return wrong + summaries(tab)

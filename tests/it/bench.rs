@@ -111,7 +111,7 @@ fn start_measures_a_server_that_becomes_ready() {
 #[test]
 fn seed_asks_for_every_list() {
     let report = bench(&["seed", "--jobs", "100", "--requests", "1"]);
-    assert!(measured(&report, "/api/v1/jobs?limit=50, 100 jobs"), "{report:#}");
+    assert!(measured(&report, "/api/v1/jobs?limit=200, 100 jobs"), "{report:#}");
 }
 
 #[test]

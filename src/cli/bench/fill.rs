@@ -4,26 +4,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use jiff::Timestamp;
 
 use crate::model::job::Event;
 use crate::model::settings::Pipeline;
 use crate::model::step::{Cause, StepStatus};
+use crate::model::test::{TestCase, TestStatus};
 use crate::model::trigger::{RepoEvent, Revision, Trigger};
 use crate::model::{JobId, PipelineId, Principal};
 use crate::platform::{Clock as _, ManualClock, SystemClock, SystemIds};
 use crate::queue::{self, Lease, NewJob};
+use crate::store::audit_log::{self, Decision, Entry};
 use crate::store::steps::{NewStep, StepEnd};
-use crate::store::{Durability, Store, StoreError, Tx, attestations, config_commits, pipelines, steps};
+use crate::store::test_history::{self, Which};
+use crate::store::test_reports::{self, NewTestReport};
+use crate::store::{Durability, Store, StoreError, Tx, attestations, config_commits, jobs, pipelines, steps};
 
 /// Jobs of one transaction.
 const GROUP: u64 = 500;
 /// The time over which the jobs are spread.
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
+/// One job in so many has a report of its tests, and one a line in the audit log.
+const REPORTED: u64 = 50;
+const AUDITED: u64 = 10;
 /// Branches of each pipeline.
 const BRANCHES: u64 = 20;
 
-/// Stores `more` jobs, of which `all` make a year; the id of one in the middle.
-pub(super) async fn fill(data: &Path, more: u64, all: u64, mut told: impl FnMut(u64)) -> anyhow::Result<String> {
+/// What a question about a full database can be about.
+pub(super) struct Landmarks {
+    /// A job in the middle.
+    pub(super) job: String,
+    /// Its pipeline.
+    pub(super) pipeline: String,
+    /// Its commit.
+    pub(super) commit: String,
+    /// When it was made.
+    pub(super) made: Timestamp,
+    /// One of its tests.
+    pub(super) test: i64,
+}
+
+/// Stores `more` jobs, of which `all` make a year.
+pub(super) async fn fill(data: &Path, more: u64, all: u64, mut told: impl FnMut(u64)) -> anyhow::Result<Landmarks> {
     let begin = SystemClock.now() - YEAR.mul_f64(more as f64 / all as f64);
     let clock = Arc::new(ManualClock::new(begin));
     let store = Store::open(data, Arc::clone(&clock) as _, Arc::new(SystemIds::new()))?;
@@ -42,7 +64,10 @@ pub(super) async fn fill(data: &Path, more: u64, all: u64, mut told: impl FnMut(
         let last = store.write(Durability::Progress, move |tx| {
             let mut last = None;
             for number in numbers {
-                last = Some(past.store(tx, number)?);
+                let job = past.store(tx, number)?;
+                if number.is_multiple_of(REPORTED) {
+                    last = Some(job);
+                }
                 group_clock.advance(step);
             }
             Ok(last)
@@ -52,7 +77,20 @@ pub(super) async fn fill(data: &Path, more: u64, all: u64, mut told: impl FnMut(
             middle = middle.or(last);
         }
     }
-    middle.map(|id: JobId| id.to_string()).context("no job was stored")
+    let middle: JobId = middle.context("no job was stored")?;
+    let found = store.read(move |view| {
+        let job = jobs::get(view, middle)?;
+        let tests = test_history::page(view, job.pipeline_id, Which::All, None, 1)?;
+        Ok((job, tests))
+    });
+    let (job, tests) = found.await?;
+    Ok(Landmarks {
+        job: job.id.to_string(),
+        pipeline: job.pipeline_name,
+        commit: job.commit_sha,
+        made: job.created_at,
+        test: tests.first().context("no test was stored")?.id,
+    })
 }
 
 struct Past {
@@ -63,7 +101,7 @@ struct Past {
 impl Past {
     fn store(&self, tx: &Tx<'_>, number: u64) -> Result<JobId, StoreError> {
         // A fixed shuffle: neighbours differ in pipeline, branch and end.
-        let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+        let mixed = mix(number);
         let (pipeline_id, pipeline) = &self.pipelines[(mixed % self.pipelines.len() as u64) as usize];
         let (event, status) = match mixed / 7 % 20 {
             0 | 1 => (Event::Exited { code: 1 }, StepStatus::Failure),
@@ -78,9 +116,10 @@ impl Past {
             trigger: Trigger::Webhook,
             event: Some(RepoEvent::Push),
             origin: None,
-            actor: Principal::System,
+            actor: if number.is_multiple_of(100) { Principal::LocalAdmin } else { Principal::System },
             revision: Revision {
-                commit: format!("{mixed:040x}"),
+                // Two jobs of each commit.
+                commit: format!("{:011x}{:029x}", mix(number / 2), number / 2),
                 branch: match mixed / 3 % BRANCHES {
                     0..10 => "main".to_owned(),
                     n => format!("feature/{n}"),
@@ -99,10 +138,66 @@ impl Past {
         };
         let id = queue::past_in(tx, &job, event, |tx, lease| {
             step(tx, lease, "danubefile.py", status)?;
-            step(tx, lease, "test", status)
+            step(tx, lease, "test", status)?;
+            if number.is_multiple_of(REPORTED) {
+                test_reports::record(tx, lease.id, report(lease, number, status))?;
+            }
+            Ok(())
         })?;
         attestations::insert(tx, id, "https://slsa.dev/provenance/v1", "0", "{}")?;
+        if number.is_multiple_of(AUDITED) {
+            audit_log::append(tx, &line(number / AUDITED, *pipeline_id, &pipeline.name))?;
+        }
         Ok(id)
+    }
+}
+
+/// A fixed shuffle of 44 bits.
+const fn mix(number: u64) -> u64 {
+    number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20
+}
+
+/// A report of ten tests, of which one fails now and then and another in every red job.
+fn report(lease: Lease, number: u64, status: StepStatus) -> NewTestReport {
+    let case = |n: u64| {
+        let bad = (n == 0 && status == StepStatus::Failure) || (n == 1 && mix(number).is_multiple_of(9));
+        TestCase {
+            suite: "shop.cart".to_owned(),
+            name: format!("test {n}"),
+            status: if bad { TestStatus::Failed } else { TestStatus::Passed },
+            millis: 10 * n + 1,
+            runs: 1,
+            message: bad.then(|| "assert 2 == 3".to_owned()),
+        }
+    };
+    let cases: Vec<TestCase> = (0..10).map(case).collect();
+    let failed = cases.iter().filter(|case| case.status.is_bad()).count() as u64;
+    NewTestReport {
+        job_id: lease.job,
+        key: "/junit#0".to_owned(),
+        name: "unit".to_owned(),
+        branch: String::new(),
+        files: 1,
+        total: 10,
+        passed: 10 - failed,
+        failed,
+        skipped: 0,
+        millis: cases.iter().map(|case| case.millis).sum(),
+        cases,
+        notes: Vec::new(),
+    }
+}
+
+/// A line of the audit log: one in a hundred was refused, and one action is rare.
+fn line(number: u64, pipeline: PipelineId, name: &str) -> Entry {
+    let rare = mix(number).is_multiple_of(100);
+    Entry {
+        principal: if number.is_multiple_of(3) { Principal::LocalAdmin } else { Principal::System },
+        action: if rare { "job.cancel" } else { "job.trigger" }.to_owned(),
+        resource: format!("pipeline {name}"),
+        decision: if rare { Decision::Denied } else { Decision::Allowed },
+        detail: String::new(),
+        pipeline: Some(pipeline),
     }
 }
 

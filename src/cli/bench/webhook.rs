@@ -16,6 +16,8 @@ use super::repos::{Job, Plan, TEAMS, steps};
 
 /// Writes that share one commit of the store.
 const GROUP: usize = 64;
+/// Group commits of a disk that takes 4 ms for a sync: up to here a delivery waits for the disk most of all.
+const WAITING_DISK: f64 = 16_000.0;
 /// Bytes of a delivery's row, about.
 const RECORD: usize = 600;
 /// How long the disk's own limit is measured, each time.
@@ -63,13 +65,22 @@ pub(super) async fn run(args: &WebhookArgs, land: &mut Land) -> anyhow::Result<R
     started?;
     report.measure("acknowledgement, as fast as they are taken", "ms", times);
     let paced = report.measure("acknowledgement at the steady rate, jobs running", "ms", paced?);
+    let syncs = limits.iter().map(|rate| GROUP as f64 * 1000.0 / rate).collect();
+    report.measure("sync of a group by the disk alone", "ms", syncs);
     let limits = report.measure("group commits of the disk alone", "1/s", limits).context("no limit")?;
     let rates = report.measure("durable acknowledgements", "1/s", rates).context("no delivery")?;
     let (what, wanted) = ("durable acknowledgements per second", 2000.0);
     report.goals.push(Goal::time(what, "1/s", rates.max, Some(limits.max), Bound::AtLeast, wanted));
-    // 2,000 a second against groups of 64 every 4 ms.
-    let what = "the same, beside the disk's own group commits";
-    report.goals.push(Goal::ratio(what, "1/s", rates.max, limits.max, Bound::AtLeast, 0.125));
+    if limits.max <= WAITING_DISK {
+        let what = "the same, beside the disk's own group commits";
+        report.goals.push(Goal::ratio(what, "1/s", rates.max, limits.max, Bound::AtLeast, 0.125));
+    } else {
+        report.notes.push(format!(
+            "The disk alone would sync {:.0} deliveries a second in groups of {GROUP}. Where that is more than \
+             {WAITING_DISK}, deliveries wait for the processor, and a ratio to the disk would tell nothing.",
+            limits.max
+        ));
+    }
     if let Some(paced) = paced {
         let what = format!("p99 at {}/s while jobs run", args.rate);
         report.goals.push(Goal::time(&what, "ms", paced.p99, None, Bound::AtMost, 50.0));

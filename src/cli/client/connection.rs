@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::error::ClientError;
+use super::login::Login;
 use super::network::Network;
 use super::request::Client;
 use crate::model::Secret;
@@ -16,7 +17,7 @@ const SOCKETS: [&str; 2] = ["/run/danube/api.sock", "/var/lib/danube/api.sock"];
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct Connection {
-    /// A server on the network [env: DANUBE_SERVER] [default: the server on this machine]
+    /// A server on the network [env: DANUBE_SERVER] [default: the one of `danube login`, else the one on this machine]
     #[arg(long, global = true, value_name = "URL", conflicts_with = "socket")]
     server: Option<String>,
     /// The token for it; on shared machines rather by DANUBE_TOKEN, where others do not see it
@@ -43,18 +44,32 @@ impl Connection {
     /// A client for it; nothing is sent yet.
     pub fn open(&self) -> Result<Client, ClientError> {
         let env = crate::cli::config::environment();
+        let stored = || Login::path(&env).map_or(Ok(None), |path| Login::load(&path));
         match self.choose(&env) {
             Choice::Server(address) => {
                 let from_env = || env.get("DANUBE_TOKEN").filter(|text| !text.is_empty()).cloned().map(Secret::new);
-                let network = Network::new(&address, self.token.clone().or_else(from_env))?;
-                if network.exposes_token() {
-                    eprintln!("danube: {address} is not encrypted: others on the way can read the token");
-                }
-                Ok(Client::over_network(network))
+                let token = match self.token.clone().or_else(from_env) {
+                    // A token goes to the server that it was kept for, and to no other.
+                    None => stored()?.filter(|login| login.server == address).map(|login| login.token),
+                    token => token,
+                };
+                Self::network(&address, token)
             }
             Choice::Socket(path) => Ok(Client::over_socket(path)),
-            Choice::Usual => usual(&SOCKETS.map(Path::new)),
+            Choice::Usual => match stored()? {
+                Some(login) => Self::network(&login.server, Some(login.token)),
+                None => usual(&SOCKETS.map(Path::new)),
+            },
         }
+    }
+
+    /// A client for a server on the network.
+    pub fn network(address: &str, token: Option<Secret<String>>) -> Result<Client, ClientError> {
+        let network = Network::new(address, token)?;
+        if network.exposes_token() {
+            eprintln!("danube: {address} is not encrypted: others on the way can read the token");
+        }
+        Ok(Client::over_network(network))
     }
 
     /// Flags before the environment; in each, one of the two ways.
@@ -83,7 +98,8 @@ fn usual(sockets: &[&Path]) -> Result<Client, ClientError> {
     Err(ClientError::Unreachable {
         place: places.join(" or "),
         why: "there is no socket".to_owned(),
-        hint: "start the server (`systemctl start danube`), or name one with --socket PATH or --server URL".to_owned(),
+        hint: "start the server (`systemctl start danube`), log in to one on the network (`danube login URL`), or name one with --socket PATH or --server URL"
+            .to_owned(),
     })
 }
 

@@ -95,7 +95,7 @@ impl ClientError {
             Self::Broken { .. } => Some("what was asked for may have been done; look before you repeat it".to_owned()),
             Self::Strange { .. } => Some("check the address, and that client and server are of one release".to_owned()),
             Self::Refused { status: 401, .. } => {
-                Some("give a token with --token or DANUBE_TOKEN; `danube token create` makes one".to_owned())
+                Some("the token is missing, wrong, expired or revoked: make one in the console (Tokens) and give it to `danube login`".to_owned())
             }
             Self::Refused { retry_after: Some(seconds), .. } => Some(format!("try again in {seconds} s")),
             _ => None,

@@ -5,13 +5,13 @@ use super::error::ClientError;
 use super::events::{Events, JobEvent};
 use super::job::Job;
 use super::job_name::JobName;
-use super::log_end::log_end;
+use super::log_end::{LogEnd, log_end};
 use super::progress::{Progress, live, summary};
 use super::request::Client;
 use crate::cli::style::Screen;
 use crate::model::job::Status;
 
-/// The live line is drawn so often where nothing happens.
+/// The live lines are drawn so often where nothing happens.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Shows a job's progress until it has ended; its status then. Goes on over restarts of the server.
@@ -23,7 +23,10 @@ pub async fn follow(client: &Client, job: &JobName, screen: &mut Screen) -> Resu
     if let Some(job_now) = last {
         let end = match job_now.culprit() {
             // The end is known; a log that cannot be read now takes nothing from it.
-            Some(step) => log_end(client, job, step).await.unwrap_or_default(),
+            Some(step) => match explained(client, job).await {
+                Some(end) => Some(end),
+                None => log_end(client, job, step).await.unwrap_or_default(),
+            },
             None => None,
         };
         for line in summary(&job_now, end.as_ref(), screen.look()) {
@@ -31,6 +34,12 @@ pub async fn follow(client: &Client, job: &JobName, screen: &mut Screen) -> Resu
         }
     }
     Ok(status)
+}
+
+/// The lines that the server names as the cause.
+async fn explained(client: &Client, job: &JobName) -> Option<LogEnd> {
+    let value = super::summary::summary(client, job).await.ok()??;
+    LogEnd::of(&serde_json::from_value(value).ok()?)
 }
 
 async fn watch(

@@ -1,9 +1,10 @@
-//! The last lines of a step's log: why it failed, most of the time.
+//! The lines of a log that say why a job failed: the first failing ones, or else the last.
 use super::error::ClientError;
 use super::job::Step;
 use super::job_name::JobName;
 use super::request::Client;
-use crate::cli::style::without_colours;
+use super::summary::{Line, Summary};
+use crate::cli::style::{Colour, Look, plain, without_colours};
 
 /// Bytes that are asked for.
 const BYTES: usize = 8 << 10;
@@ -17,8 +18,36 @@ pub struct LogEnd {
     pub step: u32,
     /// The step's name.
     pub name: String,
-    /// Its last lines, harmless for a terminal.
+    /// They are the first that look like an error; else the last.
+    pub first: bool,
+    /// Its lines, harmless for a terminal.
     pub lines: Vec<String>,
+}
+
+impl LogEnd {
+    /// The lines as the server found them.
+    pub fn of(summary: &Summary) -> Option<Self> {
+        let why = summary.why.as_ref()?;
+        let place = why.log.as_ref().filter(|_| !why.lines.is_empty())?;
+        let width = why.lines.last().map_or(0, |line| line.number.to_string().len());
+        let text =
+            |line: &Line| format!("{:>width$}  {}", line.number, without_colours(&line.text)).trim_end().to_owned();
+        Some(Self {
+            step: place.step,
+            name: why.step.clone().unwrap_or_else(|| "the danubefile".to_owned()),
+            first: place.error,
+            lines: why.lines.iter().take(LINES).map(text).collect(),
+        })
+    }
+
+    /// As it is printed.
+    pub fn shown(&self, job: &str, look: Look) -> Vec<String> {
+        let which = if self.first { "the first failing lines" } else { "the last lines" };
+        let mut shown = vec![format!("  {which} of step {}, {}:", self.step, plain(&self.name))];
+        shown.extend(self.lines.iter().map(|line| format!("  {} {line}", look.paint(Colour::Dim, "│"))));
+        shown.push(format!("  all of it: danube logs '{}' --step {}", plain(job), self.step));
+        shown
+    }
 }
 
 /// Reads it. A log that is empty, expired or away is none: it only adds to what is known.
@@ -38,7 +67,7 @@ pub async fn log_end(client: &Client, job: &JobName, step: &Step) -> Result<Opti
         Err(error) => return Err(error),
     }
     let lines = last_lines(&bytes);
-    Ok((!lines.is_empty()).then(|| LogEnd { step: step.n, name: step.name.clone(), lines }))
+    Ok((!lines.is_empty()).then(|| LogEnd { step: step.n, name: step.name.clone(), first: false, lines }))
 }
 
 fn last_lines(bytes: &[u8]) -> Vec<String> {

@@ -13,11 +13,15 @@ mod follow;
 mod job;
 mod job_name;
 mod log_end;
+mod login;
+mod meant;
 mod network;
+mod pages;
 mod progress;
 mod request;
 mod socket;
 mod sse;
+mod summary;
 
 #[cfg(test)]
 pub(in crate::cli) mod tests;
@@ -34,7 +38,20 @@ pub(in crate::cli) use job::branches;
 pub use job::{Job, Page, Started, Step};
 pub use job_name::{JobName, segment};
 pub use log_end::{LogEnd, log_end};
+pub use login::Login;
+pub use meant::meant;
+pub use pages::Pages;
 pub use request::{Client, Request};
+pub use summary::{Summary, summary};
+
+/// A part of an answer as a type of its own.
+pub(super) fn read<T: serde::de::DeserializeOwned>(
+    client: &Client,
+    value: serde_json::Value,
+) -> Result<T, ClientError> {
+    serde_json::from_value(value)
+        .map_err(|error| ClientError::Strange { place: client.place(), why: format!("it is not as expected: {error}") })
+}
 
 /// Runs one command of a client, says what went wrong, and gives the exit code for it.
 pub(super) fn command<F>(connection: &Connection, work: impl FnOnce(Client) -> F) -> anyhow::Result<ExitCode>

@@ -88,10 +88,26 @@ impl Network {
     fn failed(&self, error: &reqwest::Error) -> ClientError {
         let why = chain(error);
         if error.is_connect() {
-            let hint = "check the address, the network and the server's certificate".to_owned();
+            let hint = hint(&why).to_owned();
             return ClientError::Unreachable { place: self.place(), why, hint };
         }
         ClientError::Broken { place: self.place(), why }
+    }
+}
+
+/// What to do about a connection that was not made.
+fn hint(why: &str) -> &'static str {
+    let told = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    if told(&["corrupt message", "InvalidContentType", "UnexpectedEof"]) {
+        "what answers there does not speak TLS: is it http:// rather than https://?"
+    } else if told(&["UnknownIssuer", "certificate", "Certificate"]) {
+        "the server's certificate is not good for this name here: mend it, or add its issuer to this machine's certificates"
+    } else if told(&["refused"]) {
+        "nothing listens there: check the port, and that the server runs"
+    } else if told(&["dns", "resolve", "lookup"]) {
+        "no such name is known: check the address"
+    } else {
+        "check the address and the network"
     }
 }
 
@@ -118,6 +134,14 @@ mod tests {
             assert_eq!(Network::new(wrong, None).unwrap_err().code(), 64, "{wrong}");
         }
         assert_eq!(Network::new("https://x.example.com/ci/", None).unwrap().place(), "https://x.example.com/ci");
+    }
+
+    #[test]
+    fn what_can_be_done_depends_on_what_failed() {
+        assert!(hint("tcp connect error: Connection refused (os error 111)").starts_with("nothing listens there"));
+        assert!(hint("invalid peer certificate: UnknownIssuer").contains("certificate"));
+        assert!(hint("received corrupt message of type InvalidContentType").contains("http://"));
+        assert!(hint("dns error: failed to lookup address information").contains("name"));
     }
 
     #[test]

@@ -61,37 +61,34 @@ impl Progress {
     }
 }
 
-/// The line that stands at the bottom of a terminal while the job runs.
-pub(super) fn live(job: &Job, lost: bool, now: Timestamp) -> String {
+/// What stands at the bottom of a terminal while the job runs: the job, and the steps that run.
+pub(super) fn live(job: &Job, lost: bool, now: Timestamp) -> Vec<String> {
     let age = took(job.started_at.unwrap_or(job.created_at), now);
+    let name = plain(&job.label());
     if lost {
-        return format!("◌ {}: the connection is lost, trying again", plain(&job.label()));
+        return vec![format!("◌ {name}: the connection is lost, trying again")];
     }
-    let running = |step: &&Step| step.status == StepStatus::Running;
-    let steps: Vec<String> = job
-        .steps
-        .iter()
-        .filter(running)
-        .map(|step| format!("{} {}", label(step), step.started_at.map_or_else(String::new, |from| took(from, now))))
-        .collect();
-    match (job.status, steps.len()) {
-        (Status::Pending, _) => {
-            let why = job.waiting.as_deref().map_or_else(String::new, |why| format!(": {}", plain(why)));
-            format!("◌ {} waits {age}{why}", plain(&job.label()))
-        }
-        (_, 0) => format!("● {} {age}", plain(&job.label())),
-        (_, 1) => format!("● {} {age} · {}", plain(&job.label()), steps[0]),
-        (_, count) => format!("● {} {age} · {count} steps: {}", plain(&job.label()), steps.join(", ")),
+    if job.status == Status::Pending {
+        let why = job.waiting.as_deref().map_or_else(String::new, |why| format!(": {}", plain(why)));
+        return vec![format!("◌ {name} waits {age}{why}")];
     }
+    let running: Vec<&Step> = job.steps.iter().filter(|step| step.status == StepStatus::Running).collect();
+    let done = job.steps.iter().filter(|step| step.finished_at.is_some()).count();
+    let so_far = if done == 0 { String::new() } else { format!(" · {done} done") };
+    let mut lines = vec![format!("● {name} {age}{so_far}")];
+    for (at, step) in running.iter().enumerate() {
+        let branch = if at + 1 == running.len() { "└─" } else { "├─" };
+        let age = step.started_at.map_or_else(String::new, |from| took(from, now));
+        lines.push(format!("  {branch} ● {}  {age}", label(step)));
+    }
+    lines
 }
 
 /// How it ended, why, and where to look.
 pub(super) fn summary(job: &Job, end: Option<&LogEnd>, look: Look) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(end) = end {
-        lines.push(format!("  the last lines of step {}, {}:", end.step, plain(&end.name)));
-        lines.extend(end.lines.iter().map(|line| format!("  {} {line}", look.paint(Colour::Dim, "│"))));
-        lines.push(format!("  all of it: danube logs '{}' --step {}", plain(&job.label()), end.step));
+        lines.extend(end.shown(&job.label(), look));
     }
     let took =
         job.started_at.zip(job.finished_at).map_or_else(String::new, |(from, to)| format!(" in {}", took(from, to)));
@@ -194,15 +191,17 @@ mod tests {
     fn the_live_line_shows_what_runs_and_for_how_long() {
         let mut job = job(Status::Pending);
         job.waiting = Some("the group 'deploy' is busy".to_owned());
-        assert_eq!(live(&job, false, at(4)), "◌ web#42 waits 4.0 s: the group 'deploy' is busy");
+        assert_eq!(live(&job, false, at(4)), ["◌ web#42 waits 4.0 s: the group 'deploy' is busy"]);
         job.status = Status::Running;
         job.started_at = Some(at(1));
-        assert_eq!(live(&job, false, at(4)), "● web#42 3.0 s");
-        job.steps = vec![step(1, "lint", StepStatus::Success), step(2, "test", StepStatus::Running)];
-        assert_eq!(live(&job, false, at(4)), "● web#42 3.0 s · test 4.0 s");
-        job.steps[0].status = StepStatus::Running;
-        assert_eq!(live(&job, false, at(4)), "● web#42 3.0 s · 2 steps: lint 4.0 s, test 4.0 s");
-        assert!(live(&job, true, at(4)).contains("trying again"));
+        assert_eq!(live(&job, false, at(4)), ["● web#42 3.0 s"]);
+        let done = Step { finished_at: Some(at(1)), ..step(1, "lint", StepStatus::Success) };
+        job.steps = vec![done, step(2, "test", StepStatus::Running)];
+        assert_eq!(live(&job, false, at(4)), ["● web#42 3.0 s · 1 done", "  └─ ● test  4.0 s"]);
+        job.steps[0] = Step { branch: "/matrix#0[python=3.11]".into(), ..step(1, "lint", StepStatus::Running) };
+        let both = ["● web#42 3.0 s", "  ├─ ● lint [python=3.11]  4.0 s", "  └─ ● test  4.0 s"];
+        assert_eq!(live(&job, false, at(4)), both);
+        assert!(live(&job, true, at(4))[0].contains("trying again"));
     }
 
     #[test]
@@ -211,7 +210,8 @@ mod tests {
         job.started_at = Some(at(1));
         job.finished_at = Some(at(25));
         job.reason = Some("step \"test\" failed: exit code 1".to_owned());
-        let end = LogEnd { step: 2, name: "test".to_owned(), lines: vec!["AssertionError: not raised".to_owned()] };
+        let lines = vec!["AssertionError: not raised".to_owned()];
+        let end = LogEnd { step: 2, name: "test".to_owned(), first: false, lines };
         let expected = "  the last lines of step 2, test:\n  │ AssertionError: not raised\n  \
                         all of it: danube logs 'web#42' --step 2\n\
                         ✗ failure web#42 in 24.0 s: step \"test\" failed: exit code 1";

@@ -19,12 +19,21 @@ pub struct Request {
     pub(super) body: Bytes,
     /// What it is about, for the sentence that says there is no such thing.
     pub(super) about: Option<String>,
+    /// What older servers do not tell.
+    pub(super) newer: Option<&'static str>,
 }
 
 impl Request {
     /// Asks for something.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), headers: HeaderMap::new(), body: Bytes::new(), about: None }
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            about: None,
+            newer: None,
+        }
     }
 
     /// Asks for a change.
@@ -45,6 +54,11 @@ impl Request {
     /// About something with a name: "the pipeline web".
     pub fn about(self, what: impl Into<String>) -> Self {
         Self { about: Some(what.into()), ..self }
+    }
+
+    /// An address that older servers do not have.
+    pub fn newer(self, what: &'static str) -> Self {
+        Self { newer: Some(what), ..self }
     }
 
     /// With JSON.
@@ -96,12 +110,16 @@ impl Client {
 
     /// Sends; an answer is one that grants what was asked for.
     pub(super) async fn send(&self, request: Request) -> Result<Answer, ClientError> {
-        let about = request.about.clone();
+        let (about, newer) = (request.about.clone(), request.newer);
         let answer = match &self.0 {
             Way::Socket(socket) => socket.send(request).await?,
             Way::Network(network) => network.send(request).await?,
         };
         answer.granted().await.map_err(|error| match (error, about) {
+            (ClientError::Refused { status: 404, .. }, None) if newer.is_some() => ClientError::Strange {
+                place: self.place(),
+                why: format!("it is older than this program and does not tell {}", newer.unwrap_or_default()),
+            },
             (ClientError::Refused { status: 404, title, retry_after, .. }, Some(what)) => {
                 let detail = format!("{what} is not there, or you may not see it");
                 ClientError::Refused { status: 404, title, detail, retry_after }

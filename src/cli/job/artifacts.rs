@@ -59,7 +59,7 @@ fn render(artifacts: &[Artifact], look: Look) -> String {
     }
     let row = |artifact: &Artifact| -> [Cell; 4] {
         let state = if artifact.expired_at.is_some() { "expired" } else { &artifact.kind };
-        [artifact.name.as_str().into(), state.into(), size(artifact.size).into(), artifact.sha256.as_str().into()]
+        [artifact.name.as_str().into(), state.into(), size(artifact.size).into(), Cell::new(&artifact.sha256).whole()]
     };
     let rows: Vec<_> = artifacts.iter().map(row).collect();
     table(["NAME", "KIND", "SIZE", "SHA-256"], &rows, look)

@@ -1,68 +1,116 @@
 //! Steps on the job's axis of time, and as a tree of their branches.
 use jiff::Timestamp;
 
-use crate::cli::client::{Job, Step, branches};
+use crate::cli::client::{Job, Step, Summary, branches};
 use crate::cli::style::{Cell, Colour, Look, step_state, table, took};
 use crate::model::step::StepStatus;
 
 /// Characters of the axis.
-const WIDTH: i64 = 32;
+const WIDTH: usize = 32;
+/// The same on a terminal with few columns.
+const NARROW: usize = 16;
+/// Terminals with fewer columns have few.
+const ROOMY: usize = 100;
+
+/// A line of the tree: a branch, or a step.
+struct Node<'a> {
+    depth: usize,
+    branch: &'a str,
+    step: Option<&'a Step>,
+}
 
 /// The list of steps.
-pub(super) fn steps(job: &Job, now: Timestamp, look: Look) -> String {
-    let axis = Axis::of(job, now);
-    let mut rows: Vec<[Cell; 6]> = Vec::new();
-    let mut open: Vec<&str> = Vec::new();
-    for step in &job.steps {
-        let path = branches(&step.branch);
-        let same = open.iter().zip(&path).take_while(|(a, b)| a == b).count();
-        for (depth, name) in path.iter().enumerate().skip(same) {
-            let heading = format!("{}{name}", "  ".repeat(depth));
-            rows.push(["".into(), "".into(), Cell::new(&heading).colour(Colour::Dim), "".into(), "".into(), "".into()]);
+pub(super) fn steps(job: &Job, why: &Summary, now: Timestamp, look: Look) -> String {
+    let narrow = look.columns().is_some_and(|columns| columns < ROOMY);
+    let axis = Axis::of(job, now, if narrow { NARROW } else { WIDTH });
+    let nodes = nodes(job);
+    let row = |(at, node): (usize, &Node<'_>)| {
+        let lead = lead(&nodes, at);
+        match node.step {
+            Some(step) => row(step, &lead, &axis, why, now),
+            None => {
+                let heading = Cell::new(&format!("{lead}{}", node.branch)).colour(Colour::Dim);
+                ["".into(), "".into(), heading, "".into(), "".into(), "".into()]
+            }
         }
-        rows.push(row(step, path.len(), &axis, now));
-        open = path;
-    }
+    };
+    let rows: Vec<[Cell; 6]> = nodes.iter().enumerate().map(row).collect();
     let length = format!("0 … {}", took(axis.from, axis.to));
     table(["#", "STATE", "STEP", "TOOK", length.as_str(), ""], &rows, look)
 }
 
-fn row(step: &Step, depth: usize, axis: &Axis, now: Timestamp) -> [Cell; 6] {
+/// Steps below the branches that they stand in.
+fn nodes(job: &Job) -> Vec<Node<'_>> {
+    let mut nodes = Vec::new();
+    let mut open: Vec<&str> = Vec::new();
+    for step in &job.steps {
+        let path = branches(&step.branch);
+        let same = open.iter().zip(&path).take_while(|(a, b)| a == b).count();
+        for (depth, branch) in path.iter().enumerate().skip(same) {
+            nodes.push(Node { depth, branch, step: None });
+        }
+        nodes.push(Node { depth: path.len(), branch: "", step: Some(step) });
+        open = path;
+    }
+    nodes
+}
+
+/// The lines of the tree before a node: which branches go on below it.
+fn lead(nodes: &[Node<'_>], at: usize) -> String {
+    let goes_on = |depth: usize| {
+        let below = nodes[at + 1..].iter().find(|node| node.depth <= depth);
+        below.is_some_and(|node| node.depth == depth)
+    };
+    let depth = nodes[at].depth;
+    let mut lead: String = (1..depth).map(|depth| if goes_on(depth) { "│  " } else { "   " }).collect();
+    if depth > 0 {
+        lead.push_str(if goes_on(depth) { "├─ " } else { "└─ " });
+    }
+    lead
+}
+
+fn row(step: &Step, lead: &str, axis: &Axis, why: &Summary, now: Timestamp) -> [Cell; 6] {
     let shape = step_state(step.status, step.allow_failure);
     let attempt = if step.attempt > 1 { format!(" (attempt {})", step.attempt) } else { String::new() };
-    let name = format!("{}{}{attempt}", "  ".repeat(depth), step.name);
+    let name = format!("{lead}{}{attempt}", step.name);
     let age = step.started_at.map_or_else(String::new, |from| took(from, step.finished_at.unwrap_or(now)));
-    let why = if step.status == StepStatus::Success { None } else { step.why() };
-    let bar = Cell::new(&axis.bar(step, now)).colour(shape.colour());
-    [step.n.to_string().into(), shape.into(), name.into(), age.into(), bar, why.unwrap_or_default().into()]
+    let cause = if step.status == StepStatus::Success { None } else { step.why() };
+    let slow = why.slow.iter().flat_map(|slow| &slow.steps).find(|slow| slow.n == step.n);
+    let slow = slow.map(|slow| format!("{:.1}× usual", slow.times_usual));
+    let told: Vec<String> = cause.into_iter().chain(slow).collect();
+    let bar = Cell::new(&axis.bar(step, now)).colour(shape.colour()).whole();
+    let age = Cell::new(&age).whole();
+    [Cell::new(&step.n.to_string()).whole(), shape.into(), name.into(), age, bar, told.join(", ").into()]
 }
 
 /// The job's time.
 struct Axis {
     from: Timestamp,
     to: Timestamp,
+    width: usize,
 }
 
 impl Axis {
-    fn of(job: &Job, now: Timestamp) -> Self {
+    fn of(job: &Job, now: Timestamp, width: usize) -> Self {
         let starts = job.steps.iter().filter_map(|step| step.started_at);
         let from = job.started_at.into_iter().chain(starts).min().unwrap_or(job.created_at);
         let ends = job.steps.iter().filter_map(|step| step.finished_at);
         let to = ends.chain([job.finished_at.unwrap_or(now), from]).max().unwrap_or(from);
-        Self { from, to }
+        Self { from, to, width }
     }
 
     /// The characters of a step: its time filled, the rest dotted.
     fn bar(&self, step: &Step, now: Timestamp) -> String {
         let Some(from) = step.started_at else { return String::new() };
-        let begin = self.place(from).min(WIDTH - 1);
-        let end = self.place(step.finished_at.unwrap_or(now)).clamp(begin + 1, WIDTH);
-        (0..WIDTH).map(|at| if (begin..end).contains(&at) { '█' } else { '·' }).collect()
+        let begin = self.place(from).min(self.width - 1);
+        let end = self.place(step.finished_at.unwrap_or(now)).clamp(begin + 1, self.width);
+        (0..self.width).map(|at| if (begin..end).contains(&at) { '█' } else { '·' }).collect()
     }
 
-    fn place(&self, at: Timestamp) -> i64 {
+    fn place(&self, at: Timestamp) -> usize {
         let length = (self.to.as_millisecond() - self.from.as_millisecond()).max(1);
-        ((at.as_millisecond() - self.from.as_millisecond()).clamp(0, length)) * WIDTH / length
+        let along = i128::from((at.as_millisecond() - self.from.as_millisecond()).clamp(0, length));
+        usize::try_from(along * self.width as i128 / i128::from(length)).unwrap_or(self.width)
     }
 }
 
@@ -93,12 +141,14 @@ mod tests {
 #  STATE      STEP         TOOK    0 … 16.0 s
 1  ✓ success  lint         4.0 s   ████████························
               python=3.11
-2  ✗ failure    test       4.0 s   ········████████················  exit code 2
+2  ✗ failure  └─ test      4.0 s   ········████████················  exit code 2
               python=3.12
-3  ● running    test       12.0 s  ········████████████████████████
+3  ● running  └─ test      12.0 s  ········████████████████████████
 4  ◌ pending  evil\u{fffd}[2J
 ";
-        assert_eq!(steps(&job, at(16), Look::bare()), expected);
+        assert_eq!(steps(&job, &Summary::default(), at(16), Look::bare()), expected);
+        let narrow = steps(&job, &Summary::default(), at(16), Look::narrow(60));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
     }
 
     #[test]
@@ -106,8 +156,28 @@ mod tests {
         let mut job = job(Status::Success);
         job.started_at = Some(at(0));
         job.finished_at = Some(at(100));
-        let axis = Axis::of(&job, at(500));
+        let axis = Axis::of(&job, at(500), WIDTH);
         let short = Step { started_at: Some(at(100)), finished_at: Some(at(100)), ..step(1, "x", StepStatus::Success) };
         assert!(axis.bar(&short, at(500)).ends_with("·█"));
+    }
+
+    #[test]
+    fn nested_branches_are_drawn_as_a_tree() {
+        let mut job = job(Status::Running);
+        let within =
+            |n: u32, name: &str, branch: &str| Step { branch: branch.into(), ..step(n, name, StepStatus::Running) };
+        job.steps = vec![
+            within(1, "a", "/parallel#0[x]"),
+            within(2, "b", "/parallel#0[x]/matrix#0[os=1]"),
+            within(3, "c", "/parallel#0[x]/matrix#0[os=2]"),
+            within(4, "d", ""),
+        ];
+        let text = steps(&job, &Summary::default(), at(16), Look::bare());
+        let names: Vec<String> = text
+            .lines()
+            .skip(1)
+            .map(|line| line.chars().skip(14).take(12).collect::<String>().trim_end().to_owned())
+            .collect();
+        assert_eq!(names, ["parallel#0[x", "├─ a", "├─ os=1", "│  └─ b", "└─ os=2", "   └─ c", "d"]);
     }
 }

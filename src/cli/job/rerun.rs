@@ -7,8 +7,7 @@ use serde_json::Value;
 use crate::cli::client::{Client, ClientError, JobName, Started};
 use crate::cli::say::{say, say_json};
 use crate::cli::style::plain;
-use crate::cli::trigger::{unsaid, wait};
-use crate::model::job::Status;
+use crate::cli::trigger::{unsaid, wait, waited};
 
 /// Run an ended job again, from the start: the same commit and params, the pipeline as it is configured now
 #[derive(Debug, Args)]
@@ -37,6 +36,5 @@ pub(super) async fn run(client: &Client, args: &RerunArgs) -> Result<ExitCode, C
     if !args.wait {
         return Ok(ExitCode::SUCCESS);
     }
-    let status = wait(client, &JobName::from(started.id), args.json).await?;
-    Ok(if status == Status::Success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(waited(wait(client, &JobName::from(started.id), args.json).await?))
 }

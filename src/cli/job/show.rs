@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::bars;
-use crate::cli::client::{Client, ClientError, Job, JobName, LogEnd, log_end};
+use crate::cli::client::{Client, ClientError, Job, JobName, LogEnd, Summary, log_end, read, summary};
 use crate::cli::say::{say, say_json};
 use crate::cli::style::{Colour, Look, ago, exact, plain, state, took};
 use crate::cli::trigger::unsaid;
@@ -25,35 +25,41 @@ pub(super) struct ShowArgs {
 }
 
 pub(super) async fn run(client: &Client, args: &ShowArgs) -> Result<ExitCode, ClientError> {
-    let request = args.job.get("");
+    let mut answer: Value = client.fetch(args.job.get("")).await?;
+    let explained = summary(client, &args.job).await?;
     if args.json {
-        let answer: Value = client.fetch(request).await?;
+        answer["summary"] = explained.unwrap_or_default();
         say_json(&answer).map_err(unsaid)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let job: Job = client.fetch(request).await?;
-    let end = match job.culprit() {
-        Some(step) => log_end(client, &args.job, step).await?,
-        None => None,
+    let job: Job = read(client, answer)?;
+    // A newer server may explain in other words: the job itself is told all the same.
+    let why: Summary = explained.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+    let end = match (LogEnd::of(&why), job.culprit()) {
+        (None, Some(step)) => log_end(client, &args.job, step).await?,
+        (end, _) => end,
     };
-    let text = render(&job, end.as_ref(), SystemClock.now(), Look::of(&std::io::stdout()));
+    let text = render(&job, &why, end.as_ref(), SystemClock.now(), Look::of(&std::io::stdout()));
     say(&text).map_err(ClientError::output)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn render(job: &Job, end: Option<&LogEnd>, now: Timestamp, look: Look) -> String {
+fn render(job: &Job, why: &Summary, end: Option<&LogEnd>, now: Timestamp, look: Look) -> String {
     let mut text = String::new();
     let dim = |text: &str| look.paint(Colour::Dim, text);
     let label = look.paint(Colour::Bold, &plain(&job.label()));
     let mut put = |line: String| {
         let _always = writeln!(text, "{line}");
     };
-    put(format!("{} {label}{}", state(job.status).paint(look), reason(job)));
+    put(format!("{} {label}{}", state(job.status).paint(look), reason(job, why)));
     if let Some(end) = end {
         put(String::new());
-        put(format!("  the last lines of step {}, {}:", end.step, plain(&end.name)));
-        end.lines.iter().for_each(|line| put(format!("  {} {line}", dim("│"))));
-        put(format!("  all of it: danube logs '{}' --step {}", plain(&job.label()), end.step));
+        end.shown(&job.label(), look).into_iter().for_each(&mut put);
+    }
+    let told = remarks(why);
+    if !told.is_empty() {
+        put(String::new());
+        told.iter().for_each(|line| put(format!("  {}", plain(line))));
     }
     put(String::new());
     for (name, value) in facts(job, now) {
@@ -61,16 +67,34 @@ fn render(job: &Job, end: Option<&LogEnd>, now: Timestamp, look: Look) -> String
     }
     if !job.steps.is_empty() {
         put(String::new());
-        text.push_str(&bars::steps(job, now, look));
+        text.push_str(&bars::steps(job, why, now, look));
+    }
+    let commands: Vec<_> =
+        why.next.iter().filter_map(|action| Some((&action.text, action.command.as_ref()?))).collect();
+    if !commands.is_empty() {
+        text.push('\n');
+    }
+    for (what, command) in commands {
+        let _always = writeln!(text, "  {} {}", dim(&format!("{}:", plain(what))), plain(command));
     }
     text
 }
 
-fn reason(job: &Job) -> String {
+/// What changed, what was slow, what else failed.
+fn remarks(why: &Summary) -> Vec<String> {
+    let also = why.why.as_ref().filter(|why| !why.also.is_empty());
+    let also = also.map(|why| format!("also failed: {}", why.also.join(", ")));
+    let changed = why.changed.as_ref().map(|said| said.sentence.clone());
+    let slow = why.slow.as_ref().map(|slow| slow.sentence.clone());
+    [also, changed, slow].into_iter().flatten().collect()
+}
+
+fn reason(job: &Job, explained: &Summary) -> String {
+    let sentence = explained.why.as_ref().map(|why| why.sentence.as_str());
     let why = match job.status {
         Status::Pending => job.waiting.as_deref().or(job.reason.as_deref()),
         Status::Running => job.parked.as_deref(),
-        _ => job.reason.as_deref(),
+        _ => sentence.or(job.reason.as_deref()),
     };
     why.map_or_else(String::new, |why| format!(": {}", plain(why)))
 }
@@ -104,6 +128,7 @@ mod tests {
     use crate::cli::client::Step;
     use crate::cli::client::tests::{at, job, step};
     use crate::model::step::StepStatus;
+    use serde_json::json;
 
     #[test]
     fn the_answer_comes_first_then_the_facts_then_the_steps() {
@@ -113,13 +138,29 @@ mod tests {
         job.message = "Reject\u{1b}[2J it\n\nmore".to_owned();
         job.steps =
             vec![Step { finished_at: Some(at(16)), exit_code: Some(1), ..step(1, "test", StepStatus::Failure) }];
-        let end = LogEnd { step: 1, name: "test".to_owned(), lines: vec!["not raised".to_owned()] };
+        let explained = json!({
+            "why": {
+                "kind": "exit", "sentence": "step \"test\" failed: exit code 1", "step": "test", "exit_code": 1,
+                "lines": [{ "number": 9, "text": "a\u{1b}[2J" }, { "number": 10, "text": "not raised" }],
+                "log": { "step": 1, "line": 9, "error": true, "url": "/x" }, "also": ["lint"],
+            },
+            "changed": { "sentence": "1 commit since web#41" },
+            "slow": { "sentence": "slower than usual", "steps": [{ "n": 1, "name": "test", "times_usual": 2.04 }] },
+            "next": [{ "do": "rerun", "text": "run it again", "url": null, "command": "danube job rerun web#42" }],
+        });
+        let why: Summary = serde_json::from_value(explained).unwrap();
+        let end = LogEnd::of(&why).unwrap();
         let expected = "\
 ✗ failure web#42: step \"test\" failed: exit code 1
 
-  the last lines of step 1, test:
-  │ not raised
+  the first failing lines of step 1, test:
+  │  9  a\u{fffd}[2J
+  │ 10  not raised
   all of it: danube logs 'web#42' --step 1
+
+  also failed: lint
+  1 commit since web#41
+  slower than usual
 
   commit   9f3c1ab0 Reject\u{fffd}[2J it
   branch   main
@@ -129,15 +170,20 @@ mod tests {
   id       01890a5d-ac96-774b-bcce-b302099a8057
 
 #  STATE      STEP  TOOK    0 … 16.0 s
-1  ✗ failure  test  16.0 s  ████████████████████████████████  exit code 1
+1  ✗ failure  test  16.0 s  ████████████████████████████████  exit code 1, 2.0× usual
+
+  run it again: danube job rerun web#42
 ";
-        assert_eq!(render(&job, Some(&end), at(60), Look::bare()), expected);
+        assert_eq!(render(&job, &why, Some(&end), at(60), Look::bare()), expected);
     }
 
     #[test]
     fn a_waiting_job_says_what_for() {
         let mut job = job(Status::Pending);
         job.waiting = Some("10 jobs run already".to_owned());
-        assert!(render(&job, None, at(1), Look::bare()).starts_with("◌ pending web#42: 10 jobs run already\n"));
+        assert!(
+            render(&job, &Summary::default(), None, at(1), Look::bare())
+                .starts_with("◌ pending web#42: 10 jobs run already\n")
+        );
     }
 }

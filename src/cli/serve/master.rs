@@ -70,7 +70,13 @@ pub(super) async fn run(
         public_url: public_url.clone(),
     })?;
     let repos = Arc::new(Repos::open(&data.join("repos"))?);
-    let trigger = trigger::Ctx { store: store.clone(), repos, known_hosts: keys.join("known_hosts"), vault };
+    let trigger = trigger::Ctx {
+        store: store.clone(),
+        repos,
+        known_hosts: keys.join("known_hosts"),
+        vault,
+        room: trigger::Room::default(),
+    };
     let sync = config_sync(&config, data, &store).await?;
     let state = AppState::new(Setup {
         ids,

@@ -14,7 +14,9 @@ use crate::model::job::Status;
 use crate::store::artifacts::{self, ArtifactRow, KeepWhen};
 use crate::web::access;
 use crate::web::blocking;
+use crate::web::cursor::Cursors;
 use crate::web::error::{Answer, WebError};
+use crate::web::query::{PageQuery, Query};
 use crate::web::range;
 use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
@@ -23,14 +25,26 @@ use crate::web::visitor::Visitor;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ArtifactList")]
 pub(in crate::web) struct List<'a> {
+    /// By name.
     artifacts: Vec<job_json::Artifact<'a>>,
+    /// The cursor of the next page; none: this is the last.
+    next: Option<String>,
 }
 
 /// What a job keeps.
-pub(in crate::web) async fn list(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
+pub(in crate::web) async fn list(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Answer {
     let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
-    let rows = app.store.read(move |view| artifacts::of_job(view, job.id)).await?;
-    Ok(Json(List { artifacts: rows.iter().map(job_json::artifact).collect() }).into_response())
+    let list = Cursors::of("artifacts", &job.id);
+    let after: String = list.read(query.cursor.as_deref())?.unwrap_or_default();
+    let limit = query.limit()?;
+    let rows = app.store.read(move |view| artifacts::page(view, job.id, &after, limit)).await?;
+    let next = rows.last().filter(|_| rows.len() == limit as usize).map(|row| list.write(&row.name));
+    Ok(Json(List { artifacts: rows.iter().map(job_json::artifact).collect(), next }).into_response())
 }
 
 /// The bytes of one artifact; a directory is its tar. Never shown by a browser, only saved.

@@ -124,7 +124,7 @@ pub(in crate::web) async fn details(app: &AppState, visitor: &Visitor) -> Answer
 }
 
 /// The database with what is not yet folded into it.
-fn size_of(database: &Path) -> u64 {
+pub(in crate::web) fn size_of(database: &Path) -> u64 {
     let files = ["", "-wal"].map(|end| {
         let mut name = database.as_os_str().to_owned();
         name.push(end);

@@ -13,7 +13,9 @@ use crate::auth::Scope;
 use crate::auth::tokens::{self, Made, Wish};
 use crate::model::{Action, TokenId};
 use crate::web::access;
+use crate::web::cursor::Cursors;
 use crate::web::error::{Answer, WebError};
+use crate::web::query::{PageQuery, Query};
 use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
@@ -47,6 +49,8 @@ const fn usual_days() -> u32 {
 pub(in crate::web) struct List {
     /// Newest first: at most 100 that work, and those that ended.
     tokens: Vec<Token>,
+    /// The cursor of the next page; none: this is the last.
+    next: Option<String>,
 }
 
 /// An API token, without its text.
@@ -75,9 +79,17 @@ pub(in crate::web) struct New<'a> {
 }
 
 /// The visitor's tokens, without their texts.
-pub(in crate::web) async fn list(State(app): State<AppState>, visitor: Visitor) -> Answer {
+pub(in crate::web) async fn list(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Query(query): Query<PageQuery>,
+) -> Answer {
     let authorized = access::allow(&visitor, Action::ManageOwnTokens)?;
-    let rows = tokens::list(&app.store, &authorized).await?;
+    let list = Cursors::of("tokens", &visitor.caller.principal.label());
+    let before = list.read(query.cursor.as_deref())?;
+    let limit = query.limit()?;
+    let rows = tokens::page(&app.store, &authorized, before, limit).await?;
+    let next = rows.last().filter(|_| rows.len() == limit as usize).map(|row| list.write(&row.id));
     let now = app.now();
     let tokens = rows.into_iter().map(|row| Token {
         works: tokens::works(&row, now),
@@ -89,7 +101,7 @@ pub(in crate::web) async fn list(State(app): State<AppState>, visitor: Visitor) 
         revoked_at: row.revoked_at,
         last_used_at: row.last_used_at,
     });
-    Ok(Json(List { tokens: tokens.collect() }).into_response())
+    Ok(Json(List { tokens: tokens.collect(), next }).into_response())
 }
 
 /// Makes a token; its text is in this answer and nowhere else.

@@ -1,11 +1,13 @@
 //! The explanation as the API gives it: short, and fields are only ever added.
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::job::Status;
 
 /// A job explained.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+#[schemars(rename = "JobSummary")]
 pub(in crate::web) struct Explanation {
     /// `pipeline#42`.
     pub(in crate::web) job: String,
@@ -24,8 +26,9 @@ pub(in crate::web) struct Explanation {
 }
 
 /// The cause of an end in one word that scripts can rely on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "CauseKind")]
 pub(in crate::web) enum Kind {
     /// A command ended with an exit code.
     Exit,
@@ -50,7 +53,8 @@ pub(in crate::web) enum Kind {
 }
 
 /// Why a job ended without success.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+#[schemars(rename = "WhyRed")]
 pub(in crate::web) struct Why {
     /// The cause.
     pub(in crate::web) kind: Kind,
@@ -69,7 +73,8 @@ pub(in crate::web) struct Why {
 }
 
 /// A line of a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "SummaryLine")]
 pub(in crate::web) struct Line {
     /// From 1.
     pub(in crate::web) number: u64,
@@ -78,7 +83,8 @@ pub(in crate::web) struct Line {
 }
 
 /// A place in a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "LogPlace")]
 pub(in crate::web) struct Log {
     /// The step's number; 0 is the danubefile's own output.
     pub(in crate::web) step: u32,
@@ -91,7 +97,8 @@ pub(in crate::web) struct Log {
 }
 
 /// What changed since the last green run of the branch.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, JsonSchema, Serialize)]
+#[schemars(rename = "Changed")]
 pub(in crate::web) struct Changed {
     /// That run, if there was one.
     pub(in crate::web) since: Option<Since>,
@@ -126,7 +133,8 @@ pub(in crate::web) struct Changed {
 }
 
 /// A green run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+#[schemars(rename = "LastGreen")]
 pub(in crate::web) struct Since {
     /// `pipeline#42`.
     pub(in crate::web) job: String,
@@ -141,7 +149,8 @@ pub(in crate::web) struct Since {
 }
 
 /// A commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "SummaryCommit")]
 pub(in crate::web) struct Commit {
     /// Its id.
     pub(in crate::web) sha: String,
@@ -154,7 +163,8 @@ pub(in crate::web) struct Commit {
 }
 
 /// What took longer than usual.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+#[schemars(rename = "WhySlow")]
 pub(in crate::web) struct Slow {
     /// All of it in a sentence.
     pub(in crate::web) sentence: String,
@@ -167,7 +177,8 @@ pub(in crate::web) struct Slow {
 }
 
 /// A step that took longer than usual.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+#[schemars(rename = "SlowStep")]
 pub(in crate::web) struct SlowStep {
     /// Its place.
     pub(in crate::web) n: u32,
@@ -182,7 +193,8 @@ pub(in crate::web) struct SlowStep {
 }
 
 /// What a job waits for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
+#[schemars(rename = "WhyWaiting")]
 pub(in crate::web) struct Waiting {
     /// In a sentence.
     pub(in crate::web) reason: String,
@@ -191,7 +203,8 @@ pub(in crate::web) struct Waiting {
 }
 
 /// Something that can be done now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "NextAction")]
 pub(in crate::web) struct Action {
     /// `read_log`, `compare`, `rerun`, `cancel`, `change`.
     #[serde(rename = "do")]

@@ -13,6 +13,7 @@ const KNOWN: &[(u16, &str, &str)] = &[
     (401, "Unauthorized", "A session or a valid token is needed."),
     (403, "Forbidden", "A browser's request without its form token, or from another site."),
     (404, "NotFound", "There is no such thing, or the caller may not see it: the two look the same."),
+    (408, "TooSlow", "The request did not come whole, or was not answered, in time."),
     (409, "Conflict", "It contradicts what is there."),
     (410, "Gone", "It was deleted by retention."),
     (413, "TooLarge", "The body is larger than is taken here."),
@@ -28,7 +29,7 @@ const KNOWN: &[(u16, &str, &str)] = &[
 /// The statuses that an operation may refuse with.
 pub(super) fn of(operation: &Operation, method: &Method, path: &str, access: Access) -> BTreeSet<u16> {
     let mut statuses: BTreeSet<u16> = operation.refuses.iter().copied().collect();
-    statuses.extend([429, 500]);
+    statuses.extend([408, 429, 500]);
     if access != Access::Open {
         statuses.extend([401, 404, 503]);
     }

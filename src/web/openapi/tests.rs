@@ -8,7 +8,9 @@ use crate::web::routes::routes;
 #[test]
 fn every_address_of_the_api_says_what_it_does() {
     for route in routes() {
-        let api = ["/api/", "/webhooks/", "/health", "/.well-known/"].iter().any(|start| route.path.starts_with(start));
+        let api = ["/api/", "/webhooks/", "/health", "/metrics", "/.well-known/"]
+            .iter()
+            .any(|start| route.path.starts_with(start));
         assert_eq!(route.operation.is_some(), api, "{} {}: `.says(doc(…))` in routes.rs", route.method, route.path);
     }
 }

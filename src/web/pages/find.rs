@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::render;
 use crate::model::Action;
-use crate::store::job_list::{self, COMMIT_SEARCH};
+use crate::store::job_list;
 use crate::web::access;
 use crate::web::error::Answer;
 use crate::web::parts::{Chrome, chrome};
@@ -31,7 +31,6 @@ struct Pipeline {
 struct Page {
     chrome: Chrome,
     asked: String,
-    newest: u32,
     jobs: Vec<JobLine>,
     pipelines: Vec<Pipeline>,
 }
@@ -61,7 +60,7 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, 
     if let Some(href) = only {
         return Ok(Redirect::to(href).into_response());
     }
-    render(&Page { chrome: chrome(&app, &visitor, "find").await?, asked, newest: COMMIT_SEARCH, jobs, pipelines })
+    render(&Page { chrome: chrome(&app, &visitor, "find").await?, asked, jobs, pipelines })
 }
 
 async fn of_commit(app: &AppState, visitor: &Visitor, asked: &str) -> Answer<Vec<JobLine>> {

@@ -7,7 +7,8 @@ use super::render;
 use crate::model::Action;
 use crate::store::test_history::{self, Which};
 use crate::web::access;
-use crate::web::api::tests::{case_cursor, case_cursor_text, which};
+use crate::web::api::Cases;
+use crate::web::api::tests::which;
 use crate::web::error::Answer;
 use crate::web::parts::{Chrome, chrome};
 use crate::web::state::AppState;
@@ -59,7 +60,8 @@ pub(in crate::web) async fn show(
 ) -> Answer {
     let (_read, row) = access::pipeline(&app, &visitor, name, Action::ReadPipeline).await?;
     let which = which(look.show.as_deref())?;
-    let after = look.cursor.as_deref().map(case_cursor).transpose()?;
+    let list = Cases::of(row.id, which);
+    let after = list.read(look.cursor.as_deref())?;
     let rows = app
         .store
         .read(move |view| {
@@ -73,7 +75,7 @@ pub(in crate::web) async fn show(
     let href = pipeline_href(&row.name);
     let here = |which: Which| format!("{href}/tests?show={}", which.as_str());
     let full = rows.len() == PAGE as usize;
-    let next = rows.last().filter(|_| full).map(|(_, case)| case_cursor_text(which, case));
+    let next = rows.last().filter(|_| full).map(|(_, case)| list.behind(case));
     let choice = |other, name| Choice { href: here(other), name, here: other == which };
     let page = Page {
         chrome: chrome(&app, &visitor, "pipelines").await?,

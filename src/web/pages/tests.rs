@@ -9,7 +9,7 @@ use crate::store::test_history::of_case;
 use crate::store::test_reports::{self, After, TestReportRow, TestResultRow};
 use crate::store::{StoreError, View};
 use crate::web::access;
-use crate::web::api::tests::{cursor, cursor_text};
+use crate::web::api::Results;
 use crate::web::error::Answer;
 use crate::web::parts::{Chrome, chrome};
 use crate::web::state::AppState;
@@ -81,7 +81,8 @@ pub(in crate::web) async fn show(
         Some("skipped") => ("skipped", &[3], "No test was skipped."),
         _ => ("problems", &[0, 1, 2], "No test failed and none was flaky."),
     };
-    let after = look.cursor.as_deref().map(cursor).transpose()?;
+    let list = Results::of(job.id, places);
+    let after = list.read(look.cursor.as_deref())?;
     let id = job.id;
     let first = after.is_none();
     let found = app.store.read(move |view| read(view, id, places, after, first)).await?;
@@ -92,7 +93,7 @@ pub(in crate::web) async fn show(
     };
     let here = format!("{job_href}/tests?show={shown}");
     let full = found.rows.len() == PAGE as usize;
-    let last = found.rows.last().filter(|_| full).map(|(row, _)| cursor_text(row));
+    let last = found.rows.last().filter(|_| full).map(|(row, _)| list.behind(row));
     let choice = |key: &str, name| Choice { href: format!("{job_href}/tests?show={key}"), name, here: key == shown };
     let line = |(row, past): (TestResultRow, Dots)| {
         let log = log_of(row.report_id);

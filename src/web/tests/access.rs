@@ -53,6 +53,7 @@ const MATRIX: &[Row] = &[
     Row("GET /api/v1/teams", EVERYBODY),
     Row("GET /api/v1/audit", GLOBAL),
     Row("GET /api/v1/health/details", GLOBAL),
+    Row("GET /metrics", GLOBAL),
     Row("GET /api/v1/pipelines/{name}", READ),
     Row("GET /api/v1/jobs", EVERYBODY),
     Row("GET /api/v1/jobs/{id}", READ),

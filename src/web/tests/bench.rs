@@ -131,7 +131,13 @@ impl Bench {
         let vault = secrets::open(&store, &keys, ids.clone()).await.unwrap();
         secrets::set(&store, &vault, Scope::Global, "HOOK", Secret::new(HOOK.to_vec()), "test").await.unwrap();
         let repos = Arc::new(Repos::open(&dir.path().join("repos")).unwrap());
-        let trigger = trigger::Ctx { store: store.clone(), repos, known_hosts: keys.join("known_hosts"), vault };
+        let trigger = trigger::Ctx {
+            store: store.clone(),
+            repos,
+            known_hosts: keys.join("known_hosts"),
+            vault,
+            room: trigger::Room::default(),
+        };
         let app = AppState::new(Setup {
             ids,
             logs: dir.path().join("logs"),

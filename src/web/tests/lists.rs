@@ -168,3 +168,41 @@ async fn the_form_asks_for_the_params_that_the_pipeline_declares() {
     assert!(field("param.note").get("required").is_some() && field("param.count").get("required").is_none());
     assert!(!page.contains("is for <b>") && decode(&page).contains("What note is for <b>"));
 }
+
+#[tokio::test]
+async fn pipelines_tokens_and_artifacts_come_page_by_page_and_no_cursor_fits_another_list() {
+    let bench = Bench::new().await;
+    let mut settings = settings();
+    settings.pipelines.extend((0..3).map(|n| pipeline(&format!("svc-{n}"), "others")));
+    bench.apply(settings).await;
+    let job = bench.green_job("web").await;
+    let cookie = bench.login("olga").await;
+    for name in ["one", "two", "three"] {
+        bench.post("/tokens", &cookie, &format!("name={name}&days=3")).await;
+    }
+    let artifacts = format!("/api/v1/jobs/{job}/artifacts");
+    let mut cursors = Vec::new();
+    for (path, key) in [("/api/v1/pipelines", "pipelines"), ("/api/v1/tokens", "tokens"), (&artifacts, "artifacts")] {
+        let whole = bench.get(path, &cookie).await.json();
+        let whole = whole[key].as_array().unwrap().clone();
+        assert!(!whole.is_empty(), "{path}");
+        let (mut read, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = bench.get(&format!("{path}?limit=1&cursor={next}"), &cookie).await.json();
+            read.extend(page[key].as_array().unwrap().clone());
+            assert!(read.len() <= whole.len(), "{path}");
+            let Some(cursor) = page["next"].as_str() else { break };
+            next = cursor.to_owned();
+        }
+        assert_eq!(read, whole, "{path}");
+        cursors.push((path, next));
+    }
+    for (path, _) in &cursors {
+        for cursor in cursors.iter().filter(|(other, _)| other != path).map(|(_, cursor)| cursor.as_str()) {
+            let reply = bench.get(&format!("{path}?cursor={cursor}"), &cookie).await;
+            assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{path}");
+        }
+        let reply = bench.get(&format!("{path}?limit=1001"), &cookie).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{path}");
+    }
+}

@@ -14,6 +14,7 @@ mod http;
 mod log;
 mod job;
 mod login;
+mod metrics;
 mod pages;
 mod rows;
 mod serve;

@@ -14,6 +14,9 @@ const MARKS: i64 = 157;
 const LEFT: i64 = 58;
 /// A bar this many times the middle one is cut, so that one bad day does not flatten all others.
 const CUT: i64 = 4;
+/// The widest bar, and the least room for a number below.
+const WIDEST: i64 = 28;
+const NUMBER: i64 = 44;
 /// Steps of the axis, in milliseconds.
 const STEPS: [i64; 22] = [
     10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000,
@@ -55,9 +58,8 @@ pub(in crate::web) struct Tick {
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Plot {
     pub(in crate::web) width: i64,
-    /// Width of a bar, and of the place that it has.
+    /// Width of a bar.
     pub(in crate::web) bar: i64,
-    pub(in crate::web) place: i64,
     /// Oldest first.
     pub(in crate::web) bars: Vec<PlotBar>,
     pub(in crate::web) durations: Vec<Tick>,
@@ -69,20 +71,21 @@ pub(in crate::web) struct Plot {
 /// Draws the newest `count` of jobs, given newest first, on a picture of that width.
 pub(in crate::web) fn plot(jobs: &[JobHead], count: usize, width: i64, now: Timestamp) -> Plot {
     let shown = &jobs[..jobs.len().min(count)];
-    let slots = i64::try_from(count.max(1)).unwrap_or(i64::MAX);
+    // Few jobs begin at the left with wider places; they get closer as more come, up to `count`.
+    let slots = i64::try_from(shown.len().max(count / 3).max(1)).unwrap_or(i64::MAX);
     let place = ((width - LEFT) / slots).max(2);
+    let bar_width = (place - 3).clamp(2, WIDEST);
     let top = highest(shown, now);
     let up = |ms: i64| BASE - (ms.min(top) * (BASE - TOP) / top).max(0);
-    let first = LEFT + place * (slots - i64::try_from(shown.len()).unwrap_or(0));
+    let first = LEFT + (place - 3 - bar_width).max(0) / 2;
     let bars: Vec<PlotBar> =
-        (0..).zip(shown.iter().rev()).map(|(n, job)| bar(job, first + place * n, place, &up, top, now)).collect();
-    let every = if count > 30 { 10 } else { 5 };
+        (0..).zip(shown.iter().rev()).map(|(n, job)| bar(job, first + place * n, bar_width, &up, top, now)).collect();
+    let every = [1, 2, 5, 10].into_iter().find(|every| place * every >= NUMBER).unwrap_or(20).unsigned_abs();
     let numbers = bars.iter().filter(|bar| bar.number % every == 0);
     Plot {
         width,
-        bar: (place - 3).max(2),
-        place,
-        numbers: numbers.map(|bar| Tick { at: bar.x + place / 2 - 1, text: format!("#{}", bar.number) }).collect(),
+        bar: bar_width,
+        numbers: numbers.map(|bar| Tick { at: bar.x + bar_width / 2, text: format!("#{}", bar.number) }).collect(),
         durations: durations(top).into_iter().map(|ms| Tick { at: up(ms), text: short(ms) }).collect(),
         usual: usual_millis(shown).filter(|ms| *ms <= top).map(|ms| Tick { at: up(ms), text: duration(ms) }),
         bars,
@@ -90,7 +93,7 @@ pub(in crate::web) fn plot(jobs: &[JobHead], count: usize, width: i64, now: Time
     }
 }
 
-fn bar(job: &JobHead, x: i64, place: i64, up: &impl Fn(i64) -> i64, top: i64, now: Timestamp) -> PlotBar {
+fn bar(job: &JobHead, x: i64, width: i64, up: &impl Fn(i64) -> i64, top: i64, now: Timestamp) -> PlotBar {
     let (took, queue) = (ran(job, now), queue(job, now));
     let (y, queue_y) = (up(took), up(took + queue));
     // A run of no time at all is still a run.
@@ -109,7 +112,7 @@ fn bar(job: &JobHead, x: i64, place: i64, up: &impl Fn(i64) -> i64, top: i64, no
         status,
         class: class(job.status),
         mark: mark(job.status),
-        mark_x: x + (place - 3) / 2 - 4,
+        mark_x: x + width / 2 - 4,
         x,
         y,
         height: BASE - y,
@@ -210,6 +213,17 @@ mod tests {
         let long = drawn.bars.iter().find(|bar| bar.cut).unwrap();
         assert!(long.title.contains("10 h 00 min") && long.class == "bad" && !long.mark.is_empty());
         assert_eq!(drawn.usual.unwrap().text, "1 min 00 s");
+    }
+
+    #[test]
+    fn a_few_runs_begin_at_the_left_and_are_all_numbered() {
+        let jobs: Vec<JobHead> = (1..=5).rev().map(|n| job(n, Status::Success, 0, 60_000)).collect();
+        for (count, width) in [(60, 960), (20, 340)] {
+            let drawn = plot(&jobs, count, width, now());
+            assert!(drawn.bars[0].x < LEFT + 30, "{}", drawn.bars[0].x);
+            let numbers: Vec<&str> = drawn.numbers.iter().map(|tick| tick.text.as_str()).collect();
+            assert_eq!(numbers, ["#1", "#2", "#3", "#4", "#5"]);
+        }
     }
 
     proptest! {

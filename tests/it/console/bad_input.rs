@@ -11,9 +11,30 @@ use crate::support::http::Door;
 /// Streams that one visitor opens at once.
 const STREAMS: usize = 1000;
 
-/// What lists are asked for, by any name that they may know it by.
-const NAMES: [&str; 12] =
-    ["page", "cursor", "after", "before", "from", "step", "line", "limit", "q", "filter", "status", "branch"];
+/// Pages of a world, and the words that each knows in its address. `{job}` is a job of it.
+const PAGES: [(&str, &[&str]); 21] = [
+    ("/", &["page"]),
+    ("/find", &["q"]),
+    ("/pipelines", &["q", "team", "state", "after"]),
+    ("/pipelines/web", &["branch", "status", "cursor"]),
+    ("/pipelines/web/tests", &["show", "cursor"]),
+    ("/pipelines/web/1", &["step", "from", "open", "rows"]),
+    ("/jobs/{job}", &["step", "from", "open", "rows"]),
+    ("/jobs/{job}/tests", &["show", "cursor"]),
+    ("/jobs/{job}/log", &["step", "attempt", "line", "at", "before", "q", "case", "expr", "after", "times", "wrap"]),
+    ("/jobs/{job}/log/lines", &["step", "attempt", "line", "at", "before"]),
+    ("/config", &["page"]),
+    ("/secrets", &["page"]),
+    ("/audit", &["who", "action", "pipeline", "decision", "since", "limit", "cursor"]),
+    ("/api/v1/jobs", &["pipeline", "status", "branch", "commit", "actor", "since", "until", "limit", "cursor"]),
+    ("/api/v1/audit", &["pipeline", "who", "action", "decision", "since", "limit", "cursor"]),
+    ("/api/v1/pipelines/web/tests", &["which", "limit", "cursor"]),
+    ("/api/v1/jobs/{job}/tests", &["status", "limit", "cursor"]),
+    ("/api/v1/jobs/{job}/log", &["from"]),
+    ("/api/v1/jobs/{job}/steps/1/log", &["attempt", "from", "length"]),
+    ("/api/v1/jobs/{job}/steps/1/lines", &["attempt", "from", "limit"]),
+    ("/api/v1/jobs/{job}/search", &["q", "step", "limit", "cursor", "case", "regex"]),
+];
 
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
@@ -26,20 +47,9 @@ fn wrong_words_in_an_address_are_answered_and_break_nothing() {
     let other = world.fact("waiting");
     let long = "x".repeat(10_000);
     let values = ["1000000", "-1", "", "18446744073709551616", &other, "%00", "\u{202e}", "' OR 1=1 --", &long];
-    let pages = [
-        "/".to_owned(),
-        "/pipelines".to_owned(),
-        "/pipelines/web".to_owned(),
-        "/pipelines/web/1".to_owned(),
-        format!("/jobs/{job}"),
-        "/config".to_owned(),
-        "/tokens".to_owned(),
-        "/api/v1/jobs".to_owned(),
-        "/api/v1/pipelines".to_owned(),
-        format!("/api/v1/jobs/{job}/log"),
-    ];
-    for page in &pages {
-        for name in NAMES {
+    for (page, names) in PAGES {
+        let page = page.replace("{job}", &job);
+        for name in names {
             for value in values {
                 let address = format!("{page}?{name}={}", encoded(value));
                 let status = world.server().get(&address).status;

@@ -19,16 +19,14 @@ impl<'a> Browser<'a> {
         Self { _worlds: worlds, dir }
     }
 
-    /// Runs one of its parts; what it says is the failure's text.
+    /// Runs one of its parts; what it says is the failure's text, its pictures go there.
     #[track_caller]
-    pub(super) fn run(&self, part: &str) {
-        let kept = || Path::new(env!("CARGO_TARGET_TMPDIR")).join("console");
-        let pictures = std::env::var_os("DANUBE_SCREENSHOTS").map_or_else(kept, PathBuf::from);
+    pub(super) fn run(&self, part: &str, pictures: &Path) {
         let output = Command::new(python())
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console/drive.py"))
             .arg(part)
             .arg(self.dir.path().join("facts.json"))
-            .arg(&pictures)
+            .arg(pictures)
             .output()
             .expect("the driver starts");
         let said = String::from_utf8_lossy(&output.stdout);

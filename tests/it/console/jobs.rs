@@ -2,6 +2,7 @@
 use danube::model::JobId;
 use danube::model::job::Event;
 
+use super::reports;
 use super::seed::{Push, Ran, Seed};
 
 /// The message on the line that a person looks for.
@@ -45,6 +46,8 @@ pub(super) fn green(seed: &Seed, pipeline: &str) -> JobId {
         ],
     );
     seed.artifact(lease, "tomli-2.0.1-py3-none-any.whl", b"wheel");
+    reports::unit(seed, lease, false);
+    reports::good_note(seed, lease);
     seed.pass(24);
     seed.end(lease, Event::Exited { code: 0 }, None);
     lease.job
@@ -63,6 +66,8 @@ pub(super) fn red(seed: &Seed, pipeline: &str) -> JobId {
         ],
     );
     seed.artifact(lease, "report.xml", b"<testsuite/>");
+    reports::unit(seed, lease, true);
+    reports::bad_notes(seed, lease);
     seed.pass(18);
     seed.end(lease, Event::Exited { code: 1 }, Some("step \"test 3.11\" failed: exit code 1"));
     lease.job
@@ -118,6 +123,7 @@ pub(super) fn history(seed: &Seed, pipeline: &str, red: bool) {
         let lease = seed.running(pipeline, &push);
         seed.pass(20 + n * 7 % 23);
         let code = i32::from(red && n % 5 == 3);
+        reports::unit(seed, lease, code == 1);
         seed.end(lease, Event::Exited { code }, (code == 1).then_some("step \"lint\" failed: exit code 1"));
         seed.pass(1500);
     }

@@ -8,7 +8,7 @@ use danube::store::audit_log::{self, Decision, Entry};
 use serde_json::{Value, json};
 
 use super::seed::{Push, Ran, Seed};
-use super::{bulk, corpus, jobs};
+use super::{bulk, corpus, jobs, reports};
 use crate::support::server::{Danube, Setup, TRIGGERS, danubefile};
 
 /// What happened lies within this time.
@@ -56,6 +56,30 @@ fn document(name: &str) -> String {
         "apiVersion: danube.dev/v1\nkind: Pipeline\nmetadata: {{name: {name}, team: core}}\nspec:\n  repository: \
          file:///srv/git/{name}.git\n{TRIGGERS}"
     )
+}
+
+/// Params of every type.
+const PARAMS: &str = "  params:\n    - {name: target, type: choice, choices: [staging, production], description: Where to}\n    \
+                      - {name: tries, type: integer, default: 3}\n    - {name: dry-run, type: boolean}\n    - {name: note, \
+                      description: Shown in the release notes}\n";
+
+/// One whose params were written by a stranger.
+fn with_hostile_params(name: &str) -> String {
+    let entries = (0..13).map(|n| {
+        let choices = [corpus::text(n).chars().take(100).collect::<String>(), "plain".to_owned()];
+        let mut param = json!({
+            "name": format!("p{n}{}", "w".repeat(60)),
+            "type": if n % 2 == 0 { "choice" } else { "string" },
+            "description": corpus::text(n),
+        });
+        if n % 2 == 0 {
+            param["choices"] = json!(choices);
+        } else {
+            param["default"] = json!(corpus::text(n));
+        }
+        format!("    - {param}\n")
+    });
+    format!("{}  params:\n{}", document(name), entries.collect::<String>())
 }
 
 /// A server whose configuration has these pipelines, stopped.
@@ -126,7 +150,9 @@ pub(super) fn failed() -> World {
     });
     let wrong = document("tomli").replace("team: core", "team: cores").replace("on: push", "on: pusch");
     server.configure(&[("pipelines/tomli.yaml", &wrong)]);
-    World::new("failed", server, facts("web", job, 15, &others))
+    let mut facts = facts("web", job, 15, &others);
+    facts["case"] = json!(test_case(&server, "web"));
+    World::new("failed", server, facts)
 }
 
 /// All green, with a record that is signed.
@@ -138,7 +164,11 @@ pub(super) fn succeeded() -> World {
         jobs::green(seed, "tomli")
     });
     server.attestation(&job.to_string());
-    World::new("succeeded", server, facts("tomli", job, 15, &[]))
+    accepted(&server, "pipelines/tomli.yaml", &(document("tomli") + PARAMS));
+    secrets(&server, "pipeline/tomli", &["PYPI_TOKEN", "SIGNING_KEY"]);
+    let mut facts = facts("tomli", job, 15, &[]);
+    facts["secret"] = json!("PYPI_TOKEN");
+    World::new("succeeded", server, facts)
 }
 
 /// Many of everything, long names, hostile texts.
@@ -157,8 +187,42 @@ pub(super) fn huge() -> World {
     note_hostile(&seed);
     seed.close();
     server.start();
+    accepted(&server, &format!("pipelines/{long}.yaml"), &with_hostile_params(&long));
+    let keys: Vec<String> = (0..40).map(|n| format!("{}_{n}", "SECRET".repeat(20))).collect();
+    secrets(&server, &format!("pipeline/{long}"), &keys.iter().map(String::as_str).collect::<Vec<_>>());
     server.post("/api/v1/tokens", &json!({"name": corpus::text(1).chars().take(60).collect::<String>(), "scopes": []}));
-    World::new("huge", server, facts(&long, job, u64::from(JOBS_EACH) + 1, &[("hostile", hostile)]))
+    let mut facts = facts(&long, job, u64::from(JOBS_EACH) + 1, &[("hostile", hostile)]);
+    facts["case"] = json!(test_case(&server, &long));
+    facts["secret"] = json!(keys[0]);
+    World::new("huge", server, facts)
+}
+
+/// Changes the configuration.
+fn accepted(server: &Danube, path: &str, text: &str) {
+    server.configure(&[(path, text)]);
+    let status = server.get("/api/v1/config/status").with(200);
+    assert_eq!(status["ok"], true, "{status:#}");
+}
+
+/// Secrets of a scope.
+fn secrets(server: &Danube, scope: &str, keys: &[&str]) {
+    for key in keys {
+        server.put(&format!("/api/v1/secrets/{scope}/{key}"), b"a value of a test").with(204);
+    }
+}
+
+/// The address of a test that fails.
+fn test_case(server: &Danube, pipeline: &str) -> String {
+    let id: i64 = server
+        .database()
+        .query_row(
+            "SELECT c.id FROM test_cases AS c JOIN pipelines AS p ON p.id = c.pipeline_id WHERE p.name = ?1 AND \
+             c.last_failed IS NOT NULL ORDER BY c.id LIMIT 1",
+            [pipeline],
+            |row| row.get(0),
+        )
+        .unwrap();
+    id.to_string()
 }
 
 /// 500 steps; the one that failed left a log of 100 MB.
@@ -183,6 +247,7 @@ fn huge_job(seed: &Seed, pipeline: &str) -> JobId {
     for n in 0..40 {
         seed.artifact(lease, &format!("{n} {}", corpus::text(n)), b"bytes");
     }
+    reports::many(seed, lease);
     seed.pass(120);
     seed.end(lease, Event::Exited { code: 1 }, Some(&format!("step \"part 250\" failed: {}", corpus::text(1))));
     lease.job
@@ -215,6 +280,7 @@ fn hostile_job(seed: &Seed, pipeline: &str) -> JobId {
         .collect();
     seed.steps(lease, &steps);
     seed.artifact(lease, &corpus::text(7), b"bytes");
+    reports::hostile(seed, lease);
     seed.pass(20);
     seed.end(lease, Event::Exited { code: 1 }, Some(&corpus::all()));
     lease.job
@@ -281,7 +347,7 @@ pub(super) fn logs() -> World {
 fn slow(server: &Danube) -> String {
     let file = danubefile(&["step.run('sleep 600', name='sleep', image='host')"]);
     crate::support::repo::commit(&server.app(), &[("slow.py", &file.replace("\"app\"", "\"slow\""))], "slow");
-    server.pipeline_document("slow", &format!("{TRIGGERS}{SCRIPT}"))
+    server.pipeline_document("slow", &format!("{TRIGGERS}{SCRIPT}{PARAMS}"))
 }
 
 fn facts(pipeline: &str, job: JobId, number: u64, others: &[(&str, JobId)]) -> Value {

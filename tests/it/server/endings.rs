@@ -73,7 +73,7 @@ fn more_jobs_than_may_run_wait_and_say_for_what() {
     let waits = server.job(&second);
     assert_eq!(waits["status"], "pending");
     let why = waits["waiting"].as_str().unwrap();
-    assert!(why.starts_with("all 1 slots are taken"), "{why}");
+    assert!(why.starts_with("the only slot is taken"), "{why}");
     server.post(&format!("/api/v1/jobs/{first}/cancel"), &serde_json::Value::Null).with(202);
     server.succeeds(&second);
     let (first, second) = (server.job(&first), server.job(&second));

@@ -1,6 +1,7 @@
 //! `danube serve` as people and forges meet it: the real program, real containers, real git, loopback.
 mod again;
 mod build;
+mod cli;
 mod config;
 mod crash;
 mod doors;

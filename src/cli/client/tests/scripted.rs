@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use crate::cli::client::{Client, ClientError, Events, JobEvent, Request};
+use crate::cli::client::{Client, ClientError, Events, JobEvent, Pages, Request, meant};
 use crate::model::job::Status;
 
 /// Answers each connection with the next text and hangs up; gives the requests.
@@ -112,4 +112,51 @@ async fn an_answer_that_breaks_off_is_no_answer() {
     let client = Client::over_socket(socket(&script.dir));
     let error = client.fetch::<Value>(Request::get("/api/v1/jobs")).await.unwrap_err();
     assert!(matches!(error, ClientError::Broken { .. }), "{error}");
+}
+
+fn answer(body: &Value) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{body}")
+}
+
+#[tokio::test]
+async fn all_of_a_list_is_one_document_and_a_cursor_that_comes_again_ends_it() {
+    let page = |n: u32, next: &str| answer(&json!({ "jobs": [{ "number": n }], "next": next }));
+    let script = play(vec![page(3, "a/b"), page(2, "x"), page(1, "x")]);
+    let client = Client::over_socket(socket(&script.dir));
+    let pages = Pages::of(&client, Request::get("/api/v1/jobs?status=failure"), "jobs");
+    let mut text = String::new();
+    let put = |piece: &str| {
+        text.push_str(piece);
+        Ok(())
+    };
+    pages.json(put).await.unwrap();
+    let all: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(all, json!({ "jobs": [{ "number": 3 }, { "number": 2 }, { "number": 1 }], "next": null }));
+    let requests = script.requests.await.unwrap();
+    assert!(requests[1].starts_with("GET /api/v1/jobs?status=failure&limit=200&cursor=a%2Fb "), "{}", requests[1]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_older_is_named_as_such() {
+    let gone = "HTTP/1.1 404 Not Found\r\ncontent-type: application/problem+json\r\n\r\n{\"title\":\"Not found\"}";
+    let script = play(vec![gone.to_owned()]);
+    let client = Client::over_socket(socket(&script.dir));
+    let error = client.fetch::<Value>(Request::get("/api/v1/me").newer("who somebody is")).await.unwrap_err();
+    assert_eq!(error.code(), 3);
+    assert!(error.text().contains("older than this program and does not tell who somebody is"), "{}", error.text());
+}
+
+#[tokio::test]
+async fn a_mistyped_pipeline_gets_the_name_that_was_meant() {
+    let list = answer(&json!({ "pipelines": [{ "name": "web" }, { "name": "docs" }] }));
+    let script = play(vec![list]);
+    let client = Client::over_socket(socket(&script.dir));
+    let missing = ClientError::Refused {
+        status: 404,
+        title: "Not found".to_owned(),
+        detail: "the pipeline wbe is not there".to_owned(),
+        retry_after: None,
+    };
+    let error = meant(&client, "wbe", missing).await;
+    assert!(error.text().contains("Did you mean 'web'?"), "{}", error.text());
 }

@@ -84,7 +84,13 @@ impl Server {
             builder: "https://danube.example.com/builder/v1".to_owned(),
             tls: false,
             trusted_proxies: Vec::new(),
-            trigger: trigger::Ctx { store: self.store.clone(), repos, known_hosts, vault },
+            trigger: trigger::Ctx {
+                store: self.store.clone(),
+                repos,
+                known_hosts,
+                vault,
+                room: trigger::Room::default(),
+            },
             stop: stop.clone(),
             hooks: Hooks {
                 sync: Arc::new(|| {}),

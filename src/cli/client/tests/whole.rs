@@ -77,9 +77,9 @@ async fn a_job_is_followed_to_its_end_and_its_failure_is_explained() {
     let expected = "web#1 main 9f3c1ab0 Reject\u{fffd}[2J returns\n\
                     ✓ lint _\n\
                     ✗ test\u{fffd}[2J _ exit code 1\n\
-                    the last lines of step 2, test\u{fffd}[2J:\n\
-                    │ FAIL: test_bare_cr\n\
-                    │ AssertionError: not raised\n\
+                    the first failing lines of step 2, test\u{fffd}[2J:\n\
+                    │ 1 FAIL: test_bare_cr\n\
+                    │ 2 AssertionError: not raised\n\
                     all of it: danube logs 'web#1' --step 2\n\
                     ✗ failure web#1 in _: step \"test\" failed: exit code 1";
     assert_eq!(without_times(&paper.text()), expected, "{}", paper.text());

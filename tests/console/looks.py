@@ -31,6 +31,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 // What follows by itself stands still while it is looked at; `hands` sees it move.
 const every = window.setInterval;
 window.setInterval = (run, pause, ...more) => (pause >= 2000 ? 0 : every(run, pause, ...more));
+window.EventSource = class extends EventTarget { close() {} };
 for (const name of ["alert", "confirm", "prompt"])
   window[name] = () => window.__wrong.push(`a text of a stranger ran: ${name}()`);
 """

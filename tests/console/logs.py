@@ -59,7 +59,9 @@ def follows(tab, facts):
     in_order(tab, 1, "grows ")
     tab.evaluate("window.stayed = true")
     tab.locator("#status .state.success").wait_for()
-    tab.wait_for_function("() => document.querySelector('.steplog[data-step=\"1\"] ol').textContent.includes('no end of line')")
+    tab.wait_for_function(
+        "() => document.querySelector('.steplog[data-step=\"1\"] ol').textContent.includes('no end of line')"
+    )
     lines = in_order(tab, 1, "grows ")
     assert [text for _, text in lines][-2:] == [f"grows {facts['grows']}", "no end of line"], lines[-3:]
     assert tab.evaluate("window.stayed"), "the page was loaded again at the end of the job"
@@ -128,7 +130,8 @@ def chooses(tab, facts):
     tab.reload()
     assert tab.evaluate(classes).split() == ["log", "times", "wrap"]
     copied = tab.evaluate(
-        "() => { getSelection().selectAllChildren(document.querySelector('.log ol')); return getSelection().toString(); }"
+        "() => { getSelection().selectAllChildren(document.querySelector('.log ol'));"
+        " return getSelection().toString(); }"
     )
     assert copied.splitlines()[-1] == tab.evaluate(LINES, 1)[-1][1], copied[-200:]
     for name in ("times", "wrap"):

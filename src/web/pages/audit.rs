@@ -23,7 +23,7 @@ struct Line {
 }
 
 #[derive(Template)]
-#[template(path = "audit.html")]
+#[template(path = "audit.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     sound: bool,

@@ -19,7 +19,7 @@ struct Example {
 }
 
 #[derive(Template)]
-#[template(path = "components.html")]
+#[template(path = "components.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     examples: Vec<Example>,

@@ -48,7 +48,7 @@ struct Commit {
 }
 
 #[derive(Template)]
-#[template(path = "config.html")]
+#[template(path = "config.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     may_sync: bool,

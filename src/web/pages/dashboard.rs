@@ -29,7 +29,7 @@ struct Running {
 }
 
 #[derive(Template)]
-#[template(path = "dashboard.html")]
+#[template(path = "dashboard.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     tag: String,

@@ -27,7 +27,7 @@ struct Pipeline {
 }
 
 #[derive(Template)]
-#[template(path = "find.html")]
+#[template(path = "find.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     asked: String,

@@ -35,7 +35,7 @@ struct File {
 }
 
 #[derive(Template)]
-#[template(path = "job.html")]
+#[template(path = "job.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     id: String,

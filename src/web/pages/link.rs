@@ -14,7 +14,7 @@ use crate::web::peer::{self, Peer};
 use crate::web::state::AppState;
 
 #[derive(Template)]
-#[template(path = "link.html")]
+#[template(path = "link.html", config = "templates/askama.toml")]
 struct Page {
     csrf: String,
     token: String,

@@ -69,7 +69,7 @@ struct Search {
 }
 
 #[derive(Template)]
-#[template(path = "log.html")]
+#[template(path = "log.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     id: String,
@@ -84,7 +84,7 @@ struct Page {
 }
 
 #[derive(Template)]
-#[template(path = "log_lines.html")]
+#[template(path = "log_lines.html", config = "templates/askama.toml")]
 struct Lines {
     log: LogSection,
 }

@@ -19,7 +19,7 @@ use crate::web::state::AppState;
 use crate::web::visitor::{How, Visitor};
 
 #[derive(Template)]
-#[template(path = "login.html")]
+#[template(path = "login.html", config = "templates/askama.toml")]
 struct Page {
     problem: Option<String>,
     csrf: String,

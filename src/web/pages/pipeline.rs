@@ -49,7 +49,7 @@ struct Live {
 }
 
 #[derive(Template)]
-#[template(path = "pipeline.html")]
+#[template(path = "pipeline.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     name: String,

@@ -27,7 +27,7 @@ const STATES: [(&str, &str); 5] =
     [("", "all"), ("red", "red"), ("green", "green"), ("running", "running or waiting"), ("never", "never run")];
 
 #[derive(Template)]
-#[template(path = "pipelines.html")]
+#[template(path = "pipelines.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     total: usize,

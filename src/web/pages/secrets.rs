@@ -48,7 +48,7 @@ struct Open {
 }
 
 #[derive(Template)]
-#[template(path = "secrets.html")]
+#[template(path = "secrets.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     doors: Vec<Door>,

@@ -22,7 +22,7 @@ struct Room {
 }
 
 #[derive(Template)]
-#[template(path = "system.html")]
+#[template(path = "system.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     health: Details,

@@ -28,7 +28,7 @@ struct Line {
 }
 
 #[derive(Template)]
-#[template(path = "test_case.html")]
+#[template(path = "test_case.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     pipeline: String,

@@ -33,7 +33,7 @@ struct Choice {
 }
 
 #[derive(Template)]
-#[template(path = "test_history.html")]
+#[template(path = "test_history.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     pipeline: String,

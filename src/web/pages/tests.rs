@@ -39,7 +39,7 @@ struct Choice {
 }
 
 #[derive(Template)]
-#[template(path = "tests.html")]
+#[template(path = "tests.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     pipeline: String,

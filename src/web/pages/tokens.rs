@@ -33,7 +33,7 @@ struct Line {
 const SOON_DAYS: i64 = 7;
 
 #[derive(Template)]
-#[template(path = "tokens.html")]
+#[template(path = "tokens.html", config = "templates/askama.toml")]
 struct Page {
     chrome: Chrome,
     made: Option<String>,

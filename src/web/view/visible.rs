@@ -5,7 +5,7 @@ use askama::filters::{Escaper, Html};
 
 use crate::logs::turns;
 
-/// The escaper of all pages (askama.toml names it), so that no text of a stranger is forgotten.
+/// The escaper of all pages (templates/askama.toml names it), so that no text of a stranger is forgotten.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::web) struct Visible;
 
@@ -27,18 +27,21 @@ fn unseen(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
     use super::*;
     use askama::Template;
     use proptest::prelude::*;
 
     #[derive(Template)]
-    #[template(source = "<b title=\"{{ text }}\">{{ text }}</b>", ext = "html")]
+    #[template(source = "<b title=\"{{ text }}\">{{ text }}</b>", ext = "html", config = "templates/askama.toml")]
     struct Page<'a> {
         text: &'a str,
     }
 
     #[derive(Template)]
-    #[template(source = "<input value=\"{{ text|escape(\"xml\") }}\">", ext = "html")]
+    #[template(source = "<input value=\"{{ text|escape(\"xml\") }}\">", ext = "html", config = "templates/askama.toml")]
     struct Field<'a> {
         text: &'a str,
     }
@@ -54,6 +57,27 @@ mod tests {
     fn a_field_holds_what_was_written_into_it() {
         let page = Field { text: "\u{202e}\"<" }.render().unwrap();
         assert_eq!(page, "<input value=\"\u{202e}&#34;&#60;\">");
+    }
+
+    /// The `.rs` files below a directory.
+    fn sources(dir: &Path) -> Vec<PathBuf> {
+        let inside = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let files = inside.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
+        files.filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
+    }
+
+    #[test]
+    fn every_page_is_written_through_this_escaper() {
+        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
+        let mut pages = 0;
+        for path in sources(&web) {
+            let text = fs::read_to_string(&path).unwrap();
+            for line in text.lines().map(str::trim).filter(|line| line.starts_with("#[template(")) {
+                assert!(line.contains("config = \"templates/askama.toml\""), "{}: {line}", path.display());
+                pages += 1;
+            }
+        }
+        assert!(pages > 20, "{pages}");
     }
 
     proptest! {

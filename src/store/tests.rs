@@ -68,7 +68,7 @@ async fn a_read_that_nobody_polls_keeps_no_other_from_its_turn() {
         assert!(futures::poll!(read.as_mut()).is_pending());
         left.push(read);
     }
-    // All at once: which of them takes which word is not said.
+    // Whichever of them gets it first: each gets one.
     for _ in &busy {
         go.send(()).unwrap();
     }

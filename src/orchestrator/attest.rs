@@ -31,16 +31,16 @@ struct Rows {
 /// Records that can't be made before a round is given up: then it is not about single records.
 const FAILED: usize = 1000;
 
-/// Records every ended job that has no record yet, and says how many that were: at start, and every
-/// time that signing failed before. A record that can't be made is logged and left for the next time.
-pub async fn attest_pending(engine: &Engine) -> Result<usize, DriveError> {
+/// Records every ended job that has no record yet but those that are `driven` still, and says how many that were: at
+/// start, and every time that signing failed before. A record that can't be made is logged and left for the next time.
+pub async fn attest_pending(engine: &Engine, driven: &HashSet<JobId>) -> Result<usize, DriveError> {
     let mut recorded = 0;
     let mut failed = HashSet::new();
     loop {
         // What failed in this pass is still among the oldest.
-        let limit = ROUND.saturating_add(u32::try_from(failed.len()).unwrap_or(u32::MAX));
+        let limit = ROUND.saturating_add(u32::try_from(failed.len() + driven.len()).unwrap_or(u32::MAX));
         let mut waiting = engine.store.read(move |view| jobs::unrecorded(view, limit)).await?;
-        waiting.retain(|job| !failed.contains(&job.id));
+        waiting.retain(|job| !failed.contains(&job.id) && !driven.contains(&job.id));
         if waiting.is_empty() || failed.len() >= FAILED {
             return Ok(recorded);
         }

@@ -27,6 +27,8 @@ use crate::store::{Durability, jobs};
 const MACHINE: &str = "/machine#0";
 /// How long connections get to end when their job has.
 const CLOSE: Duration = Duration::from_secs(1);
+/// Every commit wakes every running job: looks are at least so far apart, or many jobs would do little else.
+const BREATH: Duration = Duration::from_millis(50);
 /// How often a job is driven again after an error of the master's own, and the first pause.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(2);
@@ -243,11 +245,11 @@ impl LiveJob {
         let mut due: Option<(jiff::Timestamp, Instant)> = None;
         loop {
             let id = self.row.id;
-            match self.engine.store.read(move |view| jobs::get(view, id)).await {
-                Ok(row) if row.cancel_requested_at.is_some() => return self.close(Ending::Cancelled),
-                Ok(row) => {
+            match self.engine.store.read(move |view| jobs::told(view, id)).await {
+                Ok(told) if told.cancel_requested_at.is_some() => return self.close(Ending::Cancelled),
+                Ok(told) => {
                     // Counted in monotonic time from here on: a clock that jumps ends no job.
-                    if let Some(deadline) = row.deadline
+                    if let Some(deadline) = told.deadline
                         && due.is_none_or(|(known, _)| known != deadline)
                     {
                         let left = Duration::try_from(deadline.duration_since(self.engine.clock.now()));
@@ -268,6 +270,7 @@ impl LiveJob {
                 () = self.closing.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return std::future::pending().await },
             }
+            tokio::time::sleep(BREATH).await;
         }
     }
 }

@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::chain;
@@ -17,6 +18,8 @@ use crate::trigger::{self, TriggerError};
 
 /// A look without a reason, for the case that a wake-up was lost.
 const POLL: Duration = Duration::from_secs(30);
+/// Every commit wakes the scheduler: looks are at least so far apart. The first commit after a while is seen at once.
+const BREATH: Duration = Duration::from_millis(5);
 /// The first and the longest pause before a job is driven again that can't be driven now.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -58,6 +61,7 @@ impl Scheduler {
         self.seal().await;
         let mut changes = self.engine.store.changes();
         loop {
+            let next_look = Instant::now() + BREATH;
             changes.borrow_and_update();
             let wait = match self.claim_all(&tasks).await {
                 Ok(wait) => wait,
@@ -71,6 +75,7 @@ impl Scheduler {
                 changed = changes.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(wait) => self.seal().await,
             }
+            tokio::time::sleep_until(next_look).await;
         }
     }
 
@@ -172,7 +177,9 @@ impl Scheduler {
 
     /// Signs the records of jobs that have none.
     async fn seal(&self) {
-        if let Err(error) = attest_pending(&self.engine).await {
+        // Who drives a job signs its record: jobs that end together must not sign each other's too.
+        let driven = self.driven.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Err(error) = attest_pending(&self.engine, &driven).await {
             tracing::error!(error = chain(&error), "records of jobs could not be signed; they are tried again");
         }
     }

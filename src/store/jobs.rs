@@ -133,6 +133,23 @@ pub fn get(view: &View<'_>, id: JobId) -> Result<JobRow, StoreError> {
     find(view, id)?.ok_or_else(|| StoreError::not_found(format!("job {id}")))
 }
 
+row! {
+    /// When a running job is to end, and whether somebody said so.
+    pub struct Told {
+        /// When somebody asked for its end.
+        pub cancel_requested_at: Option<Timestamp>,
+        /// When it has to end.
+        pub deadline: Option<Timestamp>,
+    }
+}
+
+/// What a running job was told; looked at often.
+pub fn told(view: &View<'_>, id: JobId) -> Result<Told, StoreError> {
+    let what = "read when a job is to end";
+    let told = view.first(what, "SELECT cancel_requested_at, deadline FROM jobs WHERE id = ?1", [id])?;
+    told.ok_or_else(|| StoreError::not_found(format!("job {id}")))
+}
+
 /// The job of that id, if there is one.
 pub fn find(view: &View<'_>, id: JobId) -> Result<Option<JobRow>, StoreError> {
     view.first("read a job", "SELECT * FROM jobs WHERE id = ?1", [id])

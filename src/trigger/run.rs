@@ -2,9 +2,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -62,7 +62,13 @@ pub async fn run(ctx: Ctx, stop: CancellationToken) {
         let full = running.len() >= AT_ONCE;
         tokio::select! {
             () = stop.cancelled() => break,
-            Some((id, result)) = running.next() => desk.ended(&ctx, id, result).await,
+            Some((id, result)) = running.next() => {
+                desk.ended(&ctx, id, result).await;
+                // Those that were written in the same commit share the next look.
+                while let Some(Some((id, result))) = running.next().now_or_never() {
+                    desk.ended(&ctx, id, result).await;
+                }
+            }
             _ = changes.changed(), if !full => tokio::time::sleep(BREATH).await,
             () = tokio::time::sleep(desk.pause(ctx.store.clock().now())) => {}
         }

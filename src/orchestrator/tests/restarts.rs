@@ -165,8 +165,8 @@ async fn a_record_that_a_crash_prevented_is_made_at_the_next_start() {
     queue::finish(&world.test.store, lease, crate::model::job::Event::Rejected, Some("no".to_owned())).await.unwrap();
     let idle: Serve = Arc::new(|_, _, _| Box::pin(async {}));
     let engine = world.engine(idle);
-    assert_eq!(attest_pending(&engine).await.unwrap(), 1);
-    assert_eq!(attest_pending(&engine).await.unwrap(), 0);
+    assert_eq!(attest_pending(&engine, &[].into()).await.unwrap(), 1);
+    assert_eq!(attest_pending(&engine, &[].into()).await.unwrap(), 0);
     let found = world.test.store.write(Durability::Progress, move |tx| attestations::find(tx, id)).await.unwrap();
     assert!(found.is_some());
 }

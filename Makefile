@@ -14,7 +14,7 @@ DANUBE := $(TARGET)/debug/danube
 # is built with (the pseudo-image `host` shows the machine's own /usr).
 PACKAGES := crun git openssh-client gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates
 
-# What the tests need besides: the browser that looks at the console, and letters for every script in it.
+# What the look at the pages needs besides: a browser, and letters for every script in it.
 TEST_PACKAGES := chromium fonts-dejavu-core
 
 .PHONY: help setup setup-tests build shim venv demo bench test test-rust test-sdk pages screenshots lint fresh clean-demo
@@ -83,7 +83,7 @@ bench: setup shim ## Figures beside the machine's own limits, as a table for the
 	echo "The table is in $$table"
 	if [ -n "$$missed" ]; then echo "missed or failed:$$missed" >&2; exit 1; fi
 
-venv: setup setup-tests
+venv: setup
 	@want="$$(cat sdk/requirements-test.txt tests/verifiers/requirements.txt | sha256sum)"
 	if [ "$$(cat $(VENV)/.want 2>/dev/null)" != "$$want" ]; then
 	  rm -rf $(VENV)
@@ -98,21 +98,20 @@ lint: setup
 
 test: lint test-rust test-sdk ## All tests (25 minutes at most on 2 cores)
 
-# The browser takes both cores, so it has the machine for itself.
+# The browser takes both cores for minutes: it has a target of its own.
 BROWSER := console::in_a_browser
 
 test-rust: build venv
 	cargo test --locked --quiet --test machine -- record $(TARGET)/machine
 	export DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python
 	cargo test --locked --workspace -- --skip $(BROWSER)
-	cargo test --locked --test it -- $(BROWSER)
 	cargo test --locked --quiet --test machine -- compare $(TARGET)/machine
 
-pages: build venv ## Every page in every state in a real browser: axe, size, keyboard (PAGES='job failed' for some)
+pages: build venv setup-tests ## Every page in every state in a real browser: axe, size, keyboard (PAGES='job failed' for some)
 	@DANUBE_PAGES="$(PAGES)" DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python \
 	  cargo test --locked --quiet --test it -- $(BROWSER)
 
-screenshots: build venv ## The same pages as pictures, in every width and theme
+screenshots: build venv setup-tests ## The same pages as pictures, in every width and theme
 	@DANUBE_SCREENSHOTS=$(abspath $(TARGET))/screenshots DANUBE_PAGES="$(PAGES)" \
 	  DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python \
 	  cargo test --locked --quiet --test it -- $(BROWSER)::every

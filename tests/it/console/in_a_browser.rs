@@ -1,4 +1,4 @@
-//! Looked at and used in a real browser. make runs these after all others: they take both cores.
+//! Looked at and used in a real browser. `make pages` runs these: they take both cores for minutes.
 use std::path::{Path, PathBuf};
 
 use super::browser::Browser;

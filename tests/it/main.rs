@@ -11,6 +11,7 @@ mod demo;
 mod docs;
 mod executor;
 mod openapi;
+mod points;
 mod provenance;
 mod rootless;
 mod run;

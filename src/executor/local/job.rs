@@ -12,6 +12,7 @@ use super::uids::Range;
 use super::{Layout, Local, uids};
 use crate::executor::{ExecutorError, JobPlace, JobSpec, StepAt};
 use crate::model::JobId;
+use crate::platform::fault;
 
 impl Local {
     /// Makes the job's place from `source`, once.
@@ -29,9 +30,9 @@ impl Local {
             return Err(ExecutorError::Start(format!("an older helper of job {} does not end yet", spec.job)));
         }
         remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
-        self.make_tree(spec.job).map_err(|e| io_error("make the workspace", &e))?;
+        fault::around("executor.tree", || self.make_tree(spec.job)).map_err(|e| io_error("make the workspace", &e))?;
         self.checkout(spec.job, source)?;
-        crate::platform::atomic::write(&self.layout.ready(spec.job), b"1\n", 0o600)
+        crate::platform::atomic::write("executor.ready", &self.layout.ready(spec.job), b"1\n", 0o600)
             .map_err(|e| io_error("mark the workspace as ready", &e))?;
         Ok(place)
     }
@@ -102,7 +103,7 @@ impl Local {
         }
         self.cgroups.remove(&cgroup);
         let dir = self.layout.job(job);
-        remove_tree(&dir).map_err(|e| io_error("remove the workspace", &e))?;
+        fault::around("executor.teardown", || remove_tree(&dir)).map_err(|e| io_error("remove the workspace", &e))?;
         remove_tree(&self.layout.job_run(job)).map_err(|e| io_error("remove the job's sockets", &e))?;
         if self.rootless {
             return Ok(());

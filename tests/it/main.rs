@@ -18,3 +18,4 @@ mod server;
 mod support;
 mod takeover;
 mod tidy;
+mod trees;

@@ -19,3 +19,4 @@ mod server;
 mod support;
 mod takeover;
 mod tidy;
+mod trees;

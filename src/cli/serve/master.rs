@@ -104,6 +104,11 @@ pub(super) async fn run(
     tasks.spawn("http", |stop| web::serve_tcp(listener, state, stop));
     crate::platform::atomic::write("cli.address", &data.join("http.addr"), address.to_string().as_bytes(), 0o644)?;
     tracing::info!(%address, data = %data.display(), "danube serves");
+    if !data.starts_with("/var/lib/danube") {
+        let socket = data.join("api.sock");
+        tracing::info!("the command line finds this server by DANUBE_SOCKET={}", socket.display());
+    }
+    tracing::info!("the way into the console before the first login: danube admin link");
     interrupted().await;
     tracing::info!("stopping; running steps go on and are met again at the next start");
     if !tasks.shutdown(FAREWELL).await {

@@ -10,6 +10,7 @@ mod bench;
 mod demo;
 mod docs;
 mod executor;
+mod kept;
 mod openapi;
 mod provenance;
 mod rootless;

@@ -13,6 +13,7 @@ mod executor;
 mod kept;
 mod openapi;
 mod provenance;
+mod replay;
 mod rootless;
 mod run;
 mod server;

@@ -12,6 +12,8 @@ use anyhow::{Context, anyhow, bail};
 use rustix::fs::FlockOperation;
 use rustix::process::{Gid, Uid};
 
+use crate::platform::fault;
+
 /// Uids that no account has, for masters on machines without a service user (systemd's dynamic range).
 const FREE_UIDS: std::ops::RangeInclusive<u32> = 61_184..=65_519;
 
@@ -104,7 +106,7 @@ pub(super) fn instance(data: &Path, ids: &dyn crate::platform::Ids) -> anyhow::R
     let mut bytes = [0; 4];
     ids.fill(&mut bytes);
     let text = hex::encode(bytes);
-    crate::platform::atomic::write(&path, text.as_bytes(), 0o644)
+    crate::platform::atomic::write("cli.instance", &path, text.as_bytes(), 0o644)
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(text)
 }
@@ -196,6 +198,9 @@ pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Resu
         .stderr(output);
     if let Ok(levels) = std::env::var("DANUBE_LOG") {
         command.env("DANUBE_LOG", levels);
+    }
+    for name in [fault::FAULTS, fault::HITS] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
     }
     if launch.host_image {
         command.arg("--host-image");

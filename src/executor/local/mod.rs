@@ -11,6 +11,7 @@ mod job;
 mod layout;
 mod plan;
 mod policy;
+mod processes;
 mod rootfs;
 mod rootless;
 mod seccomp;

@@ -44,10 +44,12 @@ impl LiveJob {
                 Some(row) => match verdict_of(&row) {
                     Some(verdict) => return Ok(verdict),
                     None if self.losses().await? > RESTARTS => {
-                        return Ok(Verdict::Lost(format!(
-                            "the coordinator was lost {} times without making a further call",
-                            RESTARTS + 1
-                        )));
+                        let times = format!("{} times without making a further call", RESTARTS + 1);
+                        // At the same place each time: another attempt would meet the same.
+                        return Ok(match row.exit_code {
+                            Some(reason::KILLED) => Verdict::Failed(format!("the danubefile was killed {times}")),
+                            _ => Verdict::Lost(format!("the coordinator was lost {times}")),
+                        });
                     }
                     None => self.new_coordinator().await?,
                 },
@@ -139,7 +141,11 @@ impl LiveJob {
             let limit = bytes(self.engine.bounds.coordinator.memory_bytes);
             return Verdict::Failed(format!("out of memory: the coordinator's limit is {limit}"));
         }
-        Verdict::Failed(self.masks.redact(&reason::of_coordinator(end.exit_code, &self.tail(row).await)))
+        let tail = self.tail(row).await;
+        if reason::was_killed(end.exit_code, &tail) {
+            return Verdict::Lost("the coordinator was killed".to_owned());
+        }
+        Verdict::Failed(self.masks.redact(&reason::of_coordinator(end.exit_code, &tail)))
     }
 
     async fn tail(&self, row: &StepRow) -> String {

@@ -252,6 +252,14 @@ impl Danube {
         child.wait().unwrap();
     }
 
+    /// Waits until the server ends by itself; its exit code.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("the server runs");
+        let ended = until("the server ends", || child.try_wait().unwrap());
+        ended.code()
+    }
+
     /// SIGTERM, and waits for its end.
     pub(crate) fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };

@@ -6,7 +6,7 @@ use super::{DriveError, LiveJob, reason};
 use crate::executor::{ExecutorError, StepEnd};
 use crate::model::step::{Cause, StepStatus};
 use crate::store::steps::{self, NewStep};
-use crate::store::{Durability, StepRow, journal};
+use crate::store::{Durability, StepRow, jobs, journal};
 
 /// Restarts of a lost coordinator that makes no further call.
 const RESTARTS: usize = 3;
@@ -180,9 +180,15 @@ impl LiveJob {
             log_bytes: end.map(|end| end.log_bytes),
             finished_at: self.engine.clock.now(),
         };
-        let (lease, id) = (self.lease.id, row.id);
-        // The verdict stands from here on: what follows may be interrupted and done again.
-        Ok(self.engine.store.write(Durability::Acknowledged, move |tx| steps::finish(tx, lease, id, &end)).await?)
+        let (lease, id, job) = (self.lease.id, row.id, self.row.id);
+        // The verdict stands from here on: what follows may be interrupted and done again. A request to end the job
+        // that came before it wins, one that comes after it is refused.
+        let noted = self.engine.store.write(Durability::Acknowledged, move |tx| {
+            let asked = jobs::told(tx, job)?.cancel_requested_at.is_some();
+            let cancelled = steps::StepEnd { status: StepStatus::Cancelled, cause: None, reason: None, ..end.clone() };
+            steps::finish(tx, lease, id, if asked { &cancelled } else { &end })
+        });
+        Ok(noted.await?)
     }
 }
 

@@ -57,6 +57,11 @@ fn written_in(tx: &Tx<'_>, lease: Lease, event: Event, reason: Option<&str>) -> 
         Fence::Ended(status) => return Ok(Written::Ended(status)),
         Fence::Lost => return Ok(Written::LeaseLost),
     };
+    // A request that was taken is kept: `cancel` takes none once the end is decided.
+    let (event, reason) = match job.cancel_requested_at {
+        Some(_) => (Event::Stopped, job.reason.as_deref()),
+        None => (event, reason),
+    };
     match next(job.status, &event) {
         Ok(to) if to.status.is_terminal() => end(tx, lease, to, reason),
         Ok(_) => Ok(Written::Illegal(IllegalTransition { from: job.status, event })),
@@ -102,7 +107,9 @@ fn lose(tx: &Tx<'_>, lease: Lease, job: &JobRow, reason: &str) -> Result<Written
         Err(source) => return Ok(Written::Illegal(source)),
     };
     if to.status.is_terminal() {
-        return Ok(match end(tx, lease, to, Some(reason))? {
+        // Who asked says more than what was lost meanwhile.
+        let why = job.reason.as_deref().filter(|_| to.status == Status::Cancelled).unwrap_or(reason);
+        return Ok(match end(tx, lease, to, Some(why))? {
             Written::Done(status) => Written::Done(Lost::Ended(status)),
             _ => Written::LeaseLost,
         });

@@ -10,6 +10,7 @@ mod bench;
 mod demo;
 mod docs;
 mod executor;
+mod leftovers;
 mod openapi;
 mod provenance;
 mod rootless;

@@ -134,7 +134,7 @@ async fn a_restarted_machine_runs_the_job_again_from_the_start() {
     let lost = (StepStatus::Failure, Some(Cause::Infra));
     assert_eq!(ends, [(0, lost.0, lost.1), (1, StepStatus::Success, Some(Cause::Success)), (2, lost.0, lost.1)]);
     let reason = world.steps(id).await.pop().unwrap().reason;
-    assert_eq!(reason.as_deref(), Some("the machine was restarted while it ran"));
+    assert_eq!(reason.as_deref(), Some("the machine was restarted while the job ran"));
     world.test.clock.advance(std::time::Duration::from_secs(3600));
     let claimed = queue::claim(&world.test.store, "m2", queue::Limits { max_running: 1 }).await.unwrap().unwrap();
     let master = world.master(claimed).await;

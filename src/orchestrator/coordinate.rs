@@ -26,6 +26,20 @@ pub(super) enum Verdict {
     TimedOut,
     /// Infrastructure lost it.
     Lost(String),
+    /// The machine was restarted under it: what ran is lost like that, and nothing stands in the way of the next
+    /// attempt any more.
+    Restarted,
+}
+
+impl Verdict {
+    /// Why the attempt was lost, where it was.
+    pub(super) fn loss(&self) -> Option<&str> {
+        match self {
+            Self::Lost(reason) => Some(reason),
+            Self::Restarted => Some("the machine was restarted while the job ran"),
+            _ => None,
+        }
+    }
 }
 
 impl LiveJob {
@@ -165,17 +179,17 @@ impl LiveJob {
     async fn note_end(&self, row: &StepRow, verdict: &Verdict, end: Option<&StepEnd>) -> Result<(), DriveError> {
         let (status, cause, reason) = match verdict {
             Verdict::Success => (StepStatus::Success, Some(Cause::Success), None),
-            Verdict::Failed(reason) => (StepStatus::Failure, Some(Cause::Exit), Some(reason)),
-            Verdict::Rejected(reason) => (StepStatus::Skipped, None, Some(reason)),
+            Verdict::Failed(reason) => (StepStatus::Failure, Some(Cause::Exit), Some(reason.as_str())),
+            Verdict::Rejected(reason) => (StepStatus::Skipped, None, Some(reason.as_str())),
             Verdict::Cancelled => (StepStatus::Cancelled, None, None),
             Verdict::TimedOut => (StepStatus::Timeout, Some(Cause::Timeout), None),
-            Verdict::Lost(reason) => (StepStatus::Failure, Some(Cause::Infra), Some(reason)),
+            Verdict::Lost(_) | Verdict::Restarted => (StepStatus::Failure, Some(Cause::Infra), verdict.loss()),
         };
         let end = steps::StepEnd {
             status,
             cause,
             exit_code: end.map(|end| end.exit_code),
-            reason: reason.cloned(),
+            reason: reason.map(str::to_owned),
             log_sha256: None,
             log_bytes: end.map(|end| end.log_bytes),
             finished_at: self.engine.clock.now(),

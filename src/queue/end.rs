@@ -85,9 +85,23 @@ pub enum Lost {
 ///
 /// The next attempt starts from nothing, so the journal is emptied in the same transaction.
 pub async fn lost(store: &Store, lease: Lease, reason: String) -> Result<Lost, QueueError> {
+    lost_until(store, lease, reason, retry_at).await
+}
+
+/// `lost` because the machine was restarted: it is there again, so the next attempt waits for nothing.
+pub async fn lost_to_restart(store: &Store, lease: Lease, reason: String) -> Result<Lost, QueueError> {
+    lost_until(store, lease, reason, |now, _| now).await
+}
+
+async fn lost_until(
+    store: &Store,
+    lease: Lease,
+    reason: String,
+    next: fn(Timestamp, u32) -> Timestamp,
+) -> Result<Lost, QueueError> {
     let written = store
         .write(Durability::Acknowledged, move |tx| match fence(tx, lease)? {
-            Fence::Held(job) => lose(tx, lease, &job, &reason),
+            Fence::Held(job) => lose(tx, lease, &job, &reason, next(tx.now(), job.attempt)),
             Fence::Ended(status) => Ok(Written::Ended(status)),
             Fence::Lost => Ok(Written::LeaseLost),
         })
@@ -95,7 +109,13 @@ pub async fn lost(store: &Store, lease: Lease, reason: String) -> Result<Lost, Q
     written.into_result(lease)
 }
 
-fn lose(tx: &Tx<'_>, lease: Lease, job: &JobRow, reason: &str) -> Result<Written<Lost>, StoreError> {
+fn lose(
+    tx: &Tx<'_>,
+    lease: Lease,
+    job: &JobRow,
+    reason: &str,
+    run_after: Timestamp,
+) -> Result<Written<Lost>, StoreError> {
     // Nobody wants the next attempt of a job whose end was asked for.
     let event = if job.cancel_requested_at.is_some() {
         Event::Stopped
@@ -114,7 +134,6 @@ fn lose(tx: &Tx<'_>, lease: Lease, job: &JobRow, reason: &str) -> Result<Written
             _ => Written::LeaseLost,
         });
     }
-    let run_after = retry_at(tx.now(), job.attempt);
     if !job_moves::retry(tx, lease.job, lease.id, run_after, reason)? {
         return Ok(Written::LeaseLost);
     }

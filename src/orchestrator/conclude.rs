@@ -145,7 +145,11 @@ impl LiveJob {
             finished_at: row.finished_at.unwrap_or_else(|| self.engine.clock.now()),
         };
         let (lease, id) = (self.lease.id, row.id);
-        Ok(self.engine.store.write(Durability::Progress, move |tx| steps::finish(tx, lease, id, &end)).await?)
+        Ok(self
+            .engine
+            .store
+            .write("orchestrator.seal", Durability::Progress, move |tx| steps::finish(tx, lease, id, &end))
+            .await?)
     }
 }
 

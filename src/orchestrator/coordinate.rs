@@ -79,7 +79,9 @@ impl LiveJob {
             if row.started_at.is_none() {
                 let (lease, id, now) = (self.lease.id, row.id, self.engine.clock.now());
                 let noted =
-                    self.engine.store.write(Durability::Progress, move |tx| steps::start(tx, lease, id, now, None));
+                    self.engine.store.write("orchestrator.coordinator_running", Durability::Progress, move |tx| {
+                        steps::start(tx, lease, id, now, None)
+                    });
                 noted.await?;
             }
             let (verdict, end) = match self.watch(at, None, Manners::Calls).await {
@@ -108,7 +110,7 @@ impl LiveJob {
             command: format!("python3 {}", self.pipeline.script),
             allow_failure: false,
         };
-        let row = self.engine.store.write(Durability::Progress, move |tx| {
+        let row = self.engine.store.write("orchestrator.coordinator", Durability::Progress, move |tx| {
             // Counted over all attempts of the job: each has a log of its own.
             new.attempt = steps::find_last(tx, job, 0)?.map_or(1, |last| last.attempt + 1);
             steps::insert(tx, lease, &new)
@@ -197,7 +199,7 @@ impl LiveJob {
         let (lease, id, job) = (self.lease.id, row.id, self.row.id);
         // The verdict stands from here on: what follows may be interrupted and done again. A request to end the job
         // that came before it wins, one that comes after it is refused.
-        let noted = self.engine.store.write(Durability::Acknowledged, move |tx| {
+        let noted = self.engine.store.write("orchestrator.coordinator_end", Durability::Acknowledged, move |tx| {
             let asked = jobs::told(tx, job)?.cancel_requested_at.is_some();
             let cancelled = steps::StepEnd { status: StepStatus::Cancelled, cause: None, reason: None, ..end.clone() };
             steps::finish(tx, lease, id, if asked { &cancelled } else { &end })

@@ -89,7 +89,7 @@ mod tests {
 
     async fn again(bench: &Bench, job: JobId) -> Rerun {
         let write = move |tx: &Tx<'_>| rerun_in(tx, job, Principal::System);
-        bench.ctx.store.write(Durability::Acknowledged, write).await.unwrap()
+        bench.ctx.store.write("test", Durability::Acknowledged, write).await.unwrap()
     }
 
     async fn row(bench: &Bench, job: JobId) -> JobRow {

@@ -12,6 +12,7 @@ mod docs;
 mod executor;
 mod leftovers;
 mod openapi;
+mod points;
 mod provenance;
 mod rootless;
 mod run;

@@ -11,6 +11,7 @@ use super::uids::Range;
 use super::{Layout, Local, uids};
 use crate::executor::{ExecutorError, JobPlace, JobSpec, StepAt};
 use crate::model::JobId;
+use crate::platform::fault;
 
 impl Local {
     /// Makes the job's place from `source`, once.
@@ -26,9 +27,9 @@ impl Local {
         // What stands here without the mark is half done, perhaps by a helper that outlived its executor.
         self.end_rest(spec.job)?;
         remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
-        self.make_tree(spec.job).map_err(|e| io_error("make the workspace", &e))?;
+        fault::around("executor.tree", || self.make_tree(spec.job)).map_err(|e| io_error("make the workspace", &e))?;
         self.checkout(spec.job, source)?;
-        crate::platform::atomic::write(&self.layout.ready(spec.job), b"1\n", 0o600)
+        crate::platform::atomic::write("executor.ready", &self.layout.ready(spec.job), b"1\n", 0o600)
             .map_err(|e| io_error("mark the workspace as ready", &e))?;
         Ok(place)
     }
@@ -96,7 +97,7 @@ impl Local {
         self.crun_forget_all(&format!("danube-{}-{job}-", self.layout.instance));
         self.cgroups.remove(&self.job_cgroup(job));
         let dir = self.layout.job(job);
-        remove_tree(&dir).map_err(|e| io_error("remove the workspace", &e))?;
+        fault::around("executor.teardown", || remove_tree(&dir)).map_err(|e| io_error("remove the workspace", &e))?;
         remove_tree(&self.layout.job_run(job)).map_err(|e| io_error("remove the job's sockets", &e))?;
         if self.rootless {
             return Ok(());

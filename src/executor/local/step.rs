@@ -20,6 +20,7 @@ use super::uids::Range;
 use super::{Local, rootfs, rootless, sys, uids};
 use crate::executor::{ExecutorError, Mask, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState};
 use crate::model::{JobId, Secret};
+use crate::platform::fault;
 
 /// How long a container that starts is waited for to tell it something.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -86,7 +87,7 @@ impl Local {
             binds: mounts,
             seccomp: self.seccomp.clone(),
         };
-        fs::write(bundle.join("config.json"), plan.to_oci().to_string())?;
+        fault::around("executor.bundle", || fs::write(bundle.join("config.json"), plan.to_oci().to_string()))?;
         Ok(bundle)
     }
 
@@ -129,6 +130,7 @@ impl Local {
                 gid,
             },
             notes: spec.notes,
+            fault: fault::handed_on("shim"),
         };
         let bytes = frame::encode(&start).map_err(|e| ExecutorError::User(e.to_string()))?;
         sealed(&bytes).map_err(|e| io_error("hand the step to its shim", &e))

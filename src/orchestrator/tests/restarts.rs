@@ -179,6 +179,7 @@ async fn a_record_that_a_crash_prevented_is_made_at_the_next_start() {
     let engine = world.engine(idle);
     assert_eq!(attest_pending(&engine, &[].into()).await.unwrap(), 1);
     assert_eq!(attest_pending(&engine, &[].into()).await.unwrap(), 0);
-    let found = world.test.store.write(Durability::Progress, move |tx| attestations::find(tx, id)).await.unwrap();
+    let found =
+        world.test.store.write("test", Durability::Progress, move |tx| attestations::find(tx, id)).await.unwrap();
     assert!(found.is_some());
 }

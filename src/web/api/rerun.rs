@@ -52,7 +52,7 @@ pub(in crate::web) async fn rerun(
 
 /// Makes the job and notes who asked, in one transaction.
 pub(in crate::web) async fn rerun_job(app: &AppState, authorized: Authorized, job: JobRow) -> Answer<JobId> {
-    let made = app.store.write(Durability::Acknowledged, move |tx| {
+    let made = app.store.write("web.rerun", Durability::Acknowledged, move |tx| {
         let made = rerun_in(tx, job.id, authorized.principal().clone())?;
         if matches!(made, Rerun::Job(_)) {
             noted(tx, &authorized, &job.label(), "from the start")?;

@@ -21,7 +21,7 @@ use std::time::Duration;
 use danube_shim::record::{Exit, Records, Started};
 use danube_shim::redact::Patterns;
 use danube_shim::start::StepStart;
-use danube_shim::{filter, frame, record, start, sys};
+use danube_shim::{fault, filter, frame, record, start, sys};
 
 use control::Control;
 use output::Output;
@@ -136,6 +136,9 @@ fn inherit() -> Result<Inherited, String> {
             start.version,
             start::VERSION
         ));
+    }
+    if let Some(wish) = &start.fault {
+        fault::arm(wish).map_err(|error| error.to_string())?;
     }
     let nowhere = fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(missing)?;
     for number in [0, 1, 3] {

@@ -233,7 +233,7 @@ impl Local {
     }
 
     /// Removes what an ended attempt no longer needs; its records stay until the job goes.
-    fn clear(&self, at: StepAt) {
+    pub(super) fn clear(&self, at: StepAt) {
         // Nothing of it lives: crun has nothing to do but to forget it.
         self.crun_forget(&self.layout.container(at));
         self.cgroups.remove(&self.layout.cgroup(at));
@@ -300,7 +300,7 @@ impl Local {
     }
 }
 
-fn was_started(dir: &Path) -> bool {
+pub(super) fn was_started(dir: &Path) -> bool {
     dir.join("rec").join("started").exists()
 }
 

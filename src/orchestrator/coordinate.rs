@@ -8,8 +8,11 @@ use crate::model::step::{Cause, StepStatus};
 use crate::store::steps::{self, NewStep};
 use crate::store::{Durability, StepRow, journal};
 
-/// Restarts of a lost coordinator that makes no further call.
-const RESTARTS: usize = 3;
+/// Restarts of a lost coordinator that makes no further call. Each is answered from the journal and costs a moment,
+/// and a step that takes an hour is one call: only what can't work at all is given up.
+const RESTARTS: usize = 20;
+/// What a process that was killed ends with.
+const KILLED: i32 = 128 + 9;
 
 /// How a job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +141,10 @@ impl LiveJob {
         if end.oom_kills > 0 {
             let limit = bytes(self.engine.bounds.coordinator.memory_bytes);
             return Verdict::Failed(format!("out of memory: the coordinator's limit is {limit}"));
+        }
+        if end.exit_code == KILLED {
+            // By nobody of ours: the next one goes on where this one was.
+            return Verdict::Lost("the coordinator was killed".to_owned());
         }
         Verdict::Failed(self.masks.redact(&reason::of_coordinator(end.exit_code, &self.tail(row).await)))
     }

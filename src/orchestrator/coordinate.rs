@@ -65,7 +65,9 @@ impl LiveJob {
                 self.note_end(&row, &refused(&error), None).await?;
                 continue;
             }
-            if row.started_at.is_none() {
+            if row.started_at.is_some() {
+                tracing::info!(job = self.row.label(), "a running job is followed again");
+            } else {
                 let (lease, id, now) = (self.lease.id, row.id, self.engine.clock.now());
                 let noted =
                     self.engine.store.write("orchestrator.coordinator_running", Durability::Progress, move |tx| {

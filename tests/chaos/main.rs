@@ -9,6 +9,8 @@
 #[path = "../it/support/http.rs"]
 #[expect(dead_code, reason = "shared with the other suite")]
 mod http;
+mod follow;
+mod followers;
 mod kills;
 #[path = "../it/support/machine.rs"]
 mod machine;
@@ -17,6 +19,7 @@ mod picture;
 #[expect(dead_code, reason = "shared with the other suite")]
 mod repo;
 mod report;
+mod restart;
 mod rng;
 mod service;
 mod world;

@@ -9,7 +9,7 @@ def run(name, script, **more):
 
 
 def door(n):
-    return run(f"door {n}", f"until test -e /ledger/open-$DANUBE_JOB_ID-{n}; do sleep 0.02; done", timeout="10m")
+    return run(f"door {n}", f"until test -e /ledger/open-$DANUBE_JOB_ID-{n} -o -e /ledger/open-all-{n}; do sleep 0.02; done", timeout="10m")
 
 
 LINES = """python3 -uc '

@@ -10,13 +10,18 @@ use crate::kills::{self, Tally};
 use crate::machine::machine_snapshot;
 use crate::rng::Rng;
 use crate::world::World;
+use crate::{followers, restart};
 
 pub(crate) const USAGE: &str = "\
 --kills N     kill so often in all, at least 20 times per run of the pipeline (default 100)
 --seed S      choose the same moments again (default: any, printed)
 --resume      go on where a run with --kills was cut
+--follow MB   follow a log of so many megabytes in three ways across five kills
+--restart N   kill the master while N jobs run, and say how long that is felt
 --short       the round of `make test`: three fixed seeds and a random one";
 
+/// What is built while it is disturbed.
+const PIPELINE: &str = include_str!("pipeline.py");
 /// Kills of one run of the pipeline.
 const PER_RUN: u64 = 20;
 /// The pace of the 60,000 lines: some seconds.
@@ -29,6 +34,8 @@ pub(crate) struct Wish {
     seed: Option<u64>,
     resume: bool,
     short: bool,
+    follow: Option<u64>,
+    restart: Option<u64>,
 }
 
 impl Wish {
@@ -43,6 +50,8 @@ impl Wish {
             match word.as_str() {
                 "--kills" => wish.kills = Some(number()?),
                 "--seed" => wish.seed = Some(number()?),
+                "--follow" => wish.follow = Some(number()?),
+                "--restart" => wish.restart = Some(number()?),
                 "--resume" => wish.resume = true,
                 "--short" => wish.short = true,
                 // What cargo passes on to every suite.
@@ -81,7 +90,12 @@ impl Progress {
 pub(crate) fn run(wish: &Wish) -> ExitCode {
     let began = Instant::now();
     let before = machine_snapshot();
-    let done = if wish.short { short() } else { long(wish) };
+    let done = match wish {
+        Wish { short: true, .. } => short(),
+        Wish { follow: Some(megabytes), .. } => follow(*megabytes),
+        Wish { restart: Some(jobs), .. } => restart(usize::try_from(*jobs).unwrap_or(usize::MAX)),
+        wish => long(wish),
+    };
     if let Err(error) = done {
         eprintln!("chaos: {error}");
         return ExitCode::FAILURE;
@@ -103,7 +117,7 @@ pub(crate) fn run(wish: &Wish) -> ExitCode {
 fn short() -> Result<(), String> {
     let any = Rng::any_seed();
     println!("chaos: seeds 1, 2, 3 and {any} (again: --kills {PER_RUN} --seed {any})");
-    in_a_world(any, |world| {
+    in_a_world(any, PIPELINE, |world| {
         let good = kills::undisturbed(world, PARAMS)?;
         for seed in [1, 2, 3, any] {
             let tally =
@@ -111,7 +125,16 @@ fn short() -> Result<(), String> {
             println!("chaos: seed {seed}: {}", shown(&tally));
         }
         Ok(())
-    })
+    })?;
+    follow(8)
+}
+
+fn follow(megabytes: u64) -> Result<(), String> {
+    in_a_world(Rng::any_seed(), &followers::danubefile(megabytes), |world| followers::run(world, megabytes))
+}
+
+fn restart(jobs: usize) -> Result<(), String> {
+    in_a_world(Rng::any_seed(), restart::DANUBEFILE, |world| restart::run(world, jobs))
 }
 
 fn long(wish: &Wish) -> Result<(), String> {
@@ -124,7 +147,7 @@ fn long(wish: &Wish) -> Result<(), String> {
     let (seed, wanted, earlier) = (progress.seed, progress.wanted, progress.seconds);
     println!("chaos: --kills {wanted} --seed {seed}, {} done before", progress.tally.kills);
     let began = Instant::now();
-    in_a_world(seed, |world| {
+    in_a_world(seed, PIPELINE, |world| {
         let good = kills::undisturbed(world, PARAMS)?;
         println!("chaos: the undisturbed run took {:.1} s", began.elapsed().as_secs_f64());
         while progress.tally.kills < wanted {
@@ -171,8 +194,8 @@ fn shown(tally: &Tally) -> String {
 }
 
 /// A world for `work`; where that fails, it is kept to be looked at.
-fn in_a_world(seed: u64, work: impl FnOnce(&World) -> Result<(), String>) -> Result<(), String> {
-    let mut world = World::new(seed);
+fn in_a_world(seed: u64, danubefile: &str, work: impl FnOnce(&World) -> Result<(), String>) -> Result<(), String> {
+    let mut world = World::new(seed, danubefile);
     match world.start("").and_then(|()| work(&world)) {
         Ok(()) => world.end(),
         Err(error) => Err(world.fail(&error)),

@@ -47,11 +47,11 @@ fn head(kind: &str, name: &str) -> String {
 
 impl World {
     /// Everything but the processes.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, danubefile: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("chaos-").tempdir().expect("a directory");
         let path = dir.path();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it can be opened");
-        repository(&path.join("app"), &[("danubefile.py", include_str!("pipeline.py"))]);
+        repository(&path.join("app"), &[("danubefile.py", danubefile)]);
         let conf = path.join("conf");
         let pipeline = format!(
             "{}  repository: file://{}\n  triggers: [{{on: manual}}]\n  attempts: 3\n  secrets: [{{key: TOKEN}}]\n  params:\n    \
@@ -76,7 +76,7 @@ impl World {
         );
         let toml = format!(
             "[config_repo]\nurl = \"file://{}\"\nsync_interval = \"1s\"\n\n[server]\nbind_address = \"127.0.0.1:0\"\n\n\
-             [executor]\nhost_image = true\n\n[log]\nformat = \"text\"\n",
+             [executor]\nhost_image = true\n\n[executor.limits]\nmax_log_bytes = \"1GiB\"\n\n[log]\nformat = \"text\"\n",
             conf.display()
         );
         fs::write(path.join("danube.toml"), toml).expect("a file");

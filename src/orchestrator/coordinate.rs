@@ -8,8 +8,9 @@ use crate::model::step::{Cause, StepStatus};
 use crate::store::steps::{self, NewStep};
 use crate::store::{Durability, StepRow, jobs, journal};
 
-/// Restarts of a lost coordinator that makes no further call.
-const RESTARTS: usize = 3;
+/// Restarts of a lost coordinator that makes no further call. Each is answered from the journal and costs a moment,
+/// and a step that takes an hour is one call: only what can't work at all is given up.
+const RESTARTS: usize = 20;
 
 /// How a job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,9 @@ impl LiveJob {
                 self.note_end(&row, &refused(&error), None).await?;
                 continue;
             }
-            if row.started_at.is_none() {
+            if row.started_at.is_some() {
+                tracing::info!(job = self.row.label(), "a running job is followed again");
+            } else {
                 let (lease, id, now) = (self.lease.id, row.id, self.engine.clock.now());
                 let noted =
                     self.engine.store.write("orchestrator.coordinator_running", Durability::Progress, move |tx| {

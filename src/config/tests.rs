@@ -28,7 +28,7 @@ fn only_the_config_repo_is_required() {
     assert_eq!(
         told(&Sources::default()),
         [
-            "danube.toml: config_repo.url: it is required; expected a repository address such as git@git.example.com:ops/danube-config.git, https://…, file:///… or an absolute path, in danube.toml or as DANUBE_CONFIG_REPO__URL"
+            "there is no /etc/danube/danube.toml: config_repo.url: it is required; expected a repository address such as git@git.example.com:ops/danube-config.git, https://…, file:///… or an absolute path, in danube.toml or as DANUBE_CONFIG_REPO__URL"
         ]
     );
     assert!(load_executor(&Sources::default()).is_ok());

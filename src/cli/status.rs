@@ -154,7 +154,8 @@ fn config(config: &Config, now: Timestamp) -> String {
     let short = |commit: &str| commit.get(..12).unwrap_or(commit).to_owned();
     if let Some(refused) = &config.refused {
         let force = config.in_force.as_deref().map_or_else(|| "none".to_owned(), short);
-        let mistakes = if config.mistakes == 1 { "a mistake".to_owned() } else { format!("{} mistakes", config.mistakes) };
+        let mistakes =
+            if config.mistakes == 1 { "a mistake".to_owned() } else { format!("{} mistakes", config.mistakes) };
         let refused = short(refused);
         return format!("commit {refused} has {mistakes}, {force} stays in force: see `danube config status`");
     }
@@ -202,7 +203,8 @@ mod tests {
         refused.config.refused = Some("bad0".repeat(10));
         refused.config.mistakes = 2;
         let told = render(&refused, "here", now, Look::bare());
-        let line = "config    commit bad0bad0bad0 has 2 mistakes, c0c0c0c0c0c0 stays in force: see `danube config status`";
+        let line =
+            "config    commit bad0bad0bad0 has 2 mistakes, c0c0c0c0c0c0 stays in force: see `danube config status`";
         assert!(told.contains(line), "{told}");
     }
 }

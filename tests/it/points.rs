@@ -29,6 +29,7 @@ const WITHOUT: [(&str, &str); 25] = [
     ("src/executor/local/uids.rs:locked", "a lock file"),
     ("src/mirror/scratch.rs", "without a name, or swept at the next start"),
     ("src/platform/atomic.rs", "called with the point of its caller"),
+    ("src/platform/data_dir.rs:probe", "a probe, removed at once"),
     ("src/shim/src/fault.rs", "the list of hits"),
     ("src/shim/src/helper", "the workspace, which counts once `ready` is there"),
     ("src/shim/src/init", "a container's tmpfs"),

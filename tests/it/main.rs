@@ -11,6 +11,7 @@ mod demo;
 mod docs;
 mod executor;
 mod kept;
+mod leftovers;
 mod openapi;
 mod points;
 mod provenance;

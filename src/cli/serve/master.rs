@@ -15,7 +15,7 @@ use crate::config_repo::{self, Sync};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
 use crate::mirror::Repos;
-use crate::orchestrator::{BuilderFacts, Scheduler};
+use crate::orchestrator::{BuilderFacts, Scheduler, remove_temporary};
 use crate::platform::{Clock, DataDir, Ids, SystemClock, SystemIds, Tasks, Trouble};
 use crate::provenance::{self, SigningKey};
 use crate::secrets;
@@ -43,6 +43,9 @@ pub(super) async fn run(
     let stop = tasks.stop_token();
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
+    for dir in [data.to_owned(), data.join("keys"), data.join("scratch")] {
+        remove_temporary(&dir);
+    }
     let store = Store::open(data, Arc::clone(&clock), Arc::clone(&ids))?;
     let keys = data.join("keys");
     let vault = secrets::open(&store, &keys, Arc::clone(&ids)).await?;

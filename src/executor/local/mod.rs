@@ -9,6 +9,7 @@ mod cgroup;
 mod crun;
 mod job;
 mod layout;
+mod leftovers;
 mod plan;
 mod policy;
 mod processes;

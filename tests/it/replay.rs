@@ -158,6 +158,9 @@ fn without_a_debugger_the_lines_are_printed_with_their_values() {
     let run = ran(
         "version = step.run('echo 1.4.0', image='host', capture=True).stdout.strip()\nif version != '2.0':\n    raise ValueError('old')\n",
     );
+    let nobody = Seen::of(replay(&run, &["--python", "/nowhere/python3"]));
+    nobody.has(&["cannot run /nowhere/python3: install Python 3.11 or newer"]);
+    nobody.ends(1);
     let seen = Seen::of(replay(&run, &[]));
     seen.has(&[
         "File \"danubefile.py\", line 6, in build\n    raise ValueError('old')\n    version = '1.4.0'\n",

@@ -2,6 +2,7 @@
 use super::answer::{Action, Changed, Kind, Why};
 use super::evidence::Evidence;
 use crate::model::JobId;
+use crate::model::job::Status;
 
 /// Where a person reads a line.
 pub(super) fn line_url(job: JobId, step: u32, line: u64) -> String {
@@ -51,6 +52,15 @@ pub(super) fn next(evidence: &Evidence, why: Option<&Why>, changed: Option<&Chan
             text: "Run it again".to_owned(),
             url: Some(format!("/jobs/{}", job.id)),
             command: Some(format!("danube job rerun {label}")),
+        });
+    }
+    // Who may run it again may see what it was answered.
+    if job.status == Status::Failure && evidence.may.rerun {
+        next.push(Action {
+            what: "replay",
+            text: "Debug it on your machine, with the recorded values".to_owned(),
+            url: None,
+            command: Some(format!("danube replay {label}")),
         });
     }
     next

@@ -93,6 +93,8 @@ async fn an_ended_job_is_run_again_by_who_may() {
     let reply = bench.get(&format!("/api/v1/jobs/{job}/summary"), &bench.login("alice").await).await.json();
     let again = reply["next"].as_array().unwrap().iter().find(|action| action["do"] == "rerun").unwrap();
     assert_eq!(again["command"], "danube job rerun web#1");
+    let replay = reply["next"].as_array().unwrap().iter().find(|action| action["do"] == "replay").unwrap();
+    assert_eq!(replay["command"], "danube replay web#1");
     let running = bench.start("web", &Texts::usual()).await;
     let text = page(&bench, &format!("/jobs/{}", running.job)).await;
     assert!(!text.contains("/rerun\"") && text.contains("/cancel\""));

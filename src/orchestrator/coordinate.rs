@@ -8,8 +8,9 @@ use crate::model::step::{Cause, StepStatus};
 use crate::store::steps::{self, NewStep};
 use crate::store::{Durability, StepRow, jobs, journal};
 
-/// Restarts of a lost coordinator that makes no further call.
-const RESTARTS: usize = 3;
+/// Restarts of a lost coordinator that makes no further call. Each is answered from the journal and costs a moment,
+/// and a step that takes an hour is one call: only what can't work at all is given up.
+const RESTARTS: usize = 20;
 
 /// How a job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +59,12 @@ impl LiveJob {
                 Some(row) => match verdict_of(&row) {
                     Some(verdict) => return Ok(verdict),
                     None if self.losses().await? > RESTARTS => {
-                        return Ok(Verdict::Lost(format!(
-                            "the coordinator was lost {} times without making a further call",
-                            RESTARTS + 1
-                        )));
+                        let times = format!("{} times without making a further call", RESTARTS + 1);
+                        // At the same place each time: another attempt would meet the same.
+                        return Ok(match row.exit_code {
+                            Some(reason::KILLED) => Verdict::Failed(format!("the danubefile was killed {times}")),
+                            _ => Verdict::Lost(format!("the coordinator was lost {times}")),
+                        });
                     }
                     None => self.new_coordinator().await?,
                 },
@@ -76,7 +79,9 @@ impl LiveJob {
                 self.note_end(&row, &refused(&error), None).await?;
                 continue;
             }
-            if row.started_at.is_none() {
+            if row.started_at.is_some() {
+                tracing::info!(job = self.row.label(), "a running job is followed again");
+            } else {
                 let (lease, id, now) = (self.lease.id, row.id, self.engine.clock.now());
                 let noted =
                     self.engine.store.write("orchestrator.coordinator_running", Durability::Progress, move |tx| {
@@ -153,7 +158,11 @@ impl LiveJob {
             let limit = bytes(self.engine.bounds.coordinator.memory_bytes);
             return Verdict::Failed(format!("out of memory: the coordinator's limit is {limit}"));
         }
-        Verdict::Failed(self.masks.redact(&reason::of_coordinator(end.exit_code, &self.tail(row).await)))
+        let tail = self.tail(row).await;
+        if reason::was_killed(end.exit_code, &tail) {
+            return Verdict::Lost("the coordinator was killed".to_owned());
+        }
+        Verdict::Failed(self.masks.redact(&reason::of_coordinator(end.exit_code, &tail)))
     }
 
     async fn tail(&self, row: &StepRow) -> String {

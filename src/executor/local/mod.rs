@@ -31,7 +31,7 @@ pub use bundle::run_bundle;
 pub use layout::Layout;
 pub use policy::Policy;
 pub use rootless::{Rootless, enter_own_namespace};
-pub use start::{InstallOptions, StartError, install};
+pub use start::{InstallOptions, StartError, install, write_sdk};
 
 use super::spec::Probe;
 use crate::model::JobId;

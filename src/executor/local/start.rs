@@ -154,7 +154,8 @@ fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
     fs::set_permissions(to, Permissions::from_mode(0o755))
 }
 
-fn write_sdk(dir: &Path) -> io::Result<()> {
+/// Writes the SDK of this binary below `dir`, which goes onto the path of an interpreter.
+pub fn write_sdk(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir.join("danube"))?;
     for path in [dir.to_owned(), dir.join("danube")] {
         fs::set_permissions(path, Permissions::from_mode(0o755))?;

@@ -175,7 +175,12 @@ impl Danube {
     pub(crate) fn refused(&mut self, mut command: Command) -> (Option<i32>, String) {
         let said = self.path("refused.log");
         let file = File::create(&said).unwrap();
-        let mut child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        command.stdout(file.try_clone().unwrap()).stderr(file);
+        let mut child = until("the program can be started", || match command.spawn() {
+            // A copy just made: another test's fork holds its descriptor for a moment.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => None,
+            started => Some(started.unwrap()),
+        });
         let end = Instant::now() + LIMIT;
         let status: ExitStatus = loop {
             if let Some(status) = child.try_wait().unwrap() {
@@ -234,7 +239,7 @@ impl Danube {
         if let Some(child) = &mut self.child
             && let Some(status) = child.try_wait().unwrap()
         {
-            panic!("the server ended with {status}");
+            panic!("the server ended with {status}: {}", self.log_tail());
         }
     }
 
@@ -254,6 +259,14 @@ impl Danube {
         let mut child = self.child.take().expect("the server runs");
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Waits until the server ends by itself; its exit code.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("the server runs");
+        let ended = until("the server ends", || child.try_wait().unwrap());
+        ended.code()
     }
 
     /// SIGTERM, and waits for its end.

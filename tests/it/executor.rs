@@ -140,7 +140,8 @@ async fn what_cleans_up_gets_its_time_though_the_command_was_quicker() {
     }
     this.client.signal(at, Signal::Term).await.unwrap();
     let (end, log) = this.end(at).await;
-    assert_eq!((end.exit_code, log.as_str()), (143, "up\ncleaned\n"));
+    // The shell may say in between that what it waited for was ended.
+    assert!(end.exit_code == 143 && log.starts_with("up\n") && log.ends_with("cleaned\n"), "{end:?} {log}");
     this.client.teardown(job).await.unwrap();
 }
 

@@ -128,6 +128,24 @@ async fn signals_end_the_whole_tree() {
 }
 
 #[tokio::test]
+async fn what_cleans_up_gets_its_time_though_the_command_was_quicker() {
+    let this = Box::start();
+    let job = this.job().await;
+    let at = this.at(job, 1);
+    let command =
+        "(trap 'sleep 0.3; echo cleaned; exit 0' TERM; echo up; while :; do sleep 0.05; done) & exec sleep 600";
+    this.begin(at, spec(command)).await.unwrap();
+    while !this.log(at).contains("up") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    this.client.signal(at, Signal::Term).await.unwrap();
+    let (end, log) = this.end(at).await;
+    // The shell may say in between that what it waited for was ended.
+    assert!(end.exit_code == 143 && log.starts_with("up\n") && log.ends_with("cleaned\n"), "{end:?} {log}");
+    this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_step_that_is_just_starting_hears_its_signal() {
     let this = Box::start();
     let job = this.job().await;

@@ -30,6 +30,7 @@ mod calls;
 mod cancels;
 mod endings;
 pub(crate) mod fake;
+mod leftovers;
 mod reports;
 mod restarts;
 mod running;

@@ -20,9 +20,8 @@ impl LiveJob {
         if let Verdict::Lost(_) = verdict {
             // The next attempt must not meet what this one runs.
             insist(&self.engine, "end a lost job", || self.engine.executor.teardown(self.row.id)).await;
-        } else {
-            self.engine.teardown(self.row.id).await;
         }
+        let workspace = self.put_away(&verdict).await?;
         self.seal().await?;
         let store = &self.engine.store;
         let (event, reason) = match verdict {
@@ -41,9 +40,12 @@ impl LiveJob {
             },
         };
         let good = event == Event::Exited { code: 0 };
-        self.engine.discard_artifacts(self.row.id, good).await?;
+        self.engine.discard_artifacts(self.row.id, good, workspace).await?;
         let status = queue::finish(store, self.lease, event, reason).await?;
         tracing::info!(%status, job = self.row.label(), "the job ended");
+        if workspace {
+            self.engine.evict_logged().await;
+        }
         self.engine.attest_logged(self.row.id).await;
         Ok(Driven::Ended(status))
     }
@@ -55,7 +57,7 @@ impl LiveJob {
                 Ok(Driven::Retried)
             }
             Lost::Ended(status) => {
-                self.engine.discard_artifacts(self.row.id, false).await?;
+                self.engine.discard_artifacts(self.row.id, false, false).await?;
                 self.engine.attest_logged(self.row.id).await;
                 Ok(Driven::Ended(status))
             }
@@ -100,7 +102,7 @@ impl LiveJob {
     async fn seal(&self) -> Result<(), DriveError> {
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await?;
-        for row in rows.into_iter().filter(|row| row.log_sha256.is_none()) {
+        for row in rows.into_iter().filter(|row| row.log_sha256.is_none() && row.reused_from.is_none()) {
             self.seal_step(row).await?;
         }
         Ok(())

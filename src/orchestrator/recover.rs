@@ -2,6 +2,7 @@
 use std::collections::HashSet;
 
 use super::error::chain;
+use super::kept::reconcile;
 use super::watching::persist;
 use super::{DriveError, Engine};
 use crate::model::JobId;
@@ -15,7 +16,8 @@ pub async fn recover(engine: &Engine, owner: &str) -> Result<Vec<Claimed>, Drive
     let held: HashSet<JobId> = adopted.iter().map(|claimed| claimed.job.id).collect();
     match persist(engine, || engine.executor.list()).await {
         Ok(jobs) => {
-            for job in jobs.into_iter().filter(|job| !held.contains(job)) {
+            let kept = reconcile(engine, &jobs, held.iter().copied().collect()).await?;
+            for job in jobs.into_iter().filter(|job| !held.contains(job) && !kept.contains(job)) {
                 tracing::info!(%job, "removing what an ended job left behind");
                 engine.teardown(job).await;
             }

@@ -76,6 +76,16 @@ pub struct Step {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// The job that ran it, where this one only took it over.
+    #[serde(default)]
+    pub reused_from: Option<ReusedFrom>,
+}
+
+/// The job that ran a step which another one took over.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ReusedFrom {
+    /// `web#42`.
+    pub label: String,
 }
 
 /// A page of jobs, newest first.

@@ -53,5 +53,6 @@ pub(in crate::cli) fn step(n: u32, name: &str, status: StepStatus) -> Step {
         allow_failure: false,
         started_at: Some(at(0)),
         finished_at: None,
+        reused_from: None,
     }
 }

@@ -15,7 +15,7 @@ use crate::config_repo::{self, Sync};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
 use crate::mirror::Repos;
-use crate::orchestrator::{BuilderFacts, Scheduler};
+use crate::orchestrator::{BuilderFacts, Keeping, Scheduler, keep_in_bounds};
 use crate::platform::{Clock, Ids, SystemClock, SystemIds, Tasks};
 use crate::provenance::{self, SigningKey};
 use crate::secrets;
@@ -59,7 +59,7 @@ pub(super) async fn run(
         clock,
         ids: Arc::clone(&ids),
         executor: client,
-        bounds: bounds(&config.executor.limits),
+        bounds: bounds(&config.executor.limits, keeping(&config)),
         builder: BuilderFacts {
             id: builder.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -91,6 +91,8 @@ pub(super) async fn run(
         stop: stop.clone(),
         hooks: hooks(&sync, &engine),
     });
+    let kept = Arc::clone(&engine);
+    tasks.spawn("kept workspaces", |stop| keep_in_bounds(kept, stop));
     let scheduler = Scheduler::new(engine, trigger.clone(), format!("{}@{instance}", std::process::id()));
     let jobs = tasks.clone();
     tasks.spawn("scheduler", |stop| scheduler.run(jobs, stop));
@@ -112,6 +114,10 @@ pub(super) async fn run(
     remove(&data.join("http.addr"));
     remove(&data.join("api.sock"));
     Ok(())
+}
+
+fn keeping(config: &Config) -> Keeping {
+    Keeping { age: config.executor.keep_workspaces_for, bytes: config.executor.keep_workspaces_bytes }
 }
 
 fn signing_key(keys: &Path, ids: &dyn Ids) -> anyhow::Result<SigningKey> {

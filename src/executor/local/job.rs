@@ -28,11 +28,17 @@ impl Local {
         if !self.end_rest(spec.job) {
             return Err(ExecutorError::Start(format!("an older helper of job {} does not end yet", spec.job)));
         }
-        remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
-        self.make_tree(spec.job).map_err(|e| io_error("make the workspace", &e))?;
-        self.checkout(spec.job, source)?;
+        if let Some(from) = spec.adopt {
+            self.adopt(from, spec.job)?;
+            self.checkout_beside(spec.job, source)?;
+        } else {
+            remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
+            self.make_tree(spec.job).map_err(|e| io_error("make the workspace", &e))?;
+            self.checkout(spec.job, source)?;
+        }
         crate::platform::atomic::write(&self.layout.ready(spec.job), b"1\n", 0o600)
             .map_err(|e| io_error("mark the workspace as ready", &e))?;
+        self.forget_kept(spec.job)?;
         Ok(place)
     }
 
@@ -43,16 +49,18 @@ impl Local {
         chown(&dir, Some(self.master_uid), Some(self.master_uid))
     }
 
-    fn make_tree(&self, job: JobId) -> io::Result<()> {
+    /// The parts of a job's directory that are missing, its workspace among them.
+    pub(super) fn make_tree(&self, job: JobId) -> io::Result<()> {
         let dir = self.layout.job(job);
         make_dir(&dir, 0o711)?;
         let base = self.lease(&dir)?.base;
         for path in [self.layout.steps(job), self.layout.roots(job)] {
             make_dir(&path, 0o711)?;
         }
-        for path in [self.layout.workspace(job), self.layout.source(job)] {
-            make_dir(&path, 0o755)?;
-            chown(&path, Some(base), Some(base))?;
+        let own = [self.layout.workspace(job), self.layout.source(job)];
+        for path in own.iter().filter(|path| !path.exists()) {
+            make_dir(path, 0o755)?;
+            chown(path, Some(base), Some(base))?;
         }
         Ok(())
     }
@@ -89,18 +97,28 @@ impl Local {
     pub fn teardown(&self, job: JobId) -> Result<(), ExecutorError> {
         let lock = self.lock_of(job);
         let _one = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.end_all(job)?;
+        self.remove(job)
+    }
+
+    /// Ends every process of the job.
+    pub(super) fn end_all(&self, job: JobId) -> Result<(), ExecutorError> {
         self.wait_for_clearing(job);
         for at in self.attempts(job) {
             self.crun_delete(&self.layout.container(at));
         }
-        let cgroup = self.job_cgroup(job);
         let ended = self.end_rest(job);
         let shims = self.attempts(job).into_iter().all(|at| self.wait_for_shim(at, Duration::from_secs(10)));
         if !ended || !shims {
             // Its uids and files stay taken: nothing of it may meet the next job. Said again, this goes on.
             return Err(ExecutorError::Start(format!("processes of job {job} do not end yet")));
         }
-        self.cgroups.remove(&cgroup);
+        self.cgroups.remove(&self.job_cgroup(job));
+        Ok(())
+    }
+
+    /// Removes the files of a job that has ended.
+    pub(super) fn remove(&self, job: JobId) -> Result<(), ExecutorError> {
         let dir = self.layout.job(job);
         remove_tree(&dir).map_err(|e| io_error("remove the workspace", &e))?;
         remove_tree(&self.layout.job_run(job)).map_err(|e| io_error("remove the job's sockets", &e))?;

@@ -90,20 +90,18 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     }
     let seccomp = seccomp::program().map_err(StartError::Seccomp)?;
     let cgroups = Cgroups::probe();
-    let rootless = rootless.is_some();
-    Ok((
-        Local {
-            layout,
-            policy,
-            cgroups,
-            seccomp,
-            master_uid,
-            rootless,
-            locks: Mutex::default(),
-            clearing: Mutex::default(),
-        },
-        held,
-    ))
+    let local = Local {
+        layout,
+        policy,
+        cgroups,
+        seccomp,
+        master_uid,
+        rootless: rootless.is_some(),
+        locks: Mutex::default(),
+        clearing: Mutex::default(),
+    };
+    local.reclaim();
+    Ok((local, held))
 }
 
 impl Local {

@@ -50,7 +50,7 @@ impl Box {
         let job = JobId::from_uuid(SystemIds::new().uuid());
         let repo = self.dir.path().join(format!("repo-{job}"));
         let commit = repository(&repo, &[("danubefile.py", "print(1)\n"), ("src/a.txt", "a\n")]);
-        let spec = JobSpec { job, workspace_bytes: 1 << 30 };
+        let spec = JobSpec { job, workspace_bytes: 1 << 30, adopt: None };
         self.client.ensure_job(spec, source(&repo, &commit)).await.expect("the job's place is made");
         job
     }

@@ -132,6 +132,9 @@ mod tests {
         let mut changed = with_param(&source, &["staging", "production", "moon"]);
         changed.max_duration_seconds = 60;
         bench.apply(vec![changed]).await;
+        let from_failed = move |tx: &Tx<'_>| rerun_in(tx, old, Principal::System, RerunFrom::Failed);
+        let told = refused(bench.ctx.store.write(Durability::Acknowledged, from_failed).await.unwrap());
+        assert!(told.contains("it never ran") && told.contains("run all of it again"), "{told}");
         let Rerun::Job(new) = again(&bench, old).await else { panic!("refused") };
         let new = row(&bench, new).await;
         assert_eq!((new.commit_sha.as_str(), new.branch.as_str(), new.parent), (commit.as_str(), "main", Some(old)));

@@ -169,6 +169,11 @@ impl FakeExecutor {
         kept
     }
 
+    /// Waits until a workspace is kept.
+    pub(crate) async fn keeps(&self, job: JobId) {
+        self.until(|state| state.kept.contains_key(&job).then_some(())).await;
+    }
+
     /// What workspaces take on disk from now on.
     pub(crate) fn weigh(&self, bytes: u64) {
         self.state.lock().unwrap().size = bytes;
@@ -377,6 +382,12 @@ impl Executor for FakeExecutor {
         let size = state.size;
         let bytes = state.jobs.remove(&job).map(|_| size).or(state.kept.get(&job).copied());
         state.kept.extend(bytes.map(|bytes| (job, bytes)));
+        let hangs = state.fails("keep without an answer");
+        drop(state);
+        self.bump();
+        if hangs {
+            return futures::future::pending().boxed();
+        }
         async move { Ok(bytes) }.boxed()
     }
 

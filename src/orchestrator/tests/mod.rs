@@ -31,6 +31,7 @@ mod endings;
 pub(crate) mod fake;
 mod reports;
 mod restarts;
+mod reuse;
 mod running;
 mod silence;
 pub(crate) mod world;

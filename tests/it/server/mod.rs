@@ -6,6 +6,7 @@ mod config;
 mod crash;
 mod doors;
 mod endings;
+mod goes_on;
 mod neighbours;
 mod reports;
 mod same;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::provenance::facts::{JobFacts, example};
+use crate::provenance::{Continued, LogFile, ReusedStep};
 use crate::provenance::{Ending, Outcome, SigningKey, job_record, provenance, sign};
 use serde_json::{Value, json};
 

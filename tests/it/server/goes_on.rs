@@ -41,7 +41,7 @@ fn a_rerun_from_the_ninth_of_ten_steps_runs_two_and_is_no_provenance() {
     let (code, text) = said(&["trigger", "app", "--wait"]);
     assert_eq!(code, Some(1), "{text}");
     let (_, shown) = said(&["job", "show", "app#1"]);
-    assert!(shown.contains("danube job rerun 'app#1' --failed"), "{shown}");
+    assert!(shown.contains("danube job rerun app#1 --failed"), "{shown}");
     gate("opened-wide");
     let (code, text) = said(&["job", "rerun", "app#1", "--failed", "--wait"]);
     assert!(code == Some(0) && text.contains("app#1 again from where it stopped"), "{text}");

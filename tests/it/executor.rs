@@ -249,6 +249,7 @@ async fn a_kept_workspace_goes_to_the_next_job_with_its_files_and_to_no_other() 
     this.child.wait().unwrap();
     let instance = this.run.file_name().unwrap().to_str().unwrap().to_owned();
     this.child = spawn(this.dir.path(), &this.run, &instance, 0);
+    assert_eq!(this.client.list().await.unwrap().len(), 2);
     let next = this.job_after(Some(first)).await.unwrap();
     let (end, log) = this
         .sh(next, 1, "cat made deep/file; stat -c %u made deep; echo two >> made; touch deep/more; git log --format=%s")

@@ -5,12 +5,12 @@ use crate::support::server::{Danube, Setup, danubefile};
 fn ten_steps() -> Danube {
     let file = danubefile(&[
         "gate = secrets.get('GATE')",
-        "started = ctx.now()",
+        "started, number = ctx.now(), ctx.number",
         "for n in range(1, 9):",
         "    step.run(f'echo {n} >> ledger', name=f'step {n}', image='host')",
         "artifacts.upload('ledger', name='ledger')",
         "step.run('echo 9 >> ledger; test \"$GATE\" = opened-wide', name='step 9', image='host', env={'GATE': gate})",
-        "step.run(f'echo 10 >> ledger; cat ledger; echo {started.isoformat()} {ctx.number}', name='step 10', image='host')",
+        "step.run(f'echo 10 >> ledger; cat ledger; echo {started} {number}', name='step 10', image='host')",
     ]);
     Danube::prepared(&Setup {
         files: &[("danubefile.py", &file)],
@@ -45,6 +45,7 @@ fn a_rerun_from_the_ninth_of_ten_steps_runs_two_and_is_no_provenance() {
     gate("opened-wide");
     let (code, text) = said(&["job", "rerun", "app#1", "--failed", "--wait"]);
     assert!(code == Some(0) && text.contains("app#1 again from where it stopped"), "{text}");
+    assert!(text.contains("step 8  reused from app#1"), "{text}");
 
     let ids: Vec<String> = server.jobs().iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect();
     let [second, first] = &ids[..] else { panic!("{ids:?}") };

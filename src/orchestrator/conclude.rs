@@ -43,10 +43,10 @@ impl LiveJob {
         self.engine.discard_artifacts(self.row.id, good, workspace).await?;
         let status = queue::finish(store, self.lease, event, reason).await?;
         tracing::info!(%status, job = self.row.label(), "the job ended");
+        self.engine.attest_logged(self.row.id).await;
         if workspace {
             self.engine.evict_logged().await;
         }
-        self.engine.attest_logged(self.row.id).await;
         Ok(Driven::Ended(status))
     }
 

@@ -157,13 +157,14 @@ impl LiveJob {
         {
             return Ok(Prepared::Decided(verdict));
         }
-        if let Some(reason) = self.take_workspace().await? {
-            return Ok(Prepared::Decided(Verdict::Rejected(reason)));
-        }
         let source = match self.origin.source(&self.row.revision()).await {
             Ok(source) => source,
             Err(error) => return Ok(Prepared::Decided(of_origin(error))),
         };
+        // From here on it can't be had by another rerun.
+        if let Some(reason) = self.take_workspace().await? {
+            return Ok(Prepared::Decided(Verdict::Rejected(reason)));
+        }
         let spec = JobSpec {
             job: self.row.id,
             workspace_bytes: u64::from(self.pipeline.workspace_size_gb) << 30,

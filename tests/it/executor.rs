@@ -241,6 +241,8 @@ async fn a_kept_workspace_goes_to_the_next_job_with_its_files_and_to_no_other() 
         names
     };
     assert_eq!(beside(first), ["kept", "workspace"]);
+    let closed = std::fs::metadata(jobs.join(first.to_string())).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&closed) & 0o777, 0o700, "nobody else reads what it left");
     assert!(!this.run.join("jobs").join(first.to_string()).exists(), "its sockets are gone");
     assert_eq!(this.client.list().await.unwrap(), [first]);
     let other = this.job().await;

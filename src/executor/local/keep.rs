@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::job::{io_error, remove_tree};
+use super::job::{io_error, make_dir, remove_tree};
 use super::{Local, uids};
 use crate::executor::ExecutorError;
 use crate::model::JobId;
@@ -118,13 +118,13 @@ impl Local {
         absent(fs::remove_file(self.layout.ready(job))).map_err(|e| io_error("unmark the workspace", &e))
     }
 
-    /// Removes everything of a job but its workspace.
+    /// Removes everything of a job but its workspace, which nobody but root can reach then.
     fn clear_beside(&self, job: JobId) -> Result<(), ExecutorError> {
         let layout = &self.layout;
         for dir in [layout.steps(job), layout.roots(job), layout.source(job), layout.job_run(job)] {
             remove_tree(&dir).map_err(|e| io_error("remove what a job left", &e))?;
         }
-        Ok(())
+        make_dir(&layout.job(job), 0o700).map_err(|e| io_error("close the kept workspace", &e))
     }
 }
 

@@ -185,5 +185,6 @@ pub(in crate::web) fn note(step: &StepRow) -> String {
         (status, ..) => status.as_str().to_owned(),
     };
     let attempt = if step.attempt > 1 { format!(" · attempt {}", step.attempt) } else { String::new() };
-    format!("{ended}{attempt}{bytes}")
+    let from = reused(step).map(|from| format!("{from} · ")).unwrap_or_default();
+    format!("{from}{ended}{attempt}{bytes}")
 }

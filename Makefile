@@ -96,9 +96,9 @@ lint: setup
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-test: lint test-rust test-sdk ## All tests (25 minutes at most on 2 cores)
+test: lint test-rust pages test-sdk ## All tests (25 minutes at most on 2 cores)
 
-# The browser takes both cores for minutes: it has a target of its own.
+# The browser takes both cores for minutes: it looks when nothing else runs.
 BROWSER := console::in_a_browser
 
 test-rust: build venv

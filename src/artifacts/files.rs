@@ -9,6 +9,7 @@ use rustix::fs::OFlags;
 use super::error::io_error;
 use super::writer::{INCOMING, make_dir, sync_dir};
 use super::{Digest, Error};
+use crate::platform::fault;
 
 /// A file that is there, whatever the rows say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,21 +62,28 @@ pub fn list(dir: &Path) -> Result<Vec<OnDisk>, Error> {
 pub fn link(from: &Path, to: &Path, digest: &Digest) -> Result<bool, Error> {
     make_dir(to)?;
     let (old, new) = (from.join(digest.to_string()), to.join(digest.to_string()));
+    let point = "artifacts.link";
+    fault::before(point).map_err(io_error("link", &new))?;
     match fs::hard_link(&old, &new) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io_error("link", &new)(error)),
         _ => {}
     }
     sync_dir(to)?;
+    fault::after(point);
     Ok(true)
 }
 
 /// Removes one file; false if it was not there. No row of the job may name the digest any more.
 pub fn remove(dir: &Path, digest: &Digest) -> Result<bool, Error> {
-    if !remove_file(&dir.join(digest.to_string()))? {
+    let path = dir.join(digest.to_string());
+    let point = "artifacts.remove";
+    fault::before(point).map_err(io_error("remove", &path))?;
+    if !remove_file(&path)? {
         return Ok(false);
     }
     sync_dir(dir)?;
+    fault::after(point);
     Ok(true)
 }
 

@@ -8,10 +8,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::io_error;
 use super::{Digest, Error, Name};
-use crate::platform::atomic;
+use crate::platform::{atomic, fault};
 
 /// Marks a file that is still being written; a digest never begins like this.
 pub(super) const INCOMING: &str = "incoming-";
+
+/// Between the last byte and the artifact's name.
+const POINT: &str = "artifacts.commit";
 
 /// What the stored bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +86,7 @@ impl Writer {
         if size > self.limit {
             return Err(Error::TooLarge { limit: self.limit });
         }
-        self.file.write_all(bytes).map_err(io_error("write to", &self.temp))?;
+        fault::around("artifacts.write", || self.file.write_all(bytes)).map_err(io_error("write to", &self.temp))?;
         self.hasher.update(bytes);
         self.size = size;
         self.state = State::Open;
@@ -111,12 +114,13 @@ impl Writer {
         if self.state != State::Open {
             return Err(Error::Incomplete);
         }
-        self.file.sync_all().map_err(io_error("sync", &self.temp))?;
+        fault::before(POINT).and_then(|()| self.file.sync_all()).map_err(io_error("sync", &self.temp))?;
         let sha256 = Digest::finish(self.hasher.clone());
         // The same bytes may be there already under another name: replacing them changes nothing.
         fs::rename(&self.temp, self.dir.join(sha256.to_string())).map_err(io_error("rename", &self.temp))?;
         self.state = State::Committed;
         sync_dir(&self.dir)?;
+        fault::after(POINT);
         Ok(Stored { name, sha256, size: self.size, kind })
     }
 }

@@ -17,7 +17,7 @@ pub async fn create(store: &Store, ids: &dyn Ids, authorized: Authorized) -> Res
     let text = secret_text::fresh("", ids);
     let hash = secret_text::hash(text.expose());
     store
-        .write(Durability::Acknowledged, move |tx| {
+        .write("auth.link_create", Durability::Acknowledged, move |tx| {
             login_links::insert(tx, &hash, &authorized.principal().label(), tx.now() + LASTS)?;
             audit::noted(tx, &authorized, "login link", "")
         })
@@ -43,7 +43,7 @@ pub async fn redeem(
     let ids = Arc::clone(&door.ids);
     let cookie = door
         .store
-        .write(Durability::Acknowledged, move |tx| {
+        .write("auth.link_redeem", Durability::Acknowledged, move |tx| {
             if !login_links::consume(tx, &hash)? {
                 audit::refused(tx, Principal::System, "session.begin", "login link", "unknown, old or used before")?;
                 return Ok(None);

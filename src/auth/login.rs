@@ -48,14 +48,14 @@ pub async fn with_password(door: &Door, attempt: Attempt) -> Result<Option<Secre
         let note = move |tx: &crate::store::Tx<'_>| {
             audit::refused(tx, Principal::System, "session.begin", &email, &format!("wrong login from {from}"))
         };
-        door.store.write(Durability::Progress, note).await?;
+        door.store.write("auth.login_refused", Durability::Progress, note).await?;
         return Ok(None);
     };
     door.attempts.succeeded(&email, address);
     let ids = Arc::clone(&door.ids);
     let cookie = door
         .store
-        .write(Durability::Acknowledged, move |tx| {
+        .write("auth.login", Durability::Acknowledged, move |tx| {
             sessions::end_of_cookie(tx, cookie_before.as_deref())?;
             audit::came(tx, Principal::User { id: user.id, email: user.email.clone() }, "session.begin", "session")?;
             sessions::begin(tx, ids.as_ref(), Some(user.id))

@@ -58,7 +58,7 @@ pub async fn find(store: &Store, cookie: &str, now: Timestamp) -> Result<Option<
         })
         .await?;
     if let Some(Session { id, stale: true, .. }) = session {
-        store.write(Durability::Progress, move |tx| store::sessions::touch(tx, id)).await?;
+        store.write("auth.session_touch", Durability::Progress, move |tx| store::sessions::touch(tx, id)).await?;
     }
     Ok(session)
 }
@@ -66,7 +66,7 @@ pub async fn find(store: &Store, cookie: &str, now: Timestamp) -> Result<Option<
 /// Ends a session.
 pub async fn end(store: &Store, id: SessionId, principal: Principal) -> Result<(), StoreError> {
     store
-        .write(Durability::Acknowledged, move |tx| {
+        .write("auth.session_end", Durability::Acknowledged, move |tx| {
             store::sessions::delete(tx, id)?;
             audit::came(tx, principal, "session.end", "session")
         })

@@ -53,7 +53,7 @@ pub async fn create(store: &Store, ids: &dyn Ids, authorized: Authorized, wish: 
     let hash = secret_text::hash(text.expose());
     let expires_at = store.clock().now() + Duration::from_secs(u64::from(wish.days) * 86_400);
     let made = store
-        .write(Durability::Acknowledged, move |tx| {
+        .write("auth.token_create", Durability::Acknowledged, move |tx| {
             let now = tx.now();
             if tokens::of_user(tx, user)?.iter().filter(|row| works(row, now)).count() >= MOST {
                 return Ok(None);
@@ -95,7 +95,7 @@ pub async fn page(
 pub async fn revoke(store: &Store, authorized: Authorized, id: TokenId) -> Result<bool, StoreError> {
     let user = owner(authorized.principal());
     store
-        .write(Durability::Acknowledged, move |tx| {
+        .write("auth.token_revoke", Durability::Acknowledged, move |tx| {
             let own = tokens::of_user(tx, user)?.into_iter().find(|row| row.id == id);
             let Some(row) = own else { return Ok(false) };
             audit::noted(tx, &authorized, &format!("token {}", row.name), "revoked")?;
@@ -125,7 +125,7 @@ pub async fn find(store: &Store, text: &str, now: Timestamp) -> Result<Option<Ca
     let Some((row, mut caller, scope)) = found else { return Ok(None) };
     if row.last_used_at.is_none_or(|last| now > last + Duration::from_secs(60)) {
         let id = row.id;
-        store.write(Durability::Progress, move |tx| tokens::touch(tx, id)).await?;
+        store.write("auth.token_touch", Durability::Progress, move |tx| tokens::touch(tx, id)).await?;
     }
     caller.grants.scope = scope;
     caller.principal = Principal::Token { id: row.id, name: row.name, user: row.user_id };

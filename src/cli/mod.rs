@@ -43,7 +43,7 @@ use std::process::ExitCode;
 
 use clap::{FromArgMatches as _, Parser, Subcommand};
 
-use crate::platform::{Clock as _, SystemClock};
+use crate::platform::{Clock as _, SystemClock, fault};
 
 /// A self-hosted CI/CD appliance
 #[derive(Debug, Parser)]
@@ -99,6 +99,10 @@ pub fn main() -> ExitCode {
     if let Err(error) = crate::platform::git::ignore_configuration() {
         eprintln!("danube: git's library can't be used: {error}");
         return ExitCode::FAILURE;
+    }
+    if let Err(error) = fault::arm_by_environment() {
+        eprintln!("danube: {error}");
+        return ExitCode::from(USAGE);
     }
     let result = match cli.command {
         Cmd::Admin(args) => admin::run(&args),

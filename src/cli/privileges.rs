@@ -12,6 +12,9 @@ use anyhow::{Context, anyhow, bail};
 use rustix::fs::FlockOperation;
 use rustix::process::{Gid, Uid};
 
+use crate::executor::remote::{Standing, leave_unless};
+use crate::platform::fault;
+
 /// Uids that no account has, for masters on machines without a service user (systemd's dynamic range).
 const FREE_UIDS: std::ops::RangeInclusive<u32> = 61_184..=65_519;
 
@@ -104,7 +107,7 @@ pub(super) fn instance(data: &Path, ids: &dyn crate::platform::Ids) -> anyhow::R
     let mut bytes = [0; 4];
     ids.fill(&mut bytes);
     let text = hex::encode(bytes);
-    crate::platform::atomic::write(&path, text.as_bytes(), 0o644)
+    crate::platform::atomic::write("cli.instance", &path, text.as_bytes(), 0o644)
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(text)
 }
@@ -173,7 +176,7 @@ pub(super) fn start_executor(launch: &Launch<'_>) -> anyhow::Result<PathBuf> {
 /// The same with its runtime directory elsewhere.
 pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Result<PathBuf> {
     let socket = run.join("executor.sock");
-    if UnixStream::connect(&socket).is_ok() {
+    if UnixStream::connect(&socket).is_ok() && !has_made_room(&socket, run, launch) {
         return Ok(socket);
     }
     fs::create_dir_all(launch.root).with_context(|| format!("cannot make {}", launch.root.display()))?;
@@ -197,6 +200,9 @@ pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Resu
     if let Ok(levels) = std::env::var("DANUBE_LOG") {
         command.env("DANUBE_LOG", levels);
     }
+    for name in [fault::FAULTS, fault::HITS] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
     if launch.host_image {
         command.arg("--host-image");
     }
@@ -206,6 +212,33 @@ pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Resu
     let mut child = command.spawn().context("cannot start danube executor")?;
     wait_for_socket(&socket, &mut child, &log)?;
     Ok(socket)
+}
+
+/// Whether the executor that runs was started with other settings and has ended to make room. While a step of it
+/// lives, it stays.
+fn has_made_room(socket: &Path, run: &Path, launch: &Launch<'_>) -> bool {
+    match leave_unless(socket, |probe| probe.host_image == launch.host_image) {
+        Ok(Standing::Fits) => return false,
+        Ok(Standing::Leaves) => {}
+        Err(error) => {
+            tracing::warn!(%error, "the executor does not say with which settings it was started");
+            return false;
+        }
+    }
+    for _ in 0..300 {
+        // It lets its lock go last, or removes the directory with it.
+        if UnixStream::connect(socket).is_err() && (!run.exists() || is_free(&launch.root.join("executor.lock"))) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    tracing::warn!("steps still run under the executor's old settings; the new ones hold after a restart without them");
+    false
+}
+
+fn is_free(lock: &Path) -> bool {
+    let taken = |file: File| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    File::open(lock).is_ok_and(taken)
 }
 
 fn wait_for_socket(socket: &Path, child: &mut Child, log: &Path) -> anyhow::Result<()> {

@@ -285,7 +285,7 @@ impl RunJob {
         let commit = "0".repeat(40);
         let (sha, name) = (commit.clone(), pipeline.name.clone());
         let row = store
-            .write(Durability::Progress, move |tx| {
+            .write("cli.run_claim", Durability::Progress, move |tx| {
                 apply::apply(tx, &settings, &sha, tx.now())?;
                 pipelines::find_by_name(tx, &name)
             })

@@ -47,7 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     key("server.grpc_address", Form::Text, None),
     key("server.insecure_http", Form::Flag, Some("false")),
     key("executor.kind", Form::Text, Some("local")),
-    key("executor.host_image", Form::Flag, Some("false")),
+    key("executor.host_image", Form::Flag, Some("true")),
     key("executor.allow", Form::List, Some("")),
     key("executor.keep_workspaces_for", Form::Text, Some("24h")),
     key("executor.keep_workspaces_bytes", Form::Text, Some("5GiB")),

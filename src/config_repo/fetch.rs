@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::ConfigRepoError;
 use super::files::{Files, from_commit};
 use crate::config::ConfigRepo;
+use crate::platform::fault;
 use crate::platform::git::{self, Access, GitError, Transport, check_url};
 
 /// The longest that one call of git may take.
@@ -112,8 +113,11 @@ fn open(dir: &Path) -> Result<Repository, ConfigRepoError> {
             if dir.exists() {
                 fs::remove_dir_all(dir).map_err(|source| broken(dir, source))?;
             }
-            fs::create_dir_all(dir).map_err(|source| broken(dir, source))?;
-            Repository::init_bare(dir).map_err(|source| broken(dir, source))
+            let point = "config_repo.create";
+            fault::before(point).and_then(|()| fs::create_dir_all(dir)).map_err(|source| broken(dir, source))?;
+            let made = Repository::init_bare(dir).map_err(|source| broken(dir, source))?;
+            fault::after(point);
+            Ok(made)
         }
     }
 }

@@ -126,7 +126,9 @@ impl Sync {
             Ok(settings) => {
                 let now = store.clock().now();
                 let changes = store
-                    .write(Durability::Acknowledged, move |tx| apply::apply(tx, &settings, &sha, now))
+                    .write("config_repo.apply", Durability::Acknowledged, move |tx| {
+                        apply::apply(tx, &settings, &sha, now)
+                    })
                     .await
                     .map_err(not_stored)?;
                 Ok(Looked::Applied(commit, changes))
@@ -134,7 +136,9 @@ impl Sync {
             Err(issues) => {
                 let errors = serde_json::to_string(&issues).expect("strings and numbers are always JSON");
                 store
-                    .write(Durability::Acknowledged, move |tx| config_commits::record_failure(tx, &sha, &errors))
+                    .write("config_repo.refuse", Durability::Acknowledged, move |tx| {
+                        config_commits::record_failure(tx, &sha, &errors)
+                    })
                     .await
                     .map_err(not_stored)?;
                 Ok(Looked::Refused(commit, issues))

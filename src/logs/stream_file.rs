@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{LogError, StreamName};
+use crate::platform::fault;
+
+/// Around the making of a stream's two files.
+const POINT: &str = "logs.create";
 
 /// How much is read at once while hashing.
 const CHUNK: usize = 1 << 20;
@@ -54,7 +58,8 @@ impl StreamFile {
     /// Opens log and index for appending, and makes them where they are missing: what a shim gets.
     /// A second call meets the same files.
     pub fn create(&self) -> Result<(File, File), LogError> {
-        std::fs::create_dir_all(&self.dir).map_err(LogError::io("make", &self.dir))?;
+        let made = fault::before(POINT).and_then(|()| std::fs::create_dir_all(&self.dir));
+        made.map_err(LogError::io("make", &self.dir))?;
         let open = |path: PathBuf| {
             let mut options = OpenOptions::new();
             let file = options.append(true).create(true).mode(0o640).open(&path);
@@ -64,6 +69,7 @@ impl StreamFile {
         // The names survive a loss of power before anybody is told that the step may start.
         let dir = File::open(&self.dir).and_then(|dir| dir.sync_all());
         dir.map_err(LogError::io("sync", &self.dir))?;
+        fault::after(POINT);
         Ok(files)
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::platform::fault;
 use crate::platform::git::{self, Access, GitError, Transport, check_branch, check_url};
 
 use super::auth::short;
@@ -72,7 +73,10 @@ impl Mirror {
         }
         let mut options = git2::RepositoryInitOptions::new();
         options.bare(true).no_reinit(true).external_template(false).mode(git2::RepositoryInitMode::SHARED_UMASK);
+        let point = "mirror.create";
+        fault::before(point).map_err(MirrorError::local(failed()))?;
         git2::Repository::init_opts(path, &options).map_err(MirrorError::git(failed()))?;
+        fault::after(point);
         Ok(())
     }
 
@@ -132,7 +136,10 @@ impl Mirror {
             "+refs/heads/*:refs/heads/*",
             "+refs/tags/*:refs/tags/*",
         ];
+        let point = "mirror.fetch";
+        fault::before(point).map_err(MirrorError::local(format!("fetching {}", short(&self.url))))?;
         self.git(&args, access, FETCH_LIMIT, stop).await?;
+        fault::after(point);
         self.tidy(stop).await;
         Ok(())
     }

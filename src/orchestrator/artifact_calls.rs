@@ -218,7 +218,7 @@ impl super::Engine {
     ) -> Result<(), super::DriveError> {
         let kept = if good { KeepWhen::Success } else { KeepWhen::Failure };
         self.store
-            .write(Durability::Progress, move |tx| {
+            .write("orchestrator.discard_artifacts", Durability::Progress, move |tx| {
                 let rows = crate::store::artifacts::of_job(tx, job)?;
                 let live = rows.into_iter().filter(|row| row.expired_at.is_none());
                 let stays = |row: &ArtifactRow| row.keep_when == KeepWhen::Always || row.keep_when == kept;

@@ -113,7 +113,9 @@ impl LiveJob {
         let now = self.engine.clock.now();
         let Some(started) = row.started_at else {
             let (lease, id) = (self.lease.id, row.id);
-            let noted = self.engine.store.write(Durability::Progress, move |tx| steps::start(tx, lease, id, now, None));
+            let noted = self.engine.store.write("orchestrator.step_running", Durability::Progress, move |tx| {
+                steps::start(tx, lease, id, now, None)
+            });
             noted.await?;
             return Ok(Duration::ZERO);
         };

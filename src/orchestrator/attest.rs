@@ -86,8 +86,9 @@ impl Engine {
             }
             None => (String::new(), unsigned(&statement)),
         };
-        let stored =
-            self.store.write(Durability::Acknowledged, move |tx| attestations::insert(tx, job, kind, &key, &envelope));
+        let stored = self.store.write("orchestrator.attest", Durability::Acknowledged, move |tx| {
+            attestations::insert(tx, job, kind, &key, &envelope)
+        });
         Ok(stored.await?)
     }
 }

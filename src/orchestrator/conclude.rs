@@ -1,14 +1,17 @@
 //! The end of a job: containers gone, logs sealed, state moved, record signed. May be done again.
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::coordinate::Verdict;
 use super::error::chain;
 use super::outcome::seconds;
-use super::watching::{insist, persist};
+use super::watching::{LONGEST_PAUSE, PAUSE, insist, persist};
 use super::{DriveError, Driven, Engine, LiveJob};
+use crate::executor::ExecutorError;
 use crate::model::call::CallKey;
 use crate::model::job::Event;
-use crate::model::step::StepStatus;
+use crate::model::step::{Cause, StepStatus};
 use crate::queue::{self, Lost};
 use crate::store::journal;
 use crate::store::steps::{self, StepEnd};
@@ -18,11 +21,11 @@ impl LiveJob {
     /// Ends the job by its verdict.
     pub(super) async fn conclude(&self, verdict: Verdict) -> Result<Driven, DriveError> {
         if let Verdict::Lost(_) = verdict {
-            // The next attempt must not meet what this one runs.
+            // The next attempt must not meet what this one left.
             insist(&self.engine, "end a lost job", || self.engine.executor.teardown(self.row.id)).await;
         }
         let workspace = self.put_away(&verdict).await?;
-        self.seal().await?;
+        self.seal(&verdict).await?;
         let store = &self.engine.store;
         let (event, reason) = match verdict {
             Verdict::Success => (Event::Exited { code: 0 }, None),
@@ -99,16 +102,16 @@ impl LiveJob {
     }
 
     /// Hashes the logs: from here on they do not change.
-    async fn seal(&self) -> Result<(), DriveError> {
+    async fn seal(&self, verdict: &Verdict) -> Result<(), DriveError> {
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await?;
         for row in rows.into_iter().filter(|row| row.log_sha256.is_none() && row.reused_from.is_none()) {
-            self.seal_step(row).await?;
+            self.seal_step(row, verdict).await?;
         }
         Ok(())
     }
 
-    async fn seal_step(&self, row: StepRow) -> Result<(), DriveError> {
+    async fn seal_step(&self, row: StepRow, verdict: &Verdict) -> Result<(), DriveError> {
         let stream = self.stream(&row);
         let path = stream.log_path();
         let hashed = tokio::task::spawn_blocking(move || stream.sha256()).await;
@@ -118,22 +121,54 @@ impl LiveJob {
             Ok(Err(error)) => return Err(failed(std::io::Error::other(chain(&error)))),
             Err(error) => return Err(failed(error.into())),
         };
-        let open = if row.started_at.is_some() { StepStatus::Cancelled } else { StepStatus::Skipped };
+        let open = !row.status.is_terminal();
+        // What ran when the attempt was lost is lost with it; nobody knows how it ended.
+        let (status, cause, reason) = match verdict {
+            _ if !open => (row.status, row.cause, row.reason),
+            Verdict::Lost(reason) if row.started_at.is_some() => {
+                (StepStatus::Failure, Some(Cause::Infra), Some(reason.clone()))
+            }
+            _ if row.started_at.is_some() => (StepStatus::Cancelled, None, row.reason.or_else(with_its_job)),
+            _ => (StepStatus::Skipped, None, row.reason.or_else(with_its_job)),
+        };
         let end = StepEnd {
-            status: if row.status.is_terminal() { row.status } else { open },
-            cause: row.cause,
+            status,
+            cause,
             exit_code: row.exit_code,
-            reason: row.reason.or_else(|| (!row.status.is_terminal()).then(|| "stopped with its job".to_owned())),
+            reason,
             log_sha256: Some(hash.sha256),
             log_bytes: Some(hash.bytes),
             finished_at: row.finished_at.unwrap_or_else(|| self.engine.clock.now()),
         };
         let (lease, id) = (self.lease.id, row.id);
-        Ok(self.engine.store.write(Durability::Progress, move |tx| steps::finish(tx, lease, id, &end)).await?)
+        Ok(self
+            .engine
+            .store
+            .write("orchestrator.seal", Durability::Progress, move |tx| steps::finish(tx, lease, id, &end))
+            .await?)
     }
 }
 
 impl Engine {
+    /// Ends everything of a job, however long that takes: its end is told only when nothing of it lives. Files that
+    /// can't be removed are no reason to wait; the next start removes them.
+    pub(super) async fn end_all(&self, job: crate::model::JobId) {
+        let mut pause = PAUSE.min(self.bounds.patience);
+        loop {
+            match self.executor.teardown(job).await {
+                Ok(()) => return,
+                Err(error @ (ExecutorError::Lost(_) | ExecutorError::Running(_))) => {
+                    tracing::warn!(%job, %error, "a job that is over may still run; asking again");
+                }
+                Err(error) => {
+                    return tracing::error!(%job, %error, "the job's workspace could not be removed");
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
     /// Ends and removes everything that an executor has of a job; what stays is removed at the next start.
     pub(super) async fn teardown(&self, job: crate::model::JobId) {
         if let Err(error) = persist(self, || self.executor.teardown(job)).await {
@@ -147,6 +182,10 @@ fn declared_timeout(request: &str) -> Option<Duration> {
     let fields: serde_json::Value = serde_json::from_str(request).ok()?;
     let declares = fields.get("call").and_then(serde_json::Value::as_str) == Some("declare");
     fields.get("timeout_ms").and_then(serde_json::Value::as_u64).filter(|_| declares).map(Duration::from_millis)
+}
+
+fn with_its_job() -> Option<String> {
+    Some("stopped with its job".to_owned())
 }
 
 fn asks_for_once(request: &str) -> bool {

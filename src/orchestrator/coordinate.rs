@@ -65,7 +65,9 @@ impl LiveJob {
             if row.started_at.is_none() {
                 let (lease, id, now) = (self.lease.id, row.id, self.engine.clock.now());
                 let noted =
-                    self.engine.store.write(Durability::Progress, move |tx| steps::start(tx, lease, id, now, None));
+                    self.engine.store.write("orchestrator.coordinator_running", Durability::Progress, move |tx| {
+                        steps::start(tx, lease, id, now, None)
+                    });
                 noted.await?;
             }
             let (verdict, end) = match self.watch(at, None, Manners::Calls).await {
@@ -94,7 +96,7 @@ impl LiveJob {
             command: format!("python3 {}", self.pipeline.script),
             allow_failure: false,
         };
-        let row = self.engine.store.write(Durability::Progress, move |tx| {
+        let row = self.engine.store.write("orchestrator.coordinator", Durability::Progress, move |tx| {
             // Counted over all attempts of the job: each has a log of its own.
             new.attempt = steps::find_last(tx, job, 0)?.map_or(1, |last| last.attempt + 1);
             steps::insert(tx, lease, &new)
@@ -182,7 +184,13 @@ impl LiveJob {
         };
         let (lease, id) = (self.lease.id, row.id);
         // The verdict stands from here on: what follows may be interrupted and done again.
-        Ok(self.engine.store.write(Durability::Acknowledged, move |tx| steps::finish(tx, lease, id, &end)).await?)
+        Ok(self
+            .engine
+            .store
+            .write("orchestrator.coordinator_end", Durability::Acknowledged, move |tx| {
+                steps::finish(tx, lease, id, &end)
+            })
+            .await?)
     }
 }
 

@@ -37,7 +37,7 @@ impl JobKey {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let mut bytes = [0; LENGTH];
                 ids.fill(&mut bytes);
-                atomic::write(&path, &bytes, 0o600).map_err(failed("write"))?;
+                atomic::write("orchestrator.job_key", &path, &bytes, 0o600).map_err(failed("write"))?;
                 Ok(Self::from_bytes(&bytes))
             }
             Err(error) => Err(failed("read")(error)),

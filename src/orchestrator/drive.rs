@@ -193,7 +193,7 @@ impl LiveJob {
             place: Place::default(),
             request: "{}".to_owned(),
         };
-        let row = self.engine.store.write(Durability::Progress, move |tx| {
+        let row = self.engine.store.write("orchestrator.place", Durability::Progress, move |tx| {
             let row = journal::open(tx, lease, &new)?;
             journal::answer(tx, lease, job, MACHINE, b"{}")?;
             Ok(row)

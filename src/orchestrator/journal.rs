@@ -55,7 +55,7 @@ impl LiveJob {
             request: shown.clone(),
         };
         let (hash, lease, reuse) = (new.call_hash.clone(), self.lease.id, self.reuse.clone());
-        let opened = self.engine.store.write(Durability::Progress, move |tx| {
+        let opened = self.engine.store.write("orchestrator.call", Durability::Progress, move |tx| {
             if let Some(known) = journal::find(tx, new.job_id, &new.key)? {
                 return Ok(Opened::Known(Box::new(known)));
             }
@@ -111,7 +111,7 @@ impl LiveJob {
         F: FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     {
         let (job, lease, key) = (self.row.id, self.lease.id, call.key.to_string());
-        let stored = self.engine.store.write(Durability::Progress, move |tx| {
+        let stored = self.engine.store.write("orchestrator.answer", Durability::Progress, move |tx| {
             also(tx)?;
             journal::answer(tx, lease, job, &key, &answer)?;
             journal::find(tx, job, &key)

@@ -7,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::coordinate::Verdict;
 use super::error::chain;
-use super::watching::persist;
+use super::watching::{LONGEST_PAUSE, PAUSE};
 use super::{DriveError, Engine, LiveJob};
+use crate::executor::ExecutorError;
 use crate::model::JobId;
 use crate::model::step::StepStatus;
 use crate::store::kept_workspaces::{self, Gone, HereRow};
@@ -45,7 +46,7 @@ impl LiveJob {
         if let (Verdict::Lost(_), _) | (_, true) = (verdict, kept) {
             // Kept, or ended before anything else.
         } else {
-            self.engine.teardown(self.row.id).await;
+            self.engine.end_all(self.row.id).await;
         }
         self.leave_parent().await?;
         Ok(kept)
@@ -61,21 +62,17 @@ impl LiveJob {
         if !rows.iter().any(|row| row.seq > 0 && row.job_attempt == attempt && row.status == StepStatus::Success) {
             return self.note_workspace(0, Some(Gone::Nothing)).await;
         }
-        match persist(&self.engine, || self.engine.executor.keep(job)).await {
-            Ok(Some(bytes)) if bytes <= keeping.bytes => self.note_workspace(bytes, None).await,
-            Ok(Some(bytes)) => self.note_workspace(bytes, Some(Gone::Large)).await,
-            Ok(None) => self.note_workspace(0, Some(Gone::Failed)).await,
-            Err(error) => {
-                tracing::warn!(%job, %error, "the workspace of a job could not be kept");
-                self.note_workspace(0, Some(Gone::Failed)).await
-            }
+        match self.engine.keep(job).await {
+            Some(bytes) if bytes <= keeping.bytes => self.note_workspace(bytes, None).await,
+            Some(bytes) => self.note_workspace(bytes, Some(Gone::Large)).await,
+            None => self.note_workspace(0, Some(Gone::Failed)).await,
         }
     }
 
     /// True: it is there.
     async fn note_workspace(&self, bytes: u64, gone: Option<Gone>) -> Result<bool, DriveError> {
         let (lease, job) = (self.lease.id, self.row.id);
-        let there = self.engine.store.write(Durability::Progress, move |tx| {
+        let there = self.engine.store.write("orchestrator.workspace", Durability::Progress, move |tx| {
             kept_workspaces::note(tx, lease, job, bytes, gone)?;
             // A first note stands: after a restart this one may have been made before.
             Ok(kept_workspaces::find(tx, job)?.is_some_and(|row| row.gone_at.is_none()))
@@ -102,6 +99,25 @@ impl Engine {
         }
     }
 
+    /// Ends everything of a job, however long that takes, and keeps its workspace; `None`: it can't be kept.
+    async fn keep(&self, job: JobId) -> Option<u64> {
+        let mut pause = PAUSE.min(self.bounds.patience);
+        loop {
+            match self.executor.keep(job).await {
+                Ok(kept) => return kept,
+                Err(error @ (ExecutorError::Lost(_) | ExecutorError::Running(_))) => {
+                    tracing::warn!(%job, %error, "a job that is over may still run; asking again");
+                }
+                Err(error) => {
+                    tracing::warn!(%job, %error, "the workspace of a job could not be kept");
+                    return None;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
     async fn remove_kept(&self, job: JobId) -> Result<(), DriveError> {
         self.teardown(job).await;
         self.sweep_artifacts(job, false).await
@@ -115,7 +131,7 @@ pub async fn evict(engine: &Engine) -> Result<Vec<JobId>, DriveError> {
     if over(engine.store.read(kept_workspaces::here).await?, keeping, now).is_empty() {
         return Ok(Vec::new());
     }
-    let going = engine.store.write(Durability::Progress, move |tx| {
+    let going = engine.store.write("orchestrator.evict", Durability::Progress, move |tx| {
         let going = over(kept_workspaces::here(tx)?, keeping, now);
         going.iter().try_for_each(|(job, why)| kept_workspaces::mark_gone(tx, *job, *why))?;
         Ok(going)
@@ -167,8 +183,9 @@ pub(super) async fn reconcile(engine: &Engine, listed: &[JobId], held: Vec<JobId
         here.into_iter().map(|row| row.job_id).partition(|job| listed.contains(job));
     for job in missing {
         tracing::warn!(%job, "the workspace that this job left is not there any more");
-        let mark =
-            engine.store.write(Durability::Progress, move |tx| kept_workspaces::mark_gone(tx, job, Gone::Missing));
+        let mark = engine.store.write("orchestrator.workspace_missing", Durability::Progress, move |tx| {
+            kept_workspaces::mark_gone(tx, job, Gone::Missing)
+        });
         mark.await?;
         engine.sweep_artifacts(job, false).await?;
     }

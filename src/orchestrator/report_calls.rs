@@ -120,7 +120,7 @@ impl LiveJob {
             let answer = done(&summary(row, &first)).map_err(|error| StoreError::corrupt("write an answer", error))?;
             journal::answer(tx, lease, id, &key, &answer)
         };
-        Ok(self.engine.store.write(Durability::Progress, keep).await?)
+        Ok(self.engine.store.write("orchestrator.reports", Durability::Progress, keep).await?)
     }
 
     /// Reads the files while the executor sends them.

@@ -13,7 +13,7 @@ use crate::artifacts::{self, Digest};
 use crate::model::call::{CallKey, side_by_side};
 use crate::model::{JobId, LeaseId};
 use crate::store::journal::{self, NewCall, Reused};
-use crate::store::{JournalRow, Store, StoreError, Tx, View, annotations, jobs, kept_workspaces, steps};
+use crate::store::{Durability, JournalRow, Store, StoreError, Tx, View, annotations, jobs, kept_workspaces, steps};
 use crate::trigger;
 
 /// Calls that belong to the job that makes them: they are made again, and what follows may still be answered.
@@ -107,7 +107,7 @@ impl LiveJob {
     pub(super) async fn take_workspace(&self) -> Result<Option<String>, DriveError> {
         let Some(parent) = self.reuse.as_ref().map(|reuse| reuse.parent) else { return Ok(None) };
         let (lease, job) = (self.lease.id, self.row.id);
-        let why = self.engine.store.write(crate::store::Durability::Progress, move |tx| {
+        let why = self.engine.store.write("orchestrator.take_workspace", Durability::Progress, move |tx| {
             if kept_workspaces::take(tx, lease, parent, job)? {
                 return Ok(None);
             }

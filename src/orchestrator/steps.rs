@@ -112,7 +112,7 @@ impl LiveJob {
         end.reason = Some(end.reason.map_or_else(|| next.clone(), |reason| format!("{reason}; {next}")));
         let next = NewStep { seq: Some(row.seq), attempt: row.attempt + 1, ..self.new_step(call, request) };
         let (lease, id) = (self.lease.id, row.id);
-        let next = self.engine.store.write(Durability::Progress, move |tx| {
+        let next = self.engine.store.write("orchestrator.next_attempt", Durability::Progress, move |tx| {
             steps::finish(tx, lease, id, &end)?;
             steps::insert(tx, lease, &next)
         });
@@ -161,6 +161,10 @@ impl LiveJob {
             finished_at: self.engine.clock.now(),
         };
         let (lease, id) = (self.lease.id, row.id);
-        Ok(self.engine.store.write(Durability::Progress, move |tx| steps::finish(tx, lease, id, &end)).await?)
+        Ok(self
+            .engine
+            .store
+            .write("orchestrator.stopped", Durability::Progress, move |tx| steps::finish(tx, lease, id, &end))
+            .await?)
     }
 }

@@ -62,7 +62,10 @@ impl LiveJob {
             detail: self.row.label(),
             pipeline: Some(self.row.pipeline_id),
         };
-        let noted = self.engine.store.write(Durability::Acknowledged, move |tx| audit_log::append(tx, &entry));
+        let noted = self
+            .engine
+            .store
+            .write("orchestrator.reveal", Durability::Acknowledged, move |tx| audit_log::append(tx, &entry));
         Ok(noted.await?)
     }
 

@@ -4,8 +4,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Writes a file durably: a temporary beside it, fsync, rename, fsync of the directory.
-pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+use super::fault;
+
+/// Writes a file durably: a temporary beside it, fsync, rename, fsync of the directory. `point` is the name of the
+/// caller's fault point.
+pub fn write(point: &'static str, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    fault::around(point, || replace(path, bytes, mode))
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let dir = path.parent().ok_or_else(|| io::Error::other("a file needs a directory"))?;
     let name = path.file_name().ok_or_else(|| io::Error::other("a file needs a name"))?;
     let tmp = dir.join(format!(".{}.tmp", name.to_string_lossy()));
@@ -45,8 +52,8 @@ mod tests {
     fn a_written_file_has_its_bytes_and_mode_and_leaves_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        write(&path, b"one", 0o600).unwrap();
-        write(&path, b"two", 0o600).unwrap();
+        write("test", &path, b"one", 0o600).unwrap();
+        write("test", &path, b"two", 0o600).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);

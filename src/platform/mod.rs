@@ -1,4 +1,4 @@
-//! What the machine gives: time, ids, tasks, durable files.
+//! What the machine gives: time, ids, tasks, durable files and the fault points of what becomes durable.
 //!
 //! Owns: the only wall clock and random source. May use: model. Must not touch: product words.
 
@@ -7,6 +7,8 @@ mod clock;
 pub mod git;
 mod ids;
 mod tasks;
+
+pub use danube_shim::fault;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use ids::{Ids, SeededIds, SystemIds, random_token};

@@ -36,11 +36,11 @@ pub fn load_or_create(dir: &Path, seed: &[u8; 32]) -> Result<SigningKey, KeyErro
         return Err(KeyError::Lost { path });
     } else {
         let key = SigningKey::from_seed(seed);
-        write(&path, 0o600, key.to_pem().as_bytes())?;
+        write("provenance.key", &path, 0o600, key.to_pem().as_bytes())?;
         key
     };
     if !exists(&public)? {
-        write(&public, 0o644, key.public().to_pem().as_bytes())?;
+        write("provenance.public_key", &public, 0o644, key.public().to_pem().as_bytes())?;
     } else if load_public(&public)? != *key.public() {
         return Err(KeyError::Mismatch { path });
     }
@@ -77,8 +77,8 @@ fn read(path: &Path, access: Access) -> Result<Zeroizing<String>, KeyError> {
     Ok(pem)
 }
 
-fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), KeyError> {
-    atomic::write(path, bytes, mode).map_err(io_error("write", path))
+fn write(point: &'static str, path: &Path, mode: u32, bytes: &[u8]) -> Result<(), KeyError> {
+    atomic::write(point, path, bytes, mode).map_err(io_error("write", path))
 }
 
 fn exists(path: &Path) -> Result<bool, KeyError> {

@@ -22,7 +22,7 @@ pub enum Cancelled {
 
 /// Asks for the end of a job; durable when it returns.
 pub async fn cancel(store: &Store, job: JobId, by: Principal) -> Result<Cancelled, QueueError> {
-    Ok(store.write(Durability::Acknowledged, move |tx| cancel_in(tx, job, &by)).await?)
+    Ok(store.write("queue.cancel", Durability::Acknowledged, move |tx| cancel_in(tx, job, &by)).await?)
 }
 
 /// `cancel` within the transaction of its cause (a closed pull request).

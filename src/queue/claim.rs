@@ -33,7 +33,7 @@ pub async fn claim(store: &Store, owner: &str, limits: Limits) -> Result<Option<
         return Ok(None);
     }
     let owner = owner.to_owned();
-    Ok(store.write(Durability::Progress, move |tx| claim_in(tx, &owner, limits)).await?)
+    Ok(store.write("queue.claim", Durability::Progress, move |tx| claim_in(tx, &owner, limits)).await?)
 }
 
 pub(super) fn claim_in(tx: &Tx<'_>, owner: &str, limits: Limits) -> Result<Option<Claimed>, StoreError> {

@@ -33,8 +33,9 @@ impl<T> Written<T> {
 ///
 /// Steps that are open still are ended with it, and its run-time secrets are forgotten.
 pub async fn finish(store: &Store, lease: Lease, event: Event, reason: Option<String>) -> Result<Status, QueueError> {
-    let written =
-        store.write(Durability::Acknowledged, move |tx| written_in(tx, lease, event, reason.as_deref())).await?;
+    let written = store
+        .write("queue.finish", Durability::Acknowledged, move |tx| written_in(tx, lease, event, reason.as_deref()))
+        .await?;
     written.into_result(lease)
 }
 
@@ -81,7 +82,7 @@ pub enum Lost {
 /// The next attempt starts from nothing, so the journal is emptied in the same transaction.
 pub async fn lost(store: &Store, lease: Lease, reason: String) -> Result<Lost, QueueError> {
     let written = store
-        .write(Durability::Acknowledged, move |tx| match fence(tx, lease)? {
+        .write("queue.lost", Durability::Acknowledged, move |tx| match fence(tx, lease)? {
             Fence::Held(job) => lose(tx, lease, &job, &reason),
             Fence::Ended(status) => Ok(Written::Ended(status)),
             Fence::Lost => Ok(Written::LeaseLost),

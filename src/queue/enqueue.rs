@@ -53,7 +53,7 @@ pub struct Enqueued {
 
 /// Makes a pending job; durable when it returns. Older jobs of its group are superseded in the same transaction.
 pub async fn enqueue(store: &Store, job: NewJob) -> Result<Enqueued, QueueError> {
-    Ok(store.write(Durability::Acknowledged, move |tx| enqueue_in(tx, &job)).await?)
+    Ok(store.write("queue.enqueue", Durability::Acknowledged, move |tx| enqueue_in(tx, &job)).await?)
 }
 
 /// `enqueue` within the transaction of its cause.

@@ -40,7 +40,7 @@ mod tests {
         let shop = pipeline("shop", "web");
         let test = with(settings(vec![shop.clone()])).await;
         let job = new_job(&test, &shop).await;
-        let twice = test.store.write(Durability::Progress, move |tx| {
+        let twice = test.store.write("test", Durability::Progress, move |tx| {
             let first = past_in(tx, &job, Event::Exited { code: 0 }, |_, _| Ok(()))?;
             let second = past_in(tx, &job, Event::Exited { code: 1 }, |_, _| Ok(()))?;
             Ok([jobs::get(tx, first)?.status, jobs::get(tx, second)?.status])

@@ -40,7 +40,7 @@ pub(super) fn expiry(now: Timestamp) -> Timestamp {
 /// Shows that the driver lives. Survives `kill -9`, not more: a new master voids every lease anyway.
 pub async fn renew(store: &Store, lease: Lease) -> Result<(), QueueError> {
     let held = store
-        .write(Durability::Progress, move |tx| {
+        .write("queue.renew", Durability::Progress, move |tx| {
             let now = tx.now();
             job_moves::renew(tx, lease.job, lease.id, now, expiry(now))
         })
@@ -55,7 +55,7 @@ pub async fn renew(store: &Store, lease: Lease) -> Result<(), QueueError> {
 pub async fn adopt(store: &Store, owner: &str) -> Result<Vec<Claimed>, QueueError> {
     let owner = owner.to_owned();
     let claimed = store
-        .write(Durability::Progress, move |tx| {
+        .write("queue.adopt", Durability::Progress, move |tx| {
             let leased = jobs::running(tx)?;
             leased.into_iter().map(|job| adopt_one(tx, job.id, job.lease_id, &owner)).collect()
         })

@@ -17,7 +17,9 @@ pub async fn unpark(store: &Store, lease: Lease) -> Result<(), QueueError> {
 
 async fn set(store: &Store, lease: Lease, reason: Option<String>) -> Result<(), QueueError> {
     let held = store
-        .write(Durability::Acknowledged, move |tx| job_moves::park(tx, lease.job, lease.id, reason.as_deref()))
+        .write("queue.park", Durability::Acknowledged, move |tx| {
+            job_moves::park(tx, lease.job, lease.id, reason.as_deref())
+        })
         .await?;
     lease.held(held)
 }
@@ -30,7 +32,7 @@ pub async fn declare(
     timeout: Option<SignedDuration>,
 ) -> Result<Option<Timestamp>, QueueError> {
     let deadline = store
-        .write(Durability::Progress, move |tx| {
+        .write("queue.declare", Durability::Progress, move |tx| {
             let deadline = timeout.map(|timeout| tx.now().checked_add(timeout).unwrap_or(Timestamp::MAX));
             let held = job_moves::declare(tx, lease.job, lease.id, title.as_deref(), deadline)?;
             Ok(if held { Some(jobs::get(tx, lease.job)?.deadline) } else { None })

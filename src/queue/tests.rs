@@ -237,7 +237,7 @@ async fn a_lost_lease_stops_every_write_of_the_old_driver() {
     assert!(matches!(late, Err(QueueError::LeaseLost { .. })));
     let step = new_step(id);
     let lease = old.lease.id;
-    assert!(store.write(Durability::Progress, move |tx| steps::insert(tx, lease, &step)).await.is_err());
+    assert!(store.write("test", Durability::Progress, move |tx| steps::insert(tx, lease, &step)).await.is_err());
     let none = std::collections::HashSet::new();
     assert_eq!(unheld(store, none).await.unwrap(), [adopted[0].lease]);
     finish(store, adopted[0].lease, Event::Exited { code: 0 }, None).await.unwrap();
@@ -277,7 +277,7 @@ async fn steps_and_calls_of_a_lost_attempt_end_and_the_next_starts_from_nothing(
     let id = add(&test, &site).await;
     let first = take(&test).await.unwrap();
     let lease = first.lease.id;
-    let step = test.store.write(Durability::Progress, move |tx| {
+    let step = test.store.write("test", Durability::Progress, move |tx| {
         journal::open(tx, lease, &new_call(id))?;
         journal::answer(tx, lease, id, "/run#0", b"42")?;
         journal::answer(tx, lease, id, "/run#0", b"43")?;
@@ -309,7 +309,8 @@ async fn steps_and_calls_of_a_lost_attempt_end_and_the_next_starts_from_nothing(
     let mut again = new_step(id);
     again.job_attempt = 2;
     let lease = second.lease.id;
-    let step = test.store.write(Durability::Progress, move |tx| steps::insert(tx, lease, &again)).await.unwrap();
+    let step =
+        test.store.write("test", Durability::Progress, move |tx| steps::insert(tx, lease, &again)).await.unwrap();
     assert_eq!(step.seq, 2);
     finish(&test.store, second.lease, Event::DeadlinePassed, Some("1 h passed".into())).await.unwrap();
     let step = test.store.read(move |v| steps::get(v, step.id)).await.unwrap();
@@ -322,12 +323,12 @@ async fn a_finished_job_waits_for_its_record_once() {
     let test = setup([&site]).await;
     let id = add(&test, &site).await;
     let insert = move |tx: &crate::store::Tx<'_>| attestations::insert(tx, id, "record", "key", "{}");
-    assert!(test.store.write(Durability::Acknowledged, insert).await.is_err());
+    assert!(test.store.write("test", Durability::Acknowledged, insert).await.is_err());
     let claimed = take(&test).await.unwrap();
     finish(&test.store, claimed.lease, Event::Rejected, Some("no danubefile".into())).await.unwrap();
     assert_eq!(test.store.read(|v| jobs::unrecorded(v, 9)).await.unwrap().len(), 1);
-    test.store.write(Durability::Acknowledged, insert).await.unwrap();
-    test.store.write(Durability::Acknowledged, insert).await.unwrap();
+    test.store.write("test", Durability::Acknowledged, insert).await.unwrap();
+    test.store.write("test", Durability::Acknowledged, insert).await.unwrap();
     assert!(test.store.read(|v| jobs::unrecorded(v, 9)).await.unwrap().is_empty());
 }
 

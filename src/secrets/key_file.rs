@@ -60,7 +60,7 @@ pub(super) fn read(path: &Path) -> Result<Key, SecretError> {
 pub(super) fn make(path: &Path, ids: &dyn Ids) -> Result<Key, SecretError> {
     let mut bytes = Zeroizing::new([0; KEY_BYTES]);
     ids.fill(bytes.as_mut());
-    let stored = make_dir(path).and_then(|()| atomic::write(path, bytes.as_ref(), 0o600));
+    let stored = make_dir(path).and_then(|()| atomic::write("secrets.key_file", path, bytes.as_ref(), 0o600));
     stored.map_err(|source| SecretError::KeyFile {
         path: path.to_owned(),
         why: format!("it cannot be written ({source})"),

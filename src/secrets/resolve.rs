@@ -67,7 +67,7 @@ impl JobSecrets {
                 .unwrap_or_default(),
             pipeline: Some(self.reader.pipeline_id),
         };
-        Ok(self.store.write(Durability::Progress, move |tx| audit_log::append(tx, &entry)).await?)
+        Ok(self.store.write("secrets.audit", Durability::Progress, move |tx| audit_log::append(tx, &entry)).await?)
     }
 
     async fn all(&self) -> Result<Vec<NamedSecret>, SecretError> {

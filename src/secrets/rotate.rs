@@ -12,7 +12,7 @@ use super::cipher::Place;
 use super::key::Key;
 use super::vault::{KEY_ID, seal};
 use super::{SecretError, Vault, key_file, run_time};
-use crate::platform::atomic;
+use crate::platform::{atomic, fault};
 use crate::store::{Durability, Store, StoreError, Tx, job_secrets, secrets as table, settings};
 
 /// What a rotation did.
@@ -31,7 +31,7 @@ pub async fn rotate_key(store: &Store, vault: &Vault) -> Result<Rotated, SecretE
     let in_force = store.read(|view| settings::find(view, KEY_ID)).await?.unwrap_or_default();
     vault.add(Arc::clone(&next), &in_force);
     let old = vault.clone();
-    let rotated = store.write(Durability::Acknowledged, move |tx| reencrypt(tx, &old, &next)).await?;
+    let rotated = store.write("secrets.rotate", Durability::Acknowledged, move |tx| reencrypt(tx, &old, &next)).await?;
     settle(store, vault.keys_dir()).await?;
     Ok(rotated)
 }
@@ -72,8 +72,15 @@ pub(super) async fn settle(store: &Store, keys: &Path) -> Result<(), SecretError
     }
     let in_force = store.read(|view| settings::find(view, KEY_ID)).await?;
     let committed = key_file::read(&next).is_ok_and(|key| in_force == Some(key.id.to_string()));
-    let settled = if committed { fs::rename(&next, &current) } else { fs::remove_file(&next) };
-    settled.and_then(|()| atomic::sync_dir(keys)).map_err(|source: io::Error| SecretError::KeyFile {
+    let settled = fault::around("secrets.settle", || {
+        if committed {
+            fs::rename(&next, &current)?
+        } else {
+            fs::remove_file(&next)?
+        }
+        atomic::sync_dir(keys)
+    });
+    settled.map_err(|source: io::Error| SecretError::KeyFile {
         path: next,
         why: format!("the rotation that made it cannot be ended ({source})"),
         fix: "make the directory of keys writable for the service user".to_owned(),

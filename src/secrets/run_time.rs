@@ -19,7 +19,7 @@ pub async fn keep_value(
     value: Secret<Vec<u8>>,
 ) -> Result<(), SecretError> {
     let (vault, key) = (vault.clone(), key.to_owned());
-    let kept = store.write(Durability::Progress, move |tx| {
+    let kept = store.write("secrets.keep_value", Durability::Progress, move |tx| {
         let stored = vault.seal(tx, &place(&job.to_string(), &key), value.expose())?;
         job_secrets::put(tx, lease, job, &key, &stored)
     });

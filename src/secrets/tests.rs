@@ -183,7 +183,7 @@ async fn a_moved_or_damaged_value_fails_with_the_command_that_sets_it() {
     s.set(Scope::Global, "TOKEN", "token-value").await;
     s.set(Scope::Global, "DEPLOY", "deploy-value").await;
     let job = s.run(&s.site, "main", false).await.1;
-    let moved = s.test.store.write(Durability::Progress, |tx| {
+    let moved = s.test.store.write("test", Durability::Progress, |tx| {
         let from = table::find(tx, Scope::Global, "DEPLOY")?.unwrap();
         let to = table::find(tx, Scope::Global, "TOKEN")?.unwrap();
         table::reencrypt(tx, to.id, &from.value_encrypted)?;

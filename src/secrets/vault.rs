@@ -92,7 +92,9 @@ pub async fn open(store: &Store, keys: &Path, ids: Arc<dyn Ids>) -> Result<Vault
             });
         }
         Some(_) => {}
-        None => store.write(Durability::Acknowledged, move |tx| settings::set(tx, KEY_ID, &id)).await?,
+        None => {
+            store.write("secrets.key_id", Durability::Acknowledged, move |tx| settings::set(tx, KEY_ID, &id)).await?
+        }
     }
     Ok(Vault { keys_dir: keys.to_owned(), ids, ring: Arc::new(RwLock::new(vec![Arc::new(key)])) })
 }
@@ -127,7 +129,7 @@ pub async fn set(
     check_value(key, value.expose())?;
     let (vault, key, by) = (vault.clone(), key.to_owned(), by.to_owned());
     store
-        .write(Durability::Acknowledged, move |tx| {
+        .write("secrets.set", Durability::Acknowledged, move |tx| {
             let version = table::find(tx, scope, &key)?.map_or(1, |known| known.version.saturating_add(1));
             let owner = scope.owner_id();
             let place = Place { scope: scope.kind().as_str(), scope_id: &owner, name: &key, version };
@@ -141,7 +143,7 @@ pub async fn set(
 /// Deletes a secret; durable when it returns. False: there was none.
 pub async fn delete(store: &Store, scope: Scope, key: &str) -> Result<bool, SecretError> {
     let key = key.to_owned();
-    Ok(store.write(Durability::Acknowledged, move |tx| table::delete(tx, scope, &key)).await?)
+    Ok(store.write("secrets.delete", Durability::Acknowledged, move |tx| table::delete(tx, scope, &key)).await?)
 }
 
 /// The names of a scope's secrets, never the values.

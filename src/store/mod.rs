@@ -116,24 +116,26 @@ impl Store {
 
     /// Commits what `f` writes, or nothing of it where `f` fails. Answers after the commit.
     ///
+    /// `point` is the name of this place's fault point, `room.what`.
+    ///
     /// A dropped future withdraws the interest in the answer, not the write.
-    pub async fn write<T, F>(&self, durability: Durability, f: F) -> Result<T, StoreError>
+    pub async fn write<T, F>(&self, point: &'static str, durability: Durability, f: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
-        let (write, answer) = writer::pack(durability, f);
+        let (write, answer) = writer::pack(point, durability, f);
         self.inner.writer.send(write).await.map_err(|_| StoreError::Stopped)?;
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 
     /// `write` for the command line; never from an async thread.
-    pub fn write_blocking<T, F>(&self, durability: Durability, f: F) -> Result<T, StoreError>
+    pub fn write_blocking<T, F>(&self, point: &'static str, durability: Durability, f: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
-        let (write, answer) = writer::pack(durability, f);
+        let (write, answer) = writer::pack(point, durability, f);
         self.inner.writer.blocking_send(write).map_err(|_| StoreError::Stopped)?;
         answer.blocking_recv().map_err(|_| StoreError::Stopped)?
     }

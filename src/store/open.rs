@@ -7,9 +7,13 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::StoreError;
 use super::error::Tried;
+use crate::platform::fault;
 
 /// The newest schema that this program reads and writes.
 const READER: i64 = 3;
+
+/// Around the migrations.
+const MIGRATE: &str = "store.migrate";
 
 /// Prepared statements kept per connection.
 const STATEMENTS: usize = 256;
@@ -54,10 +58,12 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     conn.pragma_update(None, "synchronous", "FULL").tried(&what)?;
     // A database of the release after this one has migrations that are unknown here; `min_reader`
     // has already said that they do no harm.
+    fault::before(MIGRATE).map_err(|source| StoreError::Io { what: what.clone(), source })?;
     embedded::migrations::runner()
         .set_abort_missing(false)
         .run(&mut conn)
         .map_err(|source| StoreError::Migrate { path: path.to_owned(), source: Box::new(source) })?;
+    fault::after(MIGRATE);
     Ok(conn)
 }
 
@@ -88,6 +94,6 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .map(drop)
+        .and_then(|file| fault::around("store.create", || file.sync_all()))
         .map_err(|source| StoreError::Io { what: format!("create the database {}", path.display()), source })
 }

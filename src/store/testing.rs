@@ -40,7 +40,7 @@ impl TestStore {
     /// Applies a commit.
     pub(crate) async fn apply(&self, settings: Settings, sha: &'static str) -> apply::Changes {
         let write = move |tx: &super::Tx<'_>| apply::apply(tx, &settings, sha, tx.now());
-        self.store.write(Durability::Acknowledged, write).await.unwrap()
+        self.store.write("test", Durability::Acknowledged, write).await.unwrap()
     }
 
     /// Makes every change of a secret's row fail, or no longer.

@@ -10,16 +10,16 @@ use super::testing::{empty, pipeline, settings, with};
 use super::*;
 use crate::model::settings::{Level, Permission};
 use crate::model::{Principal, UserId};
-use crate::platform::{SeededIds, SystemClock};
+use crate::platform::{SeededIds, SystemClock, fault};
 
 #[tokio::test]
 async fn a_failed_write_leaves_nothing_behind_and_its_neighbours_stay() {
     let test = empty(1);
-    let bad = test.store.write::<(), _>(Durability::Acknowledged, |tx| {
+    let bad = test.store.write::<(), _>("test", Durability::Acknowledged, |tx| {
         super::settings::set(tx, "half", "done")?;
         Err(StoreError::not_found("the rest"))
     });
-    let good = test.store.write(Durability::Acknowledged, |tx| super::settings::set(tx, "whole", "done"));
+    let good = test.store.write("test", Durability::Acknowledged, |tx| super::settings::set(tx, "whole", "done"));
     let (bad, good) = tokio::join!(bad, good);
     assert!(matches!(bad, Err(StoreError::NotFound { .. })));
     good.unwrap();
@@ -31,12 +31,12 @@ async fn a_failed_write_leaves_nothing_behind_and_its_neighbours_stay() {
 #[tokio::test]
 async fn a_panic_in_a_write_is_undone_and_later_writes_go_on() {
     let test = empty(1);
-    let panicked = test.store.write::<(), _>(Durability::Progress, |tx| {
+    let panicked = test.store.write::<(), _>("test", Durability::Progress, |tx| {
         super::settings::set(tx, "half", "done")?;
         panic!("a mistake of the caller");
     });
     assert!(matches!(panicked.await, Err(StoreError::Stopped)));
-    test.store.write(Durability::Progress, |tx| super::settings::set(tx, "next", "1")).await.unwrap();
+    test.store.write("test", Durability::Progress, |tx| super::settings::set(tx, "next", "1")).await.unwrap();
     assert_eq!(test.store.read(|v| super::settings::find(v, "half")).await.unwrap(), None);
 }
 
@@ -84,22 +84,21 @@ async fn a_read_that_nobody_polls_keeps_no_other_from_its_turn() {
 async fn every_commit_wakes_who_waits_and_a_rollback_does_not() {
     let test = empty(1);
     let mut changes = test.store.changes();
-    let _refused = test.store.write::<(), _>(Durability::Progress, |_| Err(StoreError::not_found("it"))).await;
+    let _refused = test.store.write::<(), _>("test", Durability::Progress, |_| Err(StoreError::not_found("it"))).await;
     assert!(!changes.has_changed().unwrap());
-    test.store.write(Durability::Progress, |tx| super::settings::set(tx, "a", "1")).await.unwrap();
+    test.store.write("test", Durability::Progress, |tx| super::settings::set(tx, "a", "1")).await.unwrap();
     changes.changed().await.unwrap();
 }
 
 #[tokio::test]
 async fn many_writes_at_once_are_all_kept() {
     let test = empty(1);
-    let writes =
-        (0..300).map(|n| {
-            let store = test.store.clone();
-            async move {
-                store.write(Durability::Acknowledged, move |tx| super::settings::set(tx, &n.to_string(), "x")).await
-            }
-        });
+    let writes = (0..300).map(|n| {
+        let store = test.store.clone();
+        async move {
+            store.write("test", Durability::Acknowledged, move |tx| super::settings::set(tx, &n.to_string(), "x")).await
+        }
+    });
     for result in futures::future::join_all(writes).await {
         result.unwrap();
     }
@@ -110,11 +109,11 @@ async fn many_writes_at_once_are_all_kept() {
 #[tokio::test]
 async fn a_write_that_changes_nothing_wakes_nobody() {
     let test = empty(1);
-    test.store.write(Durability::Progress, |tx| super::settings::set(tx, "one", "x")).await.unwrap();
+    test.store.write("test", Durability::Progress, |tx| super::settings::set(tx, "one", "x")).await.unwrap();
     let changes = test.store.changes();
-    test.store.write(Durability::Progress, |tx| super::settings::find(tx, "one").map(drop)).await.unwrap();
+    test.store.write("test", Durability::Progress, |tx| super::settings::find(tx, "one").map(drop)).await.unwrap();
     assert!(!changes.has_changed().unwrap());
-    test.store.write(Durability::Progress, |tx| super::settings::set(tx, "one", "y")).await.unwrap();
+    test.store.write("test", Durability::Progress, |tx| super::settings::set(tx, "one", "y")).await.unwrap();
     assert!(changes.has_changed().unwrap());
 }
 
@@ -152,7 +151,7 @@ fn the_database_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), Arc::new(SystemClock), Arc::new(SeededIds::new(1))).unwrap();
-    store.write_blocking(Durability::Acknowledged, |tx| super::settings::set(tx, "a", "1")).unwrap();
+    store.write_blocking("test", Durability::Acknowledged, |tx| super::settings::set(tx, "a", "1")).unwrap();
     for file in std::fs::read_dir(dir.path()).unwrap() {
         let file = file.unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.path());
@@ -196,7 +195,7 @@ async fn a_refused_commit_is_recorded_and_the_last_good_one_stays_in_force() {
     let test = with(settings(vec![])).await;
     for errors in ["[1]", "[1,2]"] {
         test.store
-            .write(Durability::Acknowledged, move |tx| config_commits::record_failure(tx, "bad", errors))
+            .write("test", Durability::Acknowledged, move |tx| config_commits::record_failure(tx, "bad", errors))
             .await
             .unwrap();
     }
@@ -210,7 +209,8 @@ async fn a_refused_commit_is_recorded_and_the_last_good_one_stays_in_force() {
 async fn a_commit_with_an_unknown_team_changes_nothing() {
     let test = with(settings(vec![pipeline("site", "web")])).await;
     let broken = settings(vec![pipeline("site", "nobody")]);
-    let write = test.store.write(Durability::Acknowledged, move |tx| apply::apply(tx, &broken, "bad", tx.now()));
+    let write =
+        test.store.write("test", Durability::Acknowledged, move |tx| apply::apply(tx, &broken, "bad", tx.now()));
     let error = write.await.unwrap_err().to_string();
     assert!(error.contains("nobody"), "{error}");
     assert_eq!(test.store.read(pipelines::active).await.unwrap().len(), 1);
@@ -257,11 +257,12 @@ fn entry(detail: &str) -> Entry {
 async fn the_audit_log_shows_where_it_was_changed() {
     let test = empty(1);
     for n in 0..3 {
-        test.store.write(Durability::Acknowledged, move |tx| append(tx, &entry(&n.to_string()))).await.unwrap();
+        test.store.write("test", Durability::Acknowledged, move |tx| append(tx, &entry(&n.to_string()))).await.unwrap();
     }
     assert_eq!(test.store.read(verify_chain).await.unwrap(), Chain::Sound { lines: 3 });
-    let refused =
-        test.store.write(Durability::Acknowledged, |tx| tx.run("change it", "UPDATE audit_log SET detail = ''", []));
+    let refused = test
+        .store
+        .write("test", Durability::Acknowledged, |tx| tx.run("change it", "UPDATE audit_log SET detail = ''", []));
     assert!(refused.await.unwrap_err().to_string().contains("could not change it"));
     let conn = Connection::open(test.store.path()).unwrap();
     conn.execute_batch("DROP TRIGGER audit_log_no_update; UPDATE audit_log SET detail = 'x' WHERE seq = 2").unwrap();
@@ -279,13 +280,13 @@ async fn a_delivery_is_stored_once() {
         payload: b"{}".to_vec(),
     };
     let insert = |new: deliveries::NewDelivery| {
-        test.store.write(Durability::Acknowledged, move |tx| deliveries::insert(tx, &new))
+        test.store.write("test", Durability::Acknowledged, move |tx| deliveries::insert(tx, &new))
     };
     let first = insert(new.clone()).await.unwrap().unwrap();
     assert_eq!(insert(new).await.unwrap(), None);
     let settle = move |tx: &Tx<'_>| deliveries::settle(tx, first, deliveries::DeliveryState::Ignored, "no pipeline");
-    assert!(test.store.write(Durability::Progress, settle).await.unwrap());
-    assert!(!test.store.write(Durability::Progress, settle).await.unwrap());
+    assert!(test.store.write("test", Durability::Progress, settle).await.unwrap());
+    assert!(!test.store.write("test", Durability::Progress, settle).await.unwrap());
     assert!(test.store.read(|v| deliveries::waiting(v, 10)).await.unwrap().is_empty());
 }
 
@@ -294,10 +295,12 @@ async fn a_login_link_works_once_and_not_after_its_time() {
     let test = empty(1);
     let expires = test.clock.now() + jiff::SignedDuration::from_mins(10);
     let write = |name: &'static str| {
-        test.store.write(Durability::Acknowledged, move |tx| login_links::insert(tx, name, "local-admin", expires))
+        test.store
+            .write("test", Durability::Acknowledged, move |tx| login_links::insert(tx, name, "local-admin", expires))
     };
-    let consume =
-        |name: &'static str| test.store.write(Durability::Acknowledged, move |tx| login_links::consume(tx, name));
+    let consume = |name: &'static str| {
+        test.store.write("test", Durability::Acknowledged, move |tx| login_links::consume(tx, name))
+    };
     write("one").await.unwrap();
     write("two").await.unwrap();
     assert!(consume("one").await.unwrap());
@@ -322,7 +325,7 @@ async fn a_session_and_a_token_end_with_their_user() {
         expires_at: None,
     };
     test.store
-        .write(Durability::Acknowledged, move |tx| {
+        .write("test", Durability::Acknowledged, move |tx| {
             sessions::insert(tx, "s", Some(bob), "csrf", later)?;
             tokens::insert(tx, &new)
         })
@@ -342,17 +345,17 @@ async fn a_session_and_a_token_end_with_their_user() {
 #[tokio::test]
 async fn a_message_is_written_once_and_retried_until_it_is_given_up() {
     let test = empty(1);
-    let add = || test.store.write(Durability::Acknowledged, |tx| outbox::add(tx, "status", "k", None, "{}"));
+    let add = || test.store.write("test", Durability::Acknowledged, |tx| outbox::add(tx, "status", "k", None, "{}"));
     assert!(add().await.unwrap());
     assert!(!add().await.unwrap());
     let now = test.clock.now();
     let due = |at| test.store.read(move |v| outbox::due(v, at, 10));
     let id = due(now).await.unwrap()[0].id;
     let later = now + jiff::SignedDuration::from_mins(1);
-    test.store.write(Durability::Progress, move |tx| outbox::failed(tx, id, "502", Some(later))).await.unwrap();
+    test.store.write("test", Durability::Progress, move |tx| outbox::failed(tx, id, "502", Some(later))).await.unwrap();
     assert!(due(now).await.unwrap().is_empty());
     assert_eq!(due(later).await.unwrap()[0].attempts, 1);
-    test.store.write(Durability::Progress, move |tx| outbox::failed(tx, id, "410", None)).await.unwrap();
+    test.store.write("test", Durability::Progress, move |tx| outbox::failed(tx, id, "410", None)).await.unwrap();
     assert!(due(later).await.unwrap().is_empty());
 }
 
@@ -433,7 +436,7 @@ fn killed_writer() {
     let store = Store::open(dir.as_ref(), Arc::new(SystemClock), Arc::new(SeededIds::new(1))).unwrap();
     for n in 0.. {
         let durability = if n % 2 == 0 { Durability::Acknowledged } else { Durability::Progress };
-        store.write_blocking(durability, move |tx| super::settings::set(tx, "n", &n.to_string())).unwrap();
+        store.write_blocking("test", durability, move |tx| super::settings::set(tx, "n", &n.to_string())).unwrap();
         println!("\nwritten {n}");
         std::io::stdout().flush().unwrap();
     }
@@ -462,4 +465,28 @@ fn what_was_answered_survives_a_kill() {
         let kept: u64 = store.read_blocking(|v| super::settings::find(v, "n")).unwrap().unwrap().parse().unwrap();
         assert!(kept == last || kept == last + 1, "answered {last}, kept {kept}");
     }
+}
+
+#[tokio::test]
+async fn a_write_that_the_disk_refuses_is_undone_alone_and_says_which_way() {
+    let test = empty(1);
+    let faults = "test.full:enospc,test.broken:eio@2".to_owned();
+    fault::arm(&fault::Wish { faults, hits: None }).unwrap();
+    let set = |key: &'static str| move |tx: &Tx<'_>| super::settings::set(tx, key, "1");
+    let (full, fine) = tokio::join!(
+        test.store.write("test.full", Durability::Progress, set("a")),
+        test.store.write("test", Durability::Progress, set("b")),
+    );
+    assert!(matches!(full, Err(StoreError::Full { .. })), "{full:?}");
+    fine.unwrap();
+    for (key, good) in [("c", true), ("d", false), ("e", true)] {
+        let wrote = test.store.write("test.broken", Durability::Acknowledged, set(key)).await;
+        match wrote {
+            Ok(()) => assert!(good, "{key}"),
+            Err(error) => assert!(!good && matches!(error, StoreError::NotCommitted { .. }), "{error:?}"),
+        }
+    }
+    let kept =
+        ["a", "b", "c", "d", "e"].map(|key| test.store.read_blocking(|view| super::settings::find(view, key)).unwrap());
+    assert_eq!(kept.map(|value| value.is_some()), [false, true, true, false, true]);
 }

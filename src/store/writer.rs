@@ -1,4 +1,5 @@
 //! The one thread that writes: takes what waits, commits it together, then answers.
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -7,7 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Durability, StoreError, Tx};
-use crate::platform::{Clock, Ids};
+use crate::platform::{Clock, Ids, fault};
 
 /// Writes that may wait; who comes later waits for a place.
 const QUEUE: usize = 1024;
@@ -17,6 +18,7 @@ const GROUP: usize = 64;
 
 /// One write on its way to the thread.
 pub(super) struct Write {
+    point: &'static str,
     durability: Durability,
     work: Work,
 }
@@ -27,6 +29,8 @@ type Work = Box<dyn FnOnce(Option<&Tx<'_>>) -> Answer + Send>;
 /// What a write's own code came to: keep it or undo it, and whom to tell.
 struct Answer {
     keep: bool,
+    /// Where it is met once more after the commit; nothing where nothing was changed.
+    point: Option<&'static str>,
     tell: Box<dyn FnOnce(Result<(), Refusal>) + Send>,
 }
 
@@ -43,6 +47,17 @@ impl From<&rusqlite::Error> for Refusal {
     }
 }
 
+/// A fault that a test asked for looks like SQLite's own.
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        let code = match error.kind() {
+            io::ErrorKind::StorageFull => ErrorCode::DiskFull,
+            _ => ErrorCode::SystemIoFailure,
+        };
+        Self { code: Some(code), why: error.to_string() }
+    }
+}
+
 impl From<Refusal> for StoreError {
     fn from(refusal: Refusal) -> Self {
         let what = "commit a write".to_owned();
@@ -55,7 +70,11 @@ impl From<Refusal> for StoreError {
 }
 
 /// Wraps a write; the receiver gets its result after the commit.
-pub(super) fn pack<T, F>(durability: Durability, f: F) -> (Write, oneshot::Receiver<Result<T, StoreError>>)
+pub(super) fn pack<T, F>(
+    point: &'static str,
+    durability: Durability,
+    f: F,
+) -> (Write, oneshot::Receiver<Result<T, StoreError>>)
 where
     F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     T: Send + 'static,
@@ -74,9 +93,9 @@ where
             // A caller that no longer waits has lost interest in the answer, not in the write.
             let _gone = sender.send(result);
         });
-        Answer { keep, tell }
+        Answer { keep, point: None, tell }
     });
-    (Write { durability, work }, receiver)
+    (Write { point, durability, work }, receiver)
 }
 
 /// Starts the thread; it ends when every sender is gone.
@@ -138,6 +157,9 @@ fn commit(
         // A claim that finds nothing is no news: it would wake the scheduler, which claims again.
         changes.send_modify(|n| *n += 1);
     }
+    if committed.is_ok() {
+        answers.iter().filter(|answer| answer.keep).filter_map(|answer| answer.point).for_each(fault::after);
+    }
     for answer in answers {
         (answer.tell)(committed.clone());
     }
@@ -157,15 +179,26 @@ fn run(conn: &Connection, tx: &Tx<'_>, write: Write) -> Option<Answer> {
         (answer.tell)(Err(Refusal::from(&error)));
         return None;
     }
+    let (point, before) = (write.point, conn.total_changes());
     let answer = catch_unwind(AssertUnwindSafe(|| (write.work)(Some(tx))));
     let keep = answer.as_ref().is_ok_and(|a| a.keep);
-    let ended = conn.execute_batch(if keep { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" });
+    // A write that changed nothing has nothing to lose.
+    let changed = keep && conn.total_changes() != before;
+    let refused = changed.then(|| fault::before(point)).transpose().err();
+    let ended = match (keep, &refused) {
+        (true, None) => conn.execute_batch("RELEASE one"),
+        _ => conn.execute_batch("ROLLBACK TO one; RELEASE one"),
+    };
     match (answer, ended) {
+        (Ok(answer), Ok(())) if refused.is_some() => {
+            (answer.tell)(refused.map_or(Ok(()), |error| Err(error.into())));
+            None
+        }
         (Ok(answer), Err(error)) if keep => {
             (answer.tell)(Err(Refusal::from(&error)));
             None
         }
-        (Ok(answer), _) => Some(answer),
+        (Ok(answer), _) => Some(Answer { point: changed.then_some(point), ..answer }),
         (Err(_panic), _) => {
             tracing::error!("a write panicked; it was undone");
             None

@@ -97,7 +97,7 @@ pub async fn accept(ctx: &Ctx, forge: &str, name: &str, headers: &Headers, body:
         DeliveryKind::Other { name } => Some(format!("the event '{name}' starts nothing")),
     };
     let room = ctx.room.clone();
-    let stored = ctx.store.write(Durability::Acknowledged, move |tx| {
+    let stored = ctx.store.write("trigger.accept", Durability::Acknowledged, move |tx| {
         if nothing_to_do.is_none() && !room.take(tx)? {
             return Ok(None);
         }

@@ -128,7 +128,7 @@ pub async fn look(ctx: &Ctx, now: Timestamp) -> Result<Look, TriggerError> {
         })
         .await?;
     if !fresh.is_empty() {
-        let noted = ctx.store.write(Durability::Progress, move |tx| {
+        let noted = ctx.store.write("trigger.tick_seen", Durability::Progress, move |tx| {
             fresh.iter().try_for_each(|(pipeline, key)| cron_ticks::set(tx, *pipeline, key, now))
         });
         noted.await?;
@@ -148,7 +148,7 @@ pub async fn start(ctx: &Ctx, due: &Due, stop: &CancellationToken) -> Result<Opt
         }
     };
     let due = due.clone();
-    let written = ctx.store.write(Durability::Acknowledged, move |tx| -> Result<_, StoreError> {
+    let written = ctx.store.write("trigger.tick", Durability::Acknowledged, move |tx| -> Result<_, StoreError> {
         if drain::is_on(tx)? {
             return Ok(None);
         }

@@ -60,7 +60,11 @@ pub async fn manual(ctx: &Ctx, ask: Ask, stop: &CancellationToken) -> Result<Job
         params: ask.params,
         dedupe_key: None,
     };
-    match ctx.store.write(Durability::Acknowledged, move |tx| enqueue(tx, id, revision, cause)).await? {
+    match ctx
+        .store
+        .write("trigger.manual", Durability::Acknowledged, move |tx| enqueue(tx, id, revision, cause))
+        .await?
+    {
         Made::Job(job) => Ok(job.id),
         Made::Inactive => Err(TriggerError::Inactive { name: row.name }),
         Made::Refused(bad) => Err(bad.into()),

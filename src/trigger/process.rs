@@ -129,7 +129,7 @@ async fn write(
     findings: Findings,
 ) -> Result<(), TriggerError> {
     let (id, reference) = (row.id, reference.to_owned());
-    let written = ctx.store.write(Durability::Acknowledged, move |tx| {
+    let written = ctx.store.write("trigger.delivery", Durability::Acknowledged, move |tx| {
         if drain::is_on(tx)? {
             return Ok(false);
         }
@@ -167,8 +167,9 @@ fn dedupe_key(pipeline: PipelineId, reference: &str, commit: &str) -> String {
 }
 
 async fn settle(ctx: &Ctx, id: DeliveryId, state: DeliveryState, outcome: String) -> Result<(), TriggerError> {
-    let written =
-        ctx.store.write(Durability::Progress, move |tx| deliveries::settle(tx, id, state, &bounded(&outcome)));
+    let written = ctx
+        .store
+        .write("trigger.settle", Durability::Progress, move |tx| deliveries::settle(tx, id, state, &bounded(&outcome)));
     written.await?;
     Ok(())
 }

@@ -104,7 +104,7 @@ mod tests {
 
     async fn again(bench: &Bench, job: JobId) -> Rerun {
         let write = move |tx: &Tx<'_>| rerun_in(tx, job, Principal::System, RerunFrom::Start);
-        bench.ctx.store.write(Durability::Acknowledged, write).await.unwrap()
+        bench.ctx.store.write("test", Durability::Acknowledged, write).await.unwrap()
     }
 
     async fn row(bench: &Bench, job: JobId) -> JobRow {
@@ -133,7 +133,7 @@ mod tests {
         changed.max_duration_seconds = 60;
         bench.apply(vec![changed]).await;
         let from_failed = move |tx: &Tx<'_>| rerun_in(tx, old, Principal::System, RerunFrom::Failed);
-        let told = refused(bench.ctx.store.write(Durability::Acknowledged, from_failed).await.unwrap());
+        let told = refused(bench.ctx.store.write("test", Durability::Acknowledged, from_failed).await.unwrap());
         assert!(told.contains("it never ran") && told.contains("run all of it again"), "{told}");
         let Rerun::Job(new) = again(&bench, old).await else { panic!("refused") };
         let new = row(&bench, new).await;

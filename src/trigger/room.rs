@@ -61,6 +61,6 @@ mod tests {
             assert!(!room.take(tx)? && !other.take(tx)?);
             Ok(())
         };
-        test.store.write(Durability::Acknowledged, fill).await.unwrap();
+        test.store.write("test", Durability::Acknowledged, fill).await.unwrap();
     }
 }

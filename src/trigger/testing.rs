@@ -87,7 +87,7 @@ impl Bench {
         };
         let now = self.now();
         let write = move |tx: &crate::store::Tx<'_>| apply::apply(tx, &settings, &"c".repeat(40), now).map(drop);
-        self.ctx.store.write(Durability::Acknowledged, write).await.unwrap();
+        self.ctx.store.write("test", Durability::Acknowledged, write).await.unwrap();
     }
 
     pub(super) fn now(&self) -> Timestamp {

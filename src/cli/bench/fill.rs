@@ -61,7 +61,7 @@ pub(super) async fn fill(data: &Path, more: u64, all: u64, mut told: impl FnMut(
         done = numbers.end;
         let (past, group_clock) = (Arc::clone(&past), Arc::clone(&clock));
         let step = YEAR.div_f64(all as f64);
-        let last = store.write(Durability::Progress, move |tx| {
+        let last = store.write("cli.bench_fill", Durability::Progress, move |tx| {
             let mut last = None;
             for number in numbers {
                 let job = past.store(tx, number)?;

@@ -65,7 +65,7 @@ impl Login {
         let text = format!("{:#}\n", json!({ "server": self.server, "token": self.token.expose() }));
         let dir = path.parent().unwrap_or(path);
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.and_then(|()| atomic::write(path, text.as_bytes(), 0o600))
+        made.and_then(|()| atomic::write("cli.login", path, text.as_bytes(), 0o600))
             .map_err(|source| ClientError::Output { place: path.display().to_string(), source })
     }
 

@@ -75,7 +75,7 @@ pub(super) fn program(place: &Place) -> anyhow::Result<()> {
 pub(super) fn hook(place: &Place, server: SocketAddr, secret: &Secret<String>) -> anyhow::Result<()> {
     let repository = paths::program_repo(place);
     let secret_file = paths::webhook_secret(place);
-    crate::platform::atomic::write(&secret_file, secret.expose().as_bytes(), 0o600)?;
+    crate::platform::atomic::write("cli.demo_secret", &secret_file, secret.expose().as_bytes(), 0o600)?;
     let settings = [
         ("danube.webhook", format!("http://{server}/webhooks/github")),
         ("danube.secretfile", secret_file.display().to_string()),

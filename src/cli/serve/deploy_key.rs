@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 
 use crate::platform::git::{Transport, check_url};
+use crate::platform::{atomic, fault};
 
 /// Makes `git_deploy_key` and its public half where the config repo is reached by SSH and there is none.
 pub(super) fn ensure(keys: &Path, url: &str) -> anyhow::Result<()> {
@@ -25,9 +26,11 @@ pub(super) fn ensure(keys: &Path, url: &str) -> anyhow::Result<()> {
         bail!("ssh-keygen could not make {}: {}", key.display(), String::from_utf8_lossy(&output.stderr).trim());
     }
     let public = keys.join("git_deploy_key.pub");
-    std::fs::rename(keys.join("git_deploy_key.new.pub"), &public)?;
-    std::fs::rename(&fresh, &key)?;
-    crate::platform::atomic::sync_dir(keys)?;
+    fault::around("cli.deploy_key", || {
+        std::fs::rename(keys.join("git_deploy_key.new.pub"), &public)?;
+        std::fs::rename(&fresh, &key)?;
+        atomic::sync_dir(keys)
+    })?;
     let text = std::fs::read_to_string(&public)?;
     tracing::info!(repository = url, "add this deploy key to the config repo, read-only: {}", text.trim());
     Ok(())

@@ -104,7 +104,7 @@ pub(super) async fn run(
     let machine = state.clone();
     tasks.spawn("local socket", |stop| web::serve_unix(local, machine, stop));
     tasks.spawn("http", |stop| web::serve_tcp(listener, state, stop));
-    crate::platform::atomic::write(&data.join("http.addr"), address.to_string().as_bytes(), 0o644)?;
+    crate::platform::atomic::write("cli.address", &data.join("http.addr"), address.to_string().as_bytes(), 0o644)?;
     tracing::info!(%address, data = %data.display(), "danube serves");
     interrupted().await;
     tracing::info!("stopping; running steps go on and are met again at the next start");

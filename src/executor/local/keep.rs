@@ -15,6 +15,7 @@ use super::job::{io_error, make_dir, remove_tree};
 use super::{Local, uids};
 use crate::executor::ExecutorError;
 use crate::model::JobId;
+use crate::platform::fault;
 
 /// The longest that the end of a job waits for the size of its workspace; one that takes longer is not kept.
 const MEASURE: Duration = Duration::from_secs(10);
@@ -55,7 +56,7 @@ impl Local {
         self.clear_beside(job)?;
         let mark = Mark { version: 1, job, base, bytes };
         let text = serde_json::to_vec(&mark).map_err(|e| ExecutorError::Start(e.to_string()))?;
-        crate::platform::atomic::write(&self.layout.kept(job), &text, 0o600)
+        crate::platform::atomic::write("executor.kept", &self.layout.kept(job), &text, 0o600)
             .map_err(|e| io_error("mark the workspace as kept", &e))?;
         self.unready(job)?;
         Ok(Some(bytes))
@@ -72,10 +73,10 @@ impl Local {
             }
             self.unready(from)?;
             remove_tree(&new).map_err(|e| io_error("remove a half-made workspace", &e))?;
-            let moved = match self.rootless {
+            let moved = fault::around("executor.adopt", || match self.rootless {
                 true => fs::rename(&old, &new),
                 false => uids::hand_over(&self.layout.uids, &old, &new),
-            };
+            });
             moved.map_err(|e| io_error("take over the kept workspace", &e))?;
         }
         let mark = self.mark(to).ok_or_else(|| gone(from))?;

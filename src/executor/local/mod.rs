@@ -12,6 +12,7 @@ mod keep;
 mod layout;
 mod plan;
 mod policy;
+mod processes;
 mod rootfs;
 mod rootless;
 mod seccomp;

@@ -149,7 +149,7 @@ fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
     if fs::read(to).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
-    crate::platform::atomic::write(to, &bytes, 0o755)?;
+    crate::platform::atomic::write("executor.shim_copy", to, &bytes, 0o755)?;
     fs::set_permissions(to, Permissions::from_mode(0o755))
 }
 
@@ -164,7 +164,7 @@ fn write_sdk(dir: &Path) -> io::Result<()> {
         if fs::read(&path).is_ok_and(|old| old == file.data.as_ref()) {
             continue;
         }
-        crate::platform::atomic::write(&path, &file.data, 0o644)?;
+        crate::platform::atomic::write("executor.sdk", &path, &file.data, 0o644)?;
         fs::set_permissions(&path, Permissions::from_mode(0o644))?;
     }
     Ok(())

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 
+use crate::platform::fault;
+
 /// The first uid of the pool: above every range that distributions and container managers hand out
 /// (systemd-nspawn ends at 0x6FFFFFFF), below 2^31.
 const POOL: u32 = 0x7000_0000;
@@ -62,7 +64,7 @@ pub(super) fn lease(dir: &Path, owner: &Path) -> io::Result<u32> {
         }
     }
     let n = free.ok_or_else(|| io::Error::other("all 4095 uid ranges are in use"))?;
-    fs::write(dir.join(n.to_string()), owner.as_os_str().as_encoded_bytes())?;
+    fault::around("executor.lease", || fs::write(dir.join(n.to_string()), owner.as_os_str().as_encoded_bytes()))?;
     Ok(POOL + n * SIZE)
 }
 
@@ -71,7 +73,7 @@ pub(super) fn release(dir: &Path, owner: &Path) -> io::Result<()> {
     let _lock = locked(dir)?;
     for n in 1..=last_used(dir)? {
         if holder(dir, n)?.is_some_and(|h| h == owner) {
-            fs::remove_file(dir.join(n.to_string()))?;
+            fault::around("executor.release", || fs::remove_file(dir.join(n.to_string())))?;
         }
     }
     Ok(())
@@ -83,7 +85,8 @@ pub(super) fn hand_over(dir: &Path, from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     for n in 1..=last_used(dir)? {
         if holder(dir, n)?.is_some_and(|holder| holder == from) {
-            fs::write(dir.join(n.to_string()), to.as_os_str().as_encoded_bytes())?;
+            let lease = dir.join(n.to_string());
+            fault::around("executor.hand_over", || fs::write(lease, to.as_os_str().as_encoded_bytes()))?;
         }
     }
     Ok(())
@@ -100,7 +103,7 @@ pub(super) fn claim(dir: &Path, owner: &Path, base: u32) -> io::Result<bool> {
     if holder(dir, n)?.is_some_and(|holder| holder != owner && holder.exists()) {
         return Ok(false);
     }
-    fs::write(dir.join(n.to_string()), owner.as_os_str().as_encoded_bytes())?;
+    fault::around("executor.claim", || fs::write(dir.join(n.to_string()), owner.as_os_str().as_encoded_bytes()))?;
     Ok(true)
 }
 

@@ -267,13 +267,13 @@ async fn rows_and_directories_are_brought_together_at_the_start() {
     let (lost, stray, good) = (failed(&world, &site).await, failed(&world, &site).await, failed(&world, &site).await);
     world.executor.lose(lost);
     let mark = move |tx: &crate::store::Tx<'_>| kept_workspaces::mark_gone(tx, stray, kept_workspaces::Gone::Age);
-    world.test.store.write(Durability::Progress, mark).await.unwrap();
+    world.test.store.write("test", Durability::Progress, mark).await.unwrap();
     // A master died between the taking of this one and the move to the job that took it.
     let taken = failed(&world, &site).await;
     let claimed = rerun(&world, &site, taken).await;
     let (lease, id) = (claimed.lease.id, claimed.job.id);
     let take = move |tx: &crate::store::Tx<'_>| kept_workspaces::take(tx, lease, taken, id);
-    assert!(world.test.store.write(Durability::Progress, take).await.unwrap());
+    assert!(world.test.store.write("test", Durability::Progress, take).await.unwrap());
     recover(&engine(&world), "m2").await.unwrap();
     assert_eq!(world.executor.kept(), [good, taken]);
     assert_eq!(why(&world, lost).await.unwrap(), "its workspace is not on the machine any more");

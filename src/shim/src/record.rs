@@ -8,7 +8,7 @@ use std::{fmt, fs};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::sys;
+use crate::{fault, sys};
 
 /// The version of the records this release writes.
 pub const VERSION: u32 = 1;
@@ -145,17 +145,17 @@ impl Records {
 
     /// Writes the start record; durable when it returns.
     pub fn write_started(&self, record: &Started) -> Result<(), RecordError> {
-        self.write_json("started", record)
+        self.write_json("shim.started", "started", record)
     }
 
     /// Writes the exit record; durable when it returns.
     pub fn write_exit(&self, record: &Exit) -> Result<(), RecordError> {
-        self.write_json("exit", record)
+        self.write_json("shim.exit", "exit", record)
     }
 
     /// Sets the flag that the log's limit was reached.
     pub fn set_overflow(&self) -> Result<(), RecordError> {
-        self.replace(OVERFLOW, b"")
+        self.replace("shim.overflow", OVERFLOW, b"")
     }
 
     /// Whether the log's limit was reached.
@@ -165,7 +165,7 @@ impl Records {
 
     /// Sets the flag that the disk of the log has no room left.
     pub fn set_disk_full(&self) -> Result<(), RecordError> {
-        self.replace(DISK_FULL, b"")
+        self.replace("shim.disk_full", DISK_FULL, b"")
     }
 
     /// Whether the disk of the log had no room left.
@@ -175,7 +175,7 @@ impl Records {
 
     /// Keeps what a step printed as a secret; durable when it returns.
     pub fn write_captured(&self, bytes: &[u8]) -> Result<(), RecordError> {
-        self.replace(CAPTURED, bytes)
+        self.replace("shim.captured", CAPTURED, bytes)
     }
 
     /// What the step printed as a secret, if it was started to do so.
@@ -214,16 +214,16 @@ impl Records {
         Ok(Some(bytes))
     }
 
-    fn write_json(&self, name: &str, record: &impl Serialize) -> Result<(), RecordError> {
+    fn write_json(&self, point: &'static str, name: &str, record: &impl Serialize) -> Result<(), RecordError> {
         let bytes = serde_json::to_vec(record).map_err(|error| RecordError::Io {
             what: "write",
             path: self.path.join(name),
             source: error.into(),
         })?;
-        self.replace(name, &bytes)
+        self.replace(point, name, &bytes)
     }
 
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), RecordError> {
+    fn replace(&self, point: &'static str, name: &str, bytes: &[u8]) -> Result<(), RecordError> {
         let write = || {
             let temporary = format!("{name}.tmp");
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
@@ -233,7 +233,11 @@ impl Records {
             sys::rename_at(&self.dir, temporary.as_ref(), name.as_ref())?;
             self.dir.sync_all()
         };
-        write().map_err(|source| RecordError::Io { what: "write", path: self.path.join(name), source })
+        fault::around(point, write).map_err(|source| RecordError::Io {
+            what: "write",
+            path: self.path.join(name),
+            source,
+        })
     }
 }
 

@@ -45,6 +45,9 @@ pub struct StepStart {
     /// Lines that Danube itself writes into the log first.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What a test wants to fail; the shim has no environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<crate::fault::Wish>,
 }
 
 /// A user and group of the host.
@@ -109,6 +112,15 @@ mod tests {
         assert_eq!(start.patterns[0].value, b"hunter22");
         assert_eq!(start.container.files[0].content, b"x");
         assert_eq!(serde_json::to_string(&start).unwrap(), GOLDEN);
+    }
+
+    #[test]
+    fn only_a_test_puts_faults_into_the_frame() {
+        let mut start: StepStart = serde_json::from_str(GOLDEN).unwrap();
+        assert!(start.fault.is_none());
+        start.fault = Some(crate::fault::Wish { faults: "shim.exit:kill".into(), hits: None });
+        let text = serde_json::to_string(&start).unwrap();
+        assert!(serde_json::from_str::<StepStart>(&text).unwrap().fault == start.fault);
     }
 
     #[test]

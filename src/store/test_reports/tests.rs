@@ -65,7 +65,7 @@ impl Shop {
             cases: cases.to_vec(),
             notes: vec!["one note".to_owned()],
         };
-        self.test.store.write(Durability::Progress, move |tx| record(tx, lease.id, new)).await.unwrap()
+        self.test.store.write("test", Durability::Progress, move |tx| record(tx, lease.id, new)).await.unwrap()
     }
 
     pub(crate) async fn end(&self, lease: Lease, good: bool) {
@@ -196,7 +196,7 @@ async fn everything_goes_with_the_job() {
         annotations::insert(tx, lease.id, &note)?;
         annotations::insert(tx, lease.id, &note)
     };
-    shop.test.store.write(Durability::Progress, twice).await.unwrap();
+    shop.test.store.write("test", Durability::Progress, twice).await.unwrap();
     let read = move |view: &View<'_>| annotations::of_job(view, lease.job);
     let kept = shop.test.store.read(read).await.unwrap();
     assert_eq!((kept.len(), kept[0].markdown.as_str(), kept[0].line), (1, "**slow**", 3));

@@ -90,7 +90,7 @@ async fn a_ping_is_settled_at_once() {
 async fn while_draining_a_delivery_is_asked_to_come_again() {
     let bench = Bench::new(vec![]).await;
     let drain = |tx: &crate::store::Tx<'_>| settings::set(tx, crate::trigger::drain::SETTING, "now");
-    bench.ctx.store.write(Durability::Acknowledged, drain).await.unwrap();
+    bench.ctx.store.write("test", Durability::Acknowledged, drain).await.unwrap();
     let rejected = bench.deliver("d1", "push", &body()).await.unwrap_err();
     assert_eq!((rejected.status(), rejected.retry_after()), (503, Some(60)));
     assert!(bench.deliveries().await.is_empty());

@@ -91,10 +91,10 @@ async fn while_draining_nothing_ticks_and_afterwards_the_missed_tick_runs_once()
     let bench = Bench::new(vec![hourly(&source.url(), "main")]).await;
     tick(&bench).await;
     let on = |tx: &crate::store::Tx<'_>| settings::set(tx, drain::SETTING, "now");
-    bench.ctx.store.write(Durability::Acknowledged, on).await.unwrap();
+    bench.ctx.store.write("test", Durability::Acknowledged, on).await.unwrap();
     bench.clock.advance(HOUR * 3);
     assert_eq!(tick(&bench).await, 0);
     let off = |tx: &crate::store::Tx<'_>| settings::remove(tx, drain::SETTING);
-    bench.ctx.store.write(Durability::Acknowledged, off).await.unwrap();
+    bench.ctx.store.write("test", Durability::Acknowledged, off).await.unwrap();
     assert_eq!(tick(&bench).await, 1);
 }

@@ -38,7 +38,7 @@ pub(in crate::web) async fn cancel(State(app): State<AppState>, visitor: Visitor
 
 /// Cancels and notes who did, in one transaction.
 pub(in crate::web) async fn cancel_job(app: &AppState, authorized: Authorized, job: JobRow) -> Answer<Cancelled> {
-    let done = app.store.write(Durability::Acknowledged, move |tx| {
+    let done = app.store.write("web.cancel", Durability::Acknowledged, move |tx| {
         let cancelled = queue::cancel_in(tx, job.id, authorized.principal())?;
         if matches!(cancelled, Cancelled::AtOnce | Cancelled::Requested) {
             noted(tx, &authorized, &job.label(), "")?;

@@ -108,7 +108,7 @@ pub(in crate::web) async fn sync(State(app): State<AppState>, visitor: Visitor) 
 /// Notes who asked, and asks.
 pub(in crate::web) async fn ask(app: &AppState, visitor: &Visitor) -> Answer<()> {
     let authorized = access::allow(visitor, Action::SyncConfig)?;
-    app.store.write(Durability::Progress, move |tx| noted(tx, &authorized, "config", "")).await?;
+    app.store.write("web.sync_note", Durability::Progress, move |tx| noted(tx, &authorized, "config", "")).await?;
     (app.hooks.sync)();
     Ok(())
 }

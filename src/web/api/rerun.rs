@@ -64,7 +64,7 @@ pub(in crate::web) async fn rerun_job(
     job: JobRow,
     from: RerunFrom,
 ) -> Answer<JobId> {
-    let made = app.store.write(Durability::Acknowledged, move |tx| {
+    let made = app.store.write("web.rerun", Durability::Acknowledged, move |tx| {
         let made = rerun_in(tx, job.id, authorized.principal().clone(), from)?;
         if matches!(made, Rerun::Job(_)) {
             let place = match from {

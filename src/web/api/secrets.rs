@@ -176,7 +176,9 @@ async fn delete(app: &AppState, place: Place, key: String) -> Answer {
 /// Noted before it is done: a change that the log does not know never happened.
 async fn note(app: &AppState, place: Place, key: &str, what: &'static str) -> Answer<()> {
     let resource = format!("secret {}/{key}", place.label);
-    let written = app.store.write(Durability::Acknowledged, move |tx| noted(tx, &place.authorized, &resource, what));
+    let written = app
+        .store
+        .write("web.secret_note", Durability::Acknowledged, move |tx| noted(tx, &place.authorized, &resource, what));
     Ok(written.await?)
 }
 

@@ -127,7 +127,7 @@ pub(in crate::web) async fn start(
 async fn note(app: &AppState, by: Authorized, id: PipelineId, name: &str, detail: String) -> Answer<()> {
     debug_assert_eq!(by.action().pipeline(), Some(id));
     let name = name.to_owned();
-    Ok(app.store.write(Durability::Acknowledged, move |tx| noted(tx, &by, &name, &detail)).await?)
+    Ok(app.store.write("web.trigger", Durability::Acknowledged, move |tx| noted(tx, &by, &name, &detail)).await?)
 }
 
 fn check(request: &Request) -> Answer<()> {

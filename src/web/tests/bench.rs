@@ -162,7 +162,7 @@ impl Bench {
 
     pub(super) async fn apply(&self, settings: Settings) {
         self.store
-            .write(Durability::Acknowledged, move |tx| apply::apply(tx, &settings, &"c0".repeat(20), tx.now()))
+            .write("test", Durability::Acknowledged, move |tx| apply::apply(tx, &settings, &"c0".repeat(20), tx.now()))
             .await
             .unwrap();
     }

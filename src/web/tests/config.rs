@@ -29,7 +29,7 @@ async fn a_mistake_is_quoted_with_its_line_and_a_caret_below_its_column() {
     let issues =
         r#"[{"file":"teams.yaml","line":3,"column":5,"message":"unknown key","fix":"x","text":"    membres: [a]"}]"#;
     let write = |tx: &crate::store::Tx<'_>| config_commits::record_failure(tx, &"d1".repeat(20), issues);
-    bench.store.write(Durability::Acknowledged, write).await.unwrap();
+    bench.store.write("test", Durability::Acknowledged, write).await.unwrap();
     let page = bench.get("/config", &bench.login("olga").await).await.text();
     assert!(page.contains("    membres: [a]\n    ^</pre>"), "{page}");
 }

@@ -122,7 +122,7 @@ async fn a_job_goes_on_where_it_stopped_while_its_workspace_is_kept_and_says_why
     let test = bench.step(lease, "test", "", "no\n").await;
     bench.end_step(lease, &test, 1).await;
     let note = move |tx: &Tx<'_>| kept_workspaces::note(tx, lease.id, lease.job, 4096, None);
-    bench.store.write(Durability::Progress, note).await.unwrap();
+    bench.store.write("test", Durability::Progress, note).await.unwrap();
     bench.finish(lease, 1, Some("step \"test\" failed: exit code 1")).await;
     let (old, cookie) = (lease.job, bench.login("alice").await);
     let api = format!("/api/v1/jobs/{old}");
@@ -153,7 +153,7 @@ async fn a_job_goes_on_where_it_stopped_while_its_workspace_is_kept_and_says_why
     assert_eq!((claimed.job.id.to_string(), claimed.job.parent, claimed.job.reuse), (new.clone(), Some(old), true));
     let (id, lease) = (claimed.job.id, claimed.lease);
     let take = move |tx: &Tx<'_>| steps::take_over(tx, lease.id, old, id, "/run#lint");
-    bench.store.write(Durability::Progress, take).await.unwrap();
+    bench.store.write("test", Durability::Progress, take).await.unwrap();
     let test = bench.step(lease, "test", "", "yes\n").await;
     bench.end_step(lease, &test, 0).await;
     bench.finish(lease, 0, None).await;

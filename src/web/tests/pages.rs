@@ -115,7 +115,7 @@ async fn the_config_page_shows_each_mistake_with_its_place_and_remedy() {
     let issues = r#"[{"file":"pipelines/web.yaml","line":7,"column":9,"message":"unknown team <x>","fix":"did you mean 'web'?"}]"#;
     bench
         .store
-        .write(crate::store::Durability::Acknowledged, move |tx| {
+        .write("test", crate::store::Durability::Acknowledged, move |tx| {
             crate::store::config_commits::record_failure(tx, &"d1".repeat(20), issues)
         })
         .await

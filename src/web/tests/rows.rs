@@ -111,7 +111,7 @@ impl Bench {
             steps::start(tx, lease.id, row.id, tx.now(), None)?;
             Ok(row)
         };
-        let row = self.store.write(Durability::Progress, write).await.unwrap();
+        let row = self.store.write("test", Durability::Progress, write).await.unwrap();
         self.append(lease.job, &row.log_stream, log.as_bytes());
         row
     }
@@ -136,7 +136,7 @@ impl Bench {
             }
             Ok(())
         };
-        self.store.write(Durability::Progress, write).await.unwrap();
+        self.store.write("test", Durability::Progress, write).await.unwrap();
     }
 
     /// Writes output as a shim does: the record, then the bytes.
@@ -183,7 +183,7 @@ impl Bench {
             finished_at: self.now(),
         };
         let id = step.id;
-        self.store.write(Durability::Progress, move |tx| steps::finish(tx, lease.id, id, &end)).await.unwrap();
+        self.store.write("test", Durability::Progress, move |tx| steps::finish(tx, lease.id, id, &end)).await.unwrap();
     }
 
     pub(super) async fn finish(&self, lease: Lease, code: i32, reason: Option<&str>) {
@@ -195,7 +195,7 @@ impl Bench {
         queue::finish(&self.store, lease, event, reason.map(str::to_owned)).await.unwrap();
         let write =
             move |tx: &crate::store::Tx<'_>| attestations::insert(tx, lease.job, "p", "k", "{\"payload\":\"x\"}");
-        self.store.write(Durability::Acknowledged, write).await.unwrap();
+        self.store.write("test", Durability::Acknowledged, write).await.unwrap();
     }
 
     pub(super) async fn artifact(&self, lease: Lease, name: &str, bytes: &[u8]) {
@@ -213,7 +213,10 @@ impl Bench {
             keep_when: KeepWhen::Always,
             provenance: true,
         };
-        self.store.write(Durability::Acknowledged, move |tx| artifacts::insert(tx, lease.id, &new)).await.unwrap();
+        self.store
+            .write("test", Durability::Acknowledged, move |tx| artifacts::insert(tx, lease.id, &new))
+            .await
+            .unwrap();
     }
 
     /// A job that failed in its second step.
@@ -265,7 +268,7 @@ impl Bench {
             annotations::insert(tx, lease.id, &note)?;
             test_reports::record(tx, lease.id, report)
         };
-        self.store.write(Durability::Progress, write).await.unwrap();
+        self.store.write("test", Durability::Progress, write).await.unwrap();
     }
 
     pub(super) fn now(&self) -> Timestamp {

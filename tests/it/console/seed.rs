@@ -100,7 +100,7 @@ impl Seed {
         &self,
         f: impl FnOnce(&Tx<'_>) -> Result<T, danube::store::StoreError> + Send + 'static,
     ) -> T {
-        self.store.write_blocking(Durability::Progress, f).unwrap()
+        self.store.write_blocking("test", Durability::Progress, f).unwrap()
     }
 
     /// A job that waits.

@@ -60,7 +60,7 @@ impl Server {
         let team = Team { name: "platform".to_owned(), members: Vec::new(), admins: Vec::new(), global_admin: false };
         let settings = Settings { teams: vec![team], pipelines: vec![pipeline()], ..Settings::default() };
         let apply = move |tx: &crate::store::Tx<'_>| apply::apply(tx, &settings, &"c0".repeat(20), tx.now());
-        store.write(Durability::Acknowledged, apply).await.unwrap();
+        store.write("test", Durability::Acknowledged, apply).await.unwrap();
         let mut server = Self { dir, store, ids, running: None };
         server.serve().await;
         server
@@ -169,7 +169,7 @@ impl Server {
             steps::start(tx, lease.id, row.id, tx.now(), None)?;
             Ok(row)
         };
-        self.store.write(Durability::Progress, write).await.unwrap()
+        self.store.write("test", Durability::Progress, write).await.unwrap()
     }
 
     /// Writes output as a shim does: the record, then the bytes.
@@ -205,7 +205,7 @@ impl Server {
             };
             steps::finish(tx, lease.id, id, &end)
         };
-        self.store.write(Durability::Progress, write).await.unwrap();
+        self.store.write("test", Durability::Progress, write).await.unwrap();
     }
 
     pub(super) async fn finish(&self, lease: Lease, code: i32, reason: Option<&str>) {

@@ -6,8 +6,10 @@ use std::rc::Rc;
 
 use danube_shim::index::{self, Record, Stream};
 use danube_shim::record::Records;
-use danube_shim::sys;
+use danube_shim::{fault, sys};
 
+/// Around each piece of a log.
+const LOG: &str = "shim.log";
 /// What a log leaves free on its disk, at most: the server, whose database may be beside it, must go on.
 const RESERVE: u64 = 64 << 20;
 /// What a log may take of that: a full disk must not silence the reason of a failure.
@@ -131,14 +133,14 @@ impl Output {
             stream,
         };
         let length = self.index.metadata()?.len();
-        if let Err(error) = self.index.write_all(&record.to_bytes()) {
+        if let Err(error) = fault::around("shim.index", || self.index.write_all(&record.to_bytes())) {
             let _ = self.index.set_len(length);
             self.lost += piece.len() as u64;
             return Err(error);
         }
         let mut rest = piece;
         while !rest.is_empty() {
-            match self.log.write(rest) {
+            match fault::before(LOG).and_then(|()| self.log.write(rest)) {
                 Ok(0) => break,
                 Ok(count) => {
                     self.ends_with_newline = rest[count - 1] == b'\n';
@@ -153,6 +155,7 @@ impl Output {
                 }
             }
         }
+        fault::after(LOG);
         Ok(())
     }
 
@@ -169,7 +172,7 @@ impl Output {
             self.note(line.as_bytes());
         }
         for file in [&self.log, &self.index] {
-            if file.sync_data().is_err() {
+            if fault::around("shim.sync", || file.sync_data()).is_err() {
                 self.lost += 1;
             }
         }

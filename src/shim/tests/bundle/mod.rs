@@ -60,6 +60,7 @@ impl Step {
                 gid: None,
             },
             notes: Vec::new(),
+            fault: None,
         };
         Some(Self { start, dir })
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::coordinate::Verdict;
@@ -101,11 +102,16 @@ impl Engine {
 
     /// Ends everything of a job, however long that takes, and keeps its workspace; `None`: it can't be kept.
     async fn keep(&self, job: JobId) -> Option<u64> {
+        let until = Instant::now() + self.bounds.patience;
         let mut pause = PAUSE.min(self.bounds.patience);
         loop {
             match self.executor.keep(job).await {
                 Ok(kept) => return kept,
-                Err(error @ (ExecutorError::Lost(_) | ExecutorError::Running(_))) => {
+                // An executor that stays silent, or is too old to know how, has the job ended without it.
+                Err(ExecutorError::Lost(reason)) if Instant::now() < until => {
+                    tracing::warn!(%job, reason, "the executor gives no answer; asking again");
+                }
+                Err(error @ ExecutorError::Running(_)) => {
                     tracing::warn!(%job, %error, "a job that is over may still run; asking again");
                 }
                 Err(error) => {
@@ -113,7 +119,7 @@ impl Engine {
                     return None;
                 }
             }
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -167,7 +173,7 @@ pub async fn keep_in_bounds(engine: Arc<Engine>, stop: CancellationToken) {
         engine.evict_logged().await;
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = sleep(LOOK) => {}
         }
     }
 }

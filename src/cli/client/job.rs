@@ -51,6 +51,16 @@ pub struct Job {
     /// Why it does not run yet.
     #[serde(default)]
     pub waiting: Option<String>,
+    /// Of an ended job: whether it can be run again from where it stopped.
+    #[serde(default)]
+    pub rerun_from_failed: Option<FromFailed>,
+}
+
+/// Whether a job can be run again from where it stopped.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FromFailed {
+    /// Why not; none: it can.
+    pub why: Option<String>,
 }
 
 /// The newest attempt of a step.

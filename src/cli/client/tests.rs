@@ -37,6 +37,7 @@ pub(in crate::cli) fn job(status: Status) -> Job {
         cancel_requested_by: None,
         steps: Vec::new(),
         waiting: None,
+        rerun_from_failed: None,
     }
 }
 

@@ -82,6 +82,8 @@ fn a_rerun_from_the_ninth_of_ten_steps_runs_two_and_is_no_provenance() {
 
     let (code, text) = said(&["job", "rerun", "app#1", "--failed"]);
     assert!(code == Some(1) && text.contains("app#2 went on in its workspace; run all of it again"), "{text}");
+    let (_, shown) = said(&["job", "show", "app#1"]);
+    assert!(shown.contains("only all of it: app#2 went on in its workspace"), "{shown}");
     assert!(!server.tree().join("jobs").join(second).exists(), "nothing is kept of a job that ended well");
 }
 

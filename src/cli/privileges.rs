@@ -214,25 +214,30 @@ pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Resu
     Ok(socket)
 }
 
-/// Whether the executor that runs was started with other settings and has ended to make room. While a step of it
-/// lives, it stays.
+/// Whether the executor that runs was started with other settings and has ended to make room.
 fn has_made_room(socket: &Path, run: &Path, launch: &Launch<'_>) -> bool {
     match leave_unless(socket, |probe| probe.host_image == launch.host_image) {
         Ok(Standing::Fits) => return false,
         Ok(Standing::Leaves) => {}
+        Ok(Standing::Busy) => {
+            tracing::warn!(
+                "jobs run under the executor's old settings; the new ones hold after a restart without jobs"
+            );
+            return false;
+        }
         Err(error) => {
             tracing::warn!(%error, "the executor does not say with which settings it was started");
             return false;
         }
     }
-    for _ in 0..300 {
+    for _ in 0..3000 {
         // It lets its lock go last, or removes the directory with it.
         if UnixStream::connect(socket).is_err() && (!run.exists() || is_free(&launch.root.join("executor.lock"))) {
             return true;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    tracing::warn!("steps still run under the executor's old settings; the new ones hold after a restart without them");
+    tracing::warn!("the executor was asked to make room for one with other settings and did not");
     false
 }
 

@@ -20,7 +20,7 @@ use crate::store::{Durability, StepRow};
 impl LiveJob {
     /// Ends the job by its verdict.
     pub(super) async fn conclude(&self, verdict: Verdict) -> Result<Driven, DriveError> {
-        if let Verdict::Lost(_) = verdict {
+        if verdict.loss().is_some() {
             // The next attempt must not meet what this one left.
             insist(&self.engine, "end a lost job", || self.engine.executor.teardown(self.row.id)).await;
         }
@@ -33,9 +33,10 @@ impl LiveJob {
             Verdict::Rejected(reason) => (Event::Rejected, Some(reason)),
             Verdict::Cancelled => (Event::Stopped, Some(self.cancelled_by().await?)),
             Verdict::TimedOut => (Event::DeadlinePassed, Some(self.out_of_time().await?)),
-            Verdict::Lost(reason) => match self.finished_once().await? {
-                None => return self.lost(reason).await,
+            Verdict::Lost(_) | Verdict::Restarted => match self.finished_once().await? {
+                None => return self.lost(&verdict).await,
                 Some(step) => {
+                    let reason = verdict.loss().unwrap_or_default();
                     let reason =
                         format!("{reason}; it is not tried again, because the step '{step}' may run only once");
                     (Event::Lost { attempts_left: false }, Some(reason))
@@ -53,8 +54,13 @@ impl LiveJob {
         Ok(Driven::Ended(status))
     }
 
-    async fn lost(&self, reason: String) -> Result<Driven, DriveError> {
-        match queue::lost(&self.engine.store, self.lease, reason).await? {
+    async fn lost(&self, verdict: &Verdict) -> Result<Driven, DriveError> {
+        let reason = verdict.loss().unwrap_or_default().to_owned();
+        let lost = match verdict {
+            Verdict::Restarted => queue::lost_to_restart(&self.engine.store, self.lease, reason).await?,
+            _ => queue::lost(&self.engine.store, self.lease, reason).await?,
+        };
+        match lost {
             Lost::Retried { run_after } => {
                 tracing::warn!(%run_after, job = self.row.label(), "the attempt was lost; the job runs again");
                 Ok(Driven::Retried)
@@ -123,10 +129,10 @@ impl LiveJob {
         };
         let open = !row.status.is_terminal();
         // What ran when the attempt was lost is lost with it; nobody knows how it ended.
-        let (status, cause, reason) = match verdict {
+        let (status, cause, reason) = match verdict.loss() {
             _ if !open => (row.status, row.cause, row.reason),
-            Verdict::Lost(reason) if row.started_at.is_some() => {
-                (StepStatus::Failure, Some(Cause::Infra), Some(reason.clone()))
+            Some(reason) if row.started_at.is_some() => {
+                (StepStatus::Failure, Some(Cause::Infra), Some(reason.to_owned()))
             }
             _ if row.started_at.is_some() => (StepStatus::Cancelled, None, row.reason.or_else(with_its_job)),
             _ => (StepStatus::Skipped, None, row.reason.or_else(with_its_job)),

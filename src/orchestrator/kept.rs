@@ -42,11 +42,10 @@ impl LiveJob {
     pub(super) async fn put_away(&self, verdict: &Verdict) -> Result<bool, DriveError> {
         let kept = match verdict {
             Verdict::Failed(_) | Verdict::Cancelled | Verdict::TimedOut => self.keep_workspace().await?,
-            Verdict::Success | Verdict::Rejected(_) | Verdict::Lost(_) => false,
+            Verdict::Success | Verdict::Rejected(_) | Verdict::Lost(_) | Verdict::Restarted => false,
         };
-        if let (Verdict::Lost(_), _) | (_, true) = (verdict, kept) {
-            // Kept, or ended before anything else.
-        } else {
+        // What was lost was ended before anything else.
+        if !kept && verdict.loss().is_none() {
             self.engine.end_all(self.row.id).await;
         }
         self.leave_parent().await?;

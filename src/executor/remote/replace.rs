@@ -16,7 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum Standing {
     /// It is what is wanted.
     Fits,
-    /// It is another one, and ends as soon as no step lives.
+    /// It is another one and has jobs: it stays.
+    Busy,
+    /// It is another one, and ends.
     Leaves,
 }
 
@@ -34,7 +36,11 @@ pub fn leave_unless(socket: &Path, wanted: impl Fn(&Probe) -> bool) -> io::Resul
     if probe.is_some_and(|probe| wanted(&probe)) {
         return Ok(Standing::Fits);
     }
-    ask(&stream, 2, Verb::Leave)?;
+    match ask(&stream, 2, Verb::List)? {
+        Answer::Jobs { jobs } if jobs.is_empty() => {}
+        _ => return Ok(Standing::Busy),
+    }
+    ask(&stream, 3, Verb::Leave)?;
     Ok(Standing::Leaves)
 }
 

@@ -120,7 +120,7 @@ fn kill(world: &World, job: &str, victim: Victim, rng: &mut Rng, tally: &mut Tal
 }
 
 /// Kills the danubefile's process, or the first one of its container.
-fn kill_coordinator(world: &World, job: &str, whole: bool) -> bool {
+pub(crate) fn kill_coordinator(world: &World, job: &str, whole: bool) -> bool {
     let steps = world.tree().join("jobs").join(job).join("steps");
     let attempts = fs::read_dir(steps).into_iter().flatten().flatten();
     let newest = attempts.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("0.")?.parse::<u32>().ok()).max();

@@ -9,6 +9,7 @@
 #[path = "../it/support/http.rs"]
 #[expect(dead_code, reason = "shared with the other suite")]
 mod http;
+mod faults;
 mod follow;
 mod followers;
 mod kills;

@@ -112,7 +112,9 @@ fn library(world: &mut World) -> Result<(), String> {
     world.stop_master();
     let faults = armed(LIBRARY.iter().flat_map(|name| sides(name)));
     until("the library's own writes", || {
-        let mut command = Command::new(std::env::current_exe().ok()?);
+        let mut command = Command::new("setpriv");
+        let uid = world.uid.to_string();
+        command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups"]).arg(std::env::current_exe().ok()?);
         command.arg("--library").arg(world.path("data"));
         command.env("DANUBE_FAULT", &faults).env("DANUBE_FAULT_HITS", world.path("hits"));
         command.status().ok()?.success().then_some(())

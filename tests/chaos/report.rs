@@ -10,7 +10,7 @@ use crate::kills::{self, Tally};
 use crate::machine::machine_snapshot;
 use crate::rng::Rng;
 use crate::world::World;
-use crate::{followers, points, restart};
+use crate::{faults, followers, points, restart};
 
 pub(crate) const USAGE: &str = "\
 --kills N     kill so often in all, at least 20 times per run of the pipeline (default 100)
@@ -19,6 +19,7 @@ pub(crate) const USAGE: &str = "\
 --follow MB   follow a log of so many megabytes in three ways across five kills
 --restart N   kill the master while N jobs run, and say how long that is felt
 --points      let the process die on both sides of every fault point
+--faults      refuse each write of a job once, as a broken or full disk does
 --short       the round of `make test`: three fixed seeds and a random one";
 
 /// What is built while it is disturbed.
@@ -38,6 +39,7 @@ pub(crate) struct Wish {
     follow: Option<u64>,
     restart: Option<u64>,
     points: bool,
+    faults: bool,
 }
 
 impl Wish {
@@ -55,6 +57,7 @@ impl Wish {
                 "--follow" => wish.follow = Some(number()?),
                 "--restart" => wish.restart = Some(number()?),
                 "--points" => wish.points = true,
+                "--faults" => wish.faults = true,
                 "--resume" => wish.resume = true,
                 "--short" => wish.short = true,
                 // What cargo passes on to every suite.
@@ -97,7 +100,12 @@ pub(crate) fn run(wish: &Wish) -> ExitCode {
         Wish { short: true, .. } => short(),
         Wish { follow: Some(megabytes), .. } => follow(*megabytes),
         Wish { restart: Some(jobs), .. } => restart(usize::try_from(*jobs).unwrap_or(usize::MAX)),
-        Wish { points: true, .. } => points(),
+        Wish { points: true, .. } => alone(points::run),
+        Wish { faults: true, .. } => {
+            let seed = wish.seed.unwrap_or_else(Rng::any_seed);
+            println!("chaos: --faults --seed {seed}");
+            alone(|world| faults::run(world, seed))
+        }
         wish => long(wish),
     };
     if let Err(error) = done {
@@ -137,9 +145,10 @@ fn follow(megabytes: u64) -> Result<(), String> {
     in_a_world(&followers::danubefile(megabytes), |world| followers::run(world, megabytes))
 }
 
-fn points() -> Result<(), String> {
+/// A world that is started by the work itself.
+fn alone(work: impl FnOnce(&mut World) -> Result<(), String>) -> Result<(), String> {
     let mut world = World::new(PIPELINE, "2MiB");
-    match points::run(&mut world) {
+    match work(&mut world) {
         Ok(()) => world.end(),
         Err(error) => Err(world.fail(&error)),
     }

@@ -138,7 +138,7 @@ pub(crate) fn tokens(world: &World) -> Result<(), String> {
     until("danube login", || {
         let Some(Door::Network(address)) = network(world) else { return None };
         let input = fs::File::open(world.path("token")).ok()?;
-        let mut login = Command::new(env!("CARGO_BIN_EXE_danube"));
+        let mut login = Command::new(crate::world::program());
         login.arg("login").arg(format!("http://{address}")).env("HOME", world.path("")).env_remove("XDG_CONFIG_HOME");
         armed(world, &mut login, "cli.login");
         login.stdin(input).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?.success().then_some(())
@@ -231,7 +231,7 @@ pub(crate) fn run(world: &World) -> Result<(), String> {
     let repo = world.path("run/repo");
     crate::repo::repository(&repo, &[("danubefile.py", TICK)]);
     until("danube run", || {
-        let mut run = Command::new(env!("CARGO_BIN_EXE_danube"));
+        let mut run = Command::new(crate::world::program());
         run.arg("run").arg(&repo).arg("--data-dir").arg(world.path("run/data"));
         armed(world, &mut run, "cli.run_claim queue.enqueue queue.cancel");
         let output = run.stdin(Stdio::null()).output().ok()?;
@@ -242,7 +242,7 @@ pub(crate) fn run(world: &World) -> Result<(), String> {
 /// A bench's filled database.
 pub(crate) fn bench(world: &World) -> Result<(), String> {
     until("danube bench seed", || {
-        let mut bench = Command::new(env!("CARGO_BIN_EXE_danube"));
+        let mut bench = Command::new(crate::world::program());
         bench.args(["bench", "seed", "--jobs", "100", "--requests", "1"]);
         armed(world, &mut bench, "cli.bench_fill");
         let output = bench.stdin(Stdio::null()).output().ok()?;
@@ -277,6 +277,6 @@ pub(crate) fn attempts(world: &World, job: &str) -> Result<(String, Vec<(String,
     let status = db.query_row("SELECT status FROM jobs WHERE id = ?1", [job], |row| row.get(0)).map_err(sql)?;
     let text = "SELECT name, count(*) FROM steps WHERE job_id = ?1 AND seq > 0 GROUP BY name ORDER BY name";
     let mut query = db.prepare(text).map_err(sql)?;
-    let rows = query.query_map([job], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql)?;
+    let rows = query.query_map([job], |row| Ok((row.get(0)?, usize::from(row.get::<_, u16>(1)?)))).map_err(sql)?;
     Ok((status, rows.collect::<Result<_, _>>().map_err(sql)?))
 }

@@ -22,10 +22,15 @@ pub(crate) const TOKEN: &str = "hunter22-of-the-harness";
 pub(crate) struct World {
     dir: tempfile::TempDir,
     pub(crate) instance: String,
-    uid: u32,
+    pub(crate) uid: u32,
     faults: String,
     pub(crate) master: Option<Service>,
     pub(crate) executor: Option<Service>,
+}
+
+/// The program under test: this build's, or the one that DANUBE_PROGRAM names.
+pub(crate) fn program() -> String {
+    std::env::var("DANUBE_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_danube").to_owned())
 }
 
 /// Waits until `look` finds something.
@@ -125,6 +130,15 @@ impl World {
         until("the executor answers", || std::os::unix::net::UnixStream::connect(&socket).ok()).map(drop)
     }
 
+    /// Starts both again, armed with other faults, none of which has struck.
+    pub(crate) fn again(&mut self, faults: &str) -> Result<(), String> {
+        self.stop_master();
+        fs::write(self.path("hits"), "").map_err(|error| error.to_string())?;
+        self.arm(faults)?;
+        self.start_master();
+        self.fetch("/health/ready").map(drop)
+    }
+
     /// A start with a config repo that is reached by SSH, which makes the key for it.
     pub(crate) fn deploy_key(&mut self, faults: &str) -> Result<(), String> {
         self.stop_master();
@@ -175,7 +189,7 @@ impl World {
     }
 
     fn unit(&self, words: &[String], uid: u32, log: &str) -> Unit {
-        let danube = env!("CARGO_BIN_EXE_danube").to_owned();
+        let danube = program();
         let env = [
             ("DANUBE_FAULT", self.faults.clone()),
             ("DANUBE_FAULT_HITS", self.text("hits")),
@@ -255,7 +269,7 @@ impl World {
 
     /// The program as a client.
     pub(crate) fn danube(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_danube"));
+        let mut command = Command::new(program());
         command.args(words).arg("--socket").arg(self.path("data/api.sock"));
         command.env_remove("DANUBE_SERVER").env_remove("DANUBE_TOKEN");
         command

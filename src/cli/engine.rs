@@ -40,7 +40,7 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         private_dir(dir)?;
     }
     let job_key = JobKey::load_or_create(&keys, parts.ids.as_ref())?;
-    let machine = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("cannot read the machine's boot id")?;
+    let machine = boot_id()?;
     Ok(Arc::new(Engine {
         store: parts.store,
         executor: parts.executor,
@@ -53,9 +53,18 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         job_key,
         signing: parts.signing,
         public_url: parts.public_url,
-        machine: machine.trim().to_owned(),
+        machine,
         serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
     }))
+}
+
+/// Changes with every start of the machine. A test says what it is, where it can't start one.
+fn boot_id() -> anyhow::Result<String> {
+    if let Ok(id) = std::env::var("DANUBE_TEST_BOOT_ID") {
+        return Ok(id);
+    }
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("cannot read the machine's boot id")?;
+    Ok(id.trim().to_owned())
 }
 
 /// The bounds of jobs that the host's configuration sets.

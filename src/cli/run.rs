@@ -31,6 +31,7 @@ use crate::platform::{Clock, Ids, SystemClock, SystemIds};
 use crate::queue::{self, NewJob};
 use crate::secrets::{self, PlainFile, SecretSource};
 use crate::store::{Durability, Store, apply, jobs, pipelines};
+pub(super) use source::locate;
 use source::{Prepared, prepare};
 
 /// Where root's executors keep what they have on disk.
@@ -147,8 +148,7 @@ fn data_dir(given: Option<&Path>, root: &Path, identity: &Identity) -> anyhow::R
     let dir = if !root || privileges::may_reach(wanted.parent().unwrap_or(Path::new("/")), identity) {
         wanted
     } else {
-        let hash = crate::artifacts::Digest::of(wanted.as_os_str().as_encoded_bytes()).to_string();
-        Path::new(OUTER).join(format!("data-{}", &hash[..16]))
+        elsewhere(&wanted)
     };
     refuse_brought(&dir)?;
     private_dir(&dir)?;
@@ -163,6 +163,18 @@ fn data_dir(given: Option<&Path>, root: &Path, identity: &Identity) -> anyhow::R
         fs::write(&ignore, "*\n").with_context(|| format!("cannot write {}", ignore.display()))?;
     }
     Ok(dir)
+}
+
+/// Where a run as root keeps what belongs to a directory that its user does not reach.
+fn elsewhere(wanted: &Path) -> PathBuf {
+    let hash = crate::artifacts::Digest::of(wanted.as_os_str().as_encoded_bytes()).to_string();
+    Path::new(OUTER).join(format!("data-{}", &hash[..16]))
+}
+
+/// Where runs of a repository may have kept their jobs.
+pub(super) fn kept_at(root: &Path) -> Vec<PathBuf> {
+    let usual = root.join(".danube");
+    vec![elsewhere(&usual), usual]
 }
 
 /// A checkout may be hostile: a data directory that came with it is not used, nor a link in its place.

@@ -47,7 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     key("server.grpc_address", Form::Text, None),
     key("server.insecure_http", Form::Flag, Some("false")),
     key("executor.kind", Form::Text, Some("local")),
-    key("executor.host_image", Form::Flag, Some("false")),
+    key("executor.host_image", Form::Flag, Some("true")),
     key("executor.allow", Form::List, Some("")),
     key("executor.limits.max_log_bytes", Form::Text, Some("1GiB")),
     key("executor.limits.max_artifact_bytes", Form::Text, Some("10GiB")),

@@ -25,6 +25,9 @@ pub enum ExecutorError {
     /// The job, step or executor is gone.
     #[error("lost: {0}")]
     Lost(String),
+    /// Something was killed and has not ended yet. Asked again, the same request goes on.
+    #[error("still running: {0}")]
+    Running(String),
     /// No space is left where workspaces live.
     #[error("no space left for the job: {0}")]
     OutOfSpace(String),
@@ -33,6 +36,6 @@ pub enum ExecutorError {
 impl ExecutorError {
     /// The same request may go well on another attempt.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Start(_) | Self::Lost(_) | Self::OutOfSpace(_))
+        matches!(self, Self::Start(_) | Self::Lost(_) | Self::Running(_) | Self::OutOfSpace(_))
     }
 }

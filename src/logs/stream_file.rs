@@ -58,7 +58,7 @@ impl StreamFile {
     /// Opens log and index for appending, and makes them where they are missing: what a shim gets.
     /// A second call meets the same files.
     pub fn create(&self) -> Result<(File, File), LogError> {
-        let made = fault::before(POINT).and_then(|()| std::fs::create_dir_all(&self.dir));
+        let made = fault::before(POINT).and_then(|()| make(&self.dir));
         made.map_err(LogError::io("make", &self.dir))?;
         let open = |path: PathBuf| {
             let mut options = OpenOptions::new();
@@ -116,6 +116,14 @@ impl StreamFile {
             }
         }
         Ok(Hash { sha256: hex::encode(hasher.finalize()), bytes })
+    }
+}
+
+/// Makes the directory, and none above it: where the data directory is not in its place, no other one is begun there.
+fn make(dir: &Path) -> std::io::Result<()> {
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made,
     }
 }
 

@@ -61,12 +61,7 @@ impl LiveJob {
     pub async fn store_artifact(self: &Arc<Self>, call: Call, upload: Upload) -> Result<Kept, CallError> {
         bounds::path("the artifact's path", &upload.path)?;
         let name = Name::parse(&upload.name).map_err(|error| CallError::Invalid(error.to_string()))?;
-        let keep = if upload.keep == KeepWhen::Success { "" } else { upload.keep.as_str() };
-        let canonical = Canonical::new("upload")
-            .with("path", upload.path.as_str())
-            .with("name", upload.name.as_str())
-            .with("when", keep)
-            .with("no_provenance", !upload.provenance);
+        let canonical = Canonical::upload(&upload);
         if let Entry::Done(bytes) = self.enter(&call, &canonical, |_| Ok(())).await? {
             return read(&bytes);
         }
@@ -146,10 +141,7 @@ impl LiveJob {
         bounds::name("the artifact's name", &name)?;
         bounds::path("dest=", &dest)?;
         bounds::name("job=", &job)?;
-        let canonical = Canonical::new("download")
-            .with("name", name.as_str())
-            .with("dest", dest.as_str())
-            .with("job", job.as_str());
+        let canonical = Canonical::download(&name, &dest, &job);
         if let Entry::Done(bytes) = self.enter(&call, &canonical, |_| Ok(())).await? {
             return read(&bytes);
         }

@@ -1,14 +1,17 @@
 //! The end of a job: containers gone, logs sealed, state moved, record signed. May be done again.
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::coordinate::Verdict;
 use super::error::chain;
 use super::outcome::seconds;
-use super::watching::{insist, persist};
+use super::watching::{LONGEST_PAUSE, PAUSE, insist, persist};
 use super::{DriveError, Driven, Engine, LiveJob};
+use crate::executor::ExecutorError;
 use crate::model::call::CallKey;
 use crate::model::job::Event;
-use crate::model::step::StepStatus;
+use crate::model::step::{Cause, StepStatus};
 use crate::queue::{self, Lost};
 use crate::store::journal;
 use crate::store::steps::{self, StepEnd};
@@ -17,13 +20,13 @@ use crate::store::{Durability, StepRow};
 impl LiveJob {
     /// Ends the job by its verdict.
     pub(super) async fn conclude(&self, verdict: Verdict) -> Result<Driven, DriveError> {
-        if let Verdict::Lost(_) = verdict {
-            // The next attempt must not meet what this one runs.
+        if verdict.loss().is_some() {
+            // The next attempt must not meet what this one left.
             insist(&self.engine, "end a lost job", || self.engine.executor.teardown(self.row.id)).await;
         } else {
-            self.engine.teardown(self.row.id).await;
+            self.engine.end_all(self.row.id).await;
         }
-        self.seal().await?;
+        self.seal(&verdict).await?;
         let store = &self.engine.store;
         let (event, reason) = match verdict {
             Verdict::Success => (Event::Exited { code: 0 }, None),
@@ -31,9 +34,10 @@ impl LiveJob {
             Verdict::Rejected(reason) => (Event::Rejected, Some(reason)),
             Verdict::Cancelled => (Event::Stopped, Some(self.cancelled_by().await?)),
             Verdict::TimedOut => (Event::DeadlinePassed, Some(self.out_of_time().await?)),
-            Verdict::Lost(reason) => match self.finished_once().await? {
-                None => return self.lost(reason).await,
+            Verdict::Lost(_) | Verdict::Restarted => match self.finished_once().await? {
+                None => return self.lost(&verdict).await,
                 Some(step) => {
+                    let reason = verdict.loss().unwrap_or_default();
                     let reason =
                         format!("{reason}; it is not tried again, because the step '{step}' may run only once");
                     (Event::Lost { attempts_left: false }, Some(reason))
@@ -48,8 +52,13 @@ impl LiveJob {
         Ok(Driven::Ended(status))
     }
 
-    async fn lost(&self, reason: String) -> Result<Driven, DriveError> {
-        match queue::lost(&self.engine.store, self.lease, reason).await? {
+    async fn lost(&self, verdict: &Verdict) -> Result<Driven, DriveError> {
+        let reason = verdict.loss().unwrap_or_default().to_owned();
+        let lost = match verdict {
+            Verdict::Restarted => queue::lost_to_restart(&self.engine.store, self.lease, reason).await?,
+            _ => queue::lost(&self.engine.store, self.lease, reason).await?,
+        };
+        match lost {
             Lost::Retried { run_after } => {
                 tracing::warn!(%run_after, job = self.row.label(), "the attempt was lost; the job runs again");
                 Ok(Driven::Retried)
@@ -97,16 +106,16 @@ impl LiveJob {
     }
 
     /// Hashes the logs: from here on they do not change.
-    async fn seal(&self) -> Result<(), DriveError> {
+    async fn seal(&self, verdict: &Verdict) -> Result<(), DriveError> {
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await?;
         for row in rows.into_iter().filter(|row| row.log_sha256.is_none()) {
-            self.seal_step(row).await?;
+            self.seal_step(row, verdict).await?;
         }
         Ok(())
     }
 
-    async fn seal_step(&self, row: StepRow) -> Result<(), DriveError> {
+    async fn seal_step(&self, row: StepRow, verdict: &Verdict) -> Result<(), DriveError> {
         let stream = self.stream(&row);
         let path = stream.log_path();
         let hashed = tokio::task::spawn_blocking(move || stream.sha256()).await;
@@ -116,12 +125,21 @@ impl LiveJob {
             Ok(Err(error)) => return Err(failed(std::io::Error::other(chain(&error)))),
             Err(error) => return Err(failed(error.into())),
         };
-        let open = if row.started_at.is_some() { StepStatus::Cancelled } else { StepStatus::Skipped };
+        let open = !row.status.is_terminal();
+        // What ran when the attempt was lost is lost with it; nobody knows how it ended.
+        let (status, cause, reason) = match verdict.loss() {
+            _ if !open => (row.status, row.cause, row.reason),
+            Some(reason) if row.started_at.is_some() => {
+                (StepStatus::Failure, Some(Cause::Infra), Some(reason.to_owned()))
+            }
+            _ if row.started_at.is_some() => (StepStatus::Cancelled, None, row.reason.or_else(with_its_job)),
+            _ => (StepStatus::Skipped, None, row.reason.or_else(with_its_job)),
+        };
         let end = StepEnd {
-            status: if row.status.is_terminal() { row.status } else { open },
-            cause: row.cause,
+            status,
+            cause,
             exit_code: row.exit_code,
-            reason: row.reason.or_else(|| (!row.status.is_terminal()).then(|| "stopped with its job".to_owned())),
+            reason,
             log_sha256: Some(hash.sha256),
             log_bytes: Some(hash.bytes),
             finished_at: row.finished_at.unwrap_or_else(|| self.engine.clock.now()),
@@ -136,6 +154,25 @@ impl LiveJob {
 }
 
 impl Engine {
+    /// Ends everything of a job, however long that takes: its end is told only when nothing of it lives. Files that
+    /// can't be removed are no reason to wait; the next start removes them.
+    async fn end_all(&self, job: crate::model::JobId) {
+        let mut pause = PAUSE.min(self.bounds.patience);
+        loop {
+            match self.executor.teardown(job).await {
+                Ok(()) => return,
+                Err(error @ (ExecutorError::Lost(_) | ExecutorError::Running(_))) => {
+                    tracing::warn!(%job, %error, "a job that is over may still run; asking again");
+                }
+                Err(error) => {
+                    return tracing::error!(%job, %error, "the job's workspace could not be removed");
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
     /// Ends and removes everything that an executor has of a job; what stays is removed at the next start.
     pub(super) async fn teardown(&self, job: crate::model::JobId) {
         if let Err(error) = persist(self, || self.executor.teardown(job)).await {
@@ -149,6 +186,10 @@ fn declared_timeout(request: &str) -> Option<Duration> {
     let fields: serde_json::Value = serde_json::from_str(request).ok()?;
     let declares = fields.get("call").and_then(serde_json::Value::as_str) == Some("declare");
     fields.get("timeout_ms").and_then(serde_json::Value::as_u64).filter(|_| declares).map(Duration::from_millis)
+}
+
+fn with_its_job() -> Option<String> {
+    Some("stopped with its job".to_owned())
 }
 
 fn asks_for_once(request: &str) -> bool {

@@ -149,8 +149,7 @@ impl LiveJob {
             return Ok(Prepared::Decided(Verdict::Cancelled));
         }
         if !self.on_this_machine().await? {
-            let reason = "the machine was restarted while the job ran";
-            return Ok(Prepared::Decided(Verdict::Lost(reason.to_owned())));
+            return Ok(Prepared::Decided(Verdict::Restarted));
         }
         if coordinator.is_none()
             && let Some(verdict) = self.without_script().await

@@ -8,8 +8,8 @@ use crate::model::step::{Cause, StepStatus};
 /// The exit code that stands for "nothing was started".
 const NOTHING_RAN: i32 = 125;
 /// Output that nobody can read is no record of a success.
-pub(super) const LOG_LOST: &str = "its output could not be stored, because the disk of the data directory is full: \
-                                   free some space and run it again";
+pub(super) const LOG_LOST: &str = "its output could not be stored, because the disk of the data directory is full, \
+                                   read-only or broken: mend that and run it again";
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 

@@ -8,10 +8,10 @@ use super::{Engine, LiveJob};
 use crate::executor::{ExecutorError, Signal, StepAt, StepEnd, StepState};
 
 /// Between two tries at an executor that gives no answer.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
 /// The longest pause between two tries at an executor that gives no answer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long an executor gets to say that it did not start an attempt, before the attempt counts as started.
 const SETTLE: Duration = Duration::from_secs(2);
 

@@ -62,6 +62,15 @@ pub fn of_job(view: &View<'_>, job: JobId) -> Result<Vec<JournalRow>, StoreError
     view.all("read the journal", "SELECT * FROM journal WHERE job_id = ?1 ORDER BY seq", [job])
 }
 
+/// So many calls behind a place in the order of arrival; 0: from the first.
+pub fn page(view: &View<'_>, job: JobId, after: u64, limit: u32) -> Result<Vec<JournalRow>, StoreError> {
+    view.all(
+        "read the journal",
+        "SELECT * FROM journal WHERE job_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        params![job, i64::try_from(after).unwrap_or(i64::MAX), limit],
+    )
+}
+
 /// Calls recorded for a job: moves on when a coordinator makes progress.
 pub fn count(view: &View<'_>, job: JobId) -> Result<u64, StoreError> {
     let n: Option<i64> = view.value("count the journal", "SELECT COUNT(*) FROM journal WHERE job_id = ?1", [job])?;

@@ -5,7 +5,6 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
 
 use super::cgroup::Cgroups;
 use super::uids::Range;
@@ -26,9 +25,7 @@ impl Local {
         }
         let dir = self.layout.job(spec.job);
         // What stands here without the mark is half done, perhaps by a helper that outlived its executor.
-        if !self.end_rest(spec.job) {
-            return Err(ExecutorError::Start(format!("an older helper of job {} does not end yet", spec.job)));
-        }
+        self.end_rest(spec.job)?;
         remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
         fault::around("executor.tree", || self.make_tree(spec.job)).map_err(|e| io_error("make the workspace", &e))?;
         self.checkout(spec.job, source)?;
@@ -91,17 +88,14 @@ impl Local {
         let lock = self.lock_of(job);
         let _one = lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.wait_for_clearing(job);
-        for at in self.attempts(job) {
-            self.crun_delete(&self.layout.container(at));
-        }
-        let cgroup = self.job_cgroup(job);
-        let ended = self.end_rest(job);
-        let shims = self.attempts(job).into_iter().all(|at| self.wait_for_shim(at, Duration::from_secs(10)));
-        if !ended || !shims {
-            // Its uids and files stay taken: nothing of it may meet the next job. Said again, this goes on.
-            return Err(ExecutorError::Start(format!("processes of job {job} do not end yet")));
-        }
-        self.cgroups.remove(&cgroup);
+        let attempts = self.attempts(job);
+        // All at once, then one after the other: a job may have left many.
+        attempts.iter().for_each(|at| self.kill_attempt(*at));
+        // Where something stays, its uids and files stay taken: nothing of it may meet the next job.
+        attempts.iter().try_for_each(|at| self.end_attempt(*at))?;
+        self.end_rest(job)?;
+        self.crun_forget_all(&format!("danube-{}-{job}-", self.layout.instance));
+        self.cgroups.remove(&self.job_cgroup(job));
         let dir = self.layout.job(job);
         fault::around("executor.teardown", || remove_tree(&dir)).map_err(|e| io_error("remove the workspace", &e))?;
         remove_tree(&self.layout.job_run(job)).map_err(|e| io_error("remove the job's sockets", &e))?;
@@ -112,37 +106,8 @@ impl Local {
     }
 
     /// The cgroup that holds all of a job's.
-    fn job_cgroup(&self, job: JobId) -> String {
+    pub(super) fn job_cgroup(&self, job: JobId) -> String {
         format!("{}/{job}", Cgroups::instance(&self.layout.instance))
-    }
-
-    /// Ends what is left of a job, helpers of an executor that died among it; false where something stays.
-    fn end_rest(&self, job: JobId) -> bool {
-        if self.rootless {
-            // No cgroup holds them together there, only the name.
-            self.crun_delete_all(&format!("danube-{}-{job}-", self.layout.instance));
-        }
-        self.end_processes(&self.job_cgroup(job))
-    }
-
-    /// Kills whatever is left in a cgroup, until nothing is; false where something stays.
-    fn end_processes(&self, cgroup: &str) -> bool {
-        let limit = Instant::now() + Duration::from_secs(10);
-        loop {
-            let pids = self.cgroups.processes(cgroup);
-            if pids.is_empty() {
-                return true;
-            }
-            if Instant::now() >= limit {
-                tracing::error!(cgroup, ?pids, "processes of a job can't be ended");
-                return false;
-            }
-            for pid in pids.into_iter().filter_map(rustix::process::Pid::from_raw) {
-                // It may have ended by itself.
-                let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
     }
 }
 

@@ -43,7 +43,7 @@ impl Policy {
             });
         }
         if !self.host_image {
-            return denied("the image \"host\" is switched off here (executor.host_image)".to_owned());
+            return denied("the image \"host\" is switched off on this server: who runs it sets `host_image = true` in the table [executor] of danube.toml and restarts it".to_owned());
         }
         let limits = &spec.limits;
         if !(limits.cpu.is_finite() && limits.cpu >= 0.0 && limits.cpu <= self.ceiling.cpu) {

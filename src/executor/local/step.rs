@@ -22,8 +22,8 @@ use crate::executor::{ExecutorError, Mask, Root, Signal, StepAt, StepEnd, StepKi
 use crate::model::{JobId, Secret};
 use crate::platform::fault;
 
-/// How often a living attempt is looked at for a full log.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long a container that starts is waited for to tell it something.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Local {
     /// Starts an attempt unless it was started before.
@@ -169,7 +169,6 @@ impl Local {
     /// Waits until the attempt has ended, or is known to be lost or never started.
     pub fn observe(self: &Arc<Self>, at: StepAt) -> Result<StepState, ExecutorError> {
         let dir = self.layout.step(at);
-        let mut killed = false;
         loop {
             let records = match Records::open(&dir) {
                 Ok(records) => records,
@@ -179,6 +178,11 @@ impl Local {
             let lives = shim_lives(&dir);
             let read = |e: danube_shim::record::RecordError| ExecutorError::Lost(e.to_string());
             if let Some(exit) = records.exit().map_err(read)? {
+                // With the container's first process all of it ended; where a start was cut short, something may
+                // be left. The end is told when nothing is.
+                if !self.rootless || exit.error.is_some() {
+                    self.end_rest_of(at)?;
+                }
                 self.clear_later(at);
                 return Ok(StepState::Ended(StepEnd {
                     exit_code: exit.exit_code,
@@ -195,13 +199,13 @@ impl Local {
             match started {
                 None if !lives => return Ok(StepState::NotStarted),
                 Some(_) if !lives => {
+                    self.end_rest_of(at)?;
                     self.clear(at);
                     return Ok(StepState::Lost);
                 }
                 Some(started) => {
-                    if (records.overflowed() || records.disk_was_full()) && !killed {
-                        self.crun_kill(&self.layout.container(at), "KILL");
-                        killed = true;
+                    if records.overflowed() || records.disk_was_full() {
+                        self.kill_attempt(at);
                     }
                     wait_for_end(started.pid);
                 }
@@ -233,15 +237,10 @@ impl Local {
     }
 
     /// Removes what an ended attempt no longer needs; its records stay until the job goes.
-    fn clear(&self, at: StepAt) {
-        // With its first process the kernel ended all of the container: its cgroups are empty, and crun has
-        // nothing to do but to forget it. Where one is not, crun ends what is left.
-        if self.cgroups.remove(&self.layout.cgroup(at)) {
-            self.crun_forget(&self.layout.container(at));
-        } else {
-            self.crun_delete(&self.layout.container(at));
-            self.cgroups.remove(&self.layout.cgroup(at));
-        }
+    pub(super) fn clear(&self, at: StepAt) {
+        // Nothing of it lives: crun has nothing to do but to forget it.
+        self.crun_forget(&self.layout.container(at));
+        self.cgroups.remove(&self.layout.cgroup(at));
         let bundle = self.layout.roots(at.job).join(format!("{}.{}", at.step, at.attempt));
         if let Err(error) = remove_tree(&bundle) {
             tracing::warn!(attempt = %at, %error, "a step's root could not be removed");
@@ -251,32 +250,17 @@ impl Local {
     /// Asks the attempt to end, or ends it and waits until it has.
     pub fn signal(&self, at: StepAt, signal: Signal) -> Result<(), ExecutorError> {
         let dir = self.layout.step(at);
-        let container = self.layout.container(at);
-        if !shim_lives(&dir) {
-            return Ok(());
-        }
         match signal {
             Signal::Term => {
                 // A container that is just about to start would not hear it.
-                let limit = Instant::now() + Duration::from_secs(10);
-                while shim_lives(&dir) && !hears_signals(&dir) && Instant::now() < limit {
+                let limit = Instant::now() + PATIENCE;
+                while shim_lives(&dir) && !self.ask_to_end(at) && Instant::now() < limit {
                     std::thread::sleep(Duration::from_millis(2));
                 }
-                self.crun_kill(&container, "TERM");
+                Ok(())
             }
-            Signal::Kill => {
-                // The container may be just about to start: until the shim is done, kill again.
-                let limit = Instant::now() + Duration::from_secs(10);
-                while shim_lives(&dir) {
-                    if Instant::now() >= limit {
-                        return Err(ExecutorError::Start(format!("attempt {at} does not end")));
-                    }
-                    self.crun_kill(&container, "KILL");
-                    self.wait_for_shim(at, LOOK);
-                }
-            }
+            Signal::Kill => self.end_attempt(at),
         }
-        Ok(())
     }
 
     /// Waits until an attempt's shim has ended, at most `limit`; false where it lives on.
@@ -320,12 +304,12 @@ impl Local {
     }
 }
 
-fn was_started(dir: &Path) -> bool {
+pub(super) fn was_started(dir: &Path) -> bool {
     dir.join("rec").join("started").exists()
 }
 
 /// The shim holds its lock as long as it lives, whoever started it.
-fn shim_lives(dir: &Path) -> bool {
+pub(super) fn shim_lives(dir: &Path) -> bool {
     let lock = match File::open(dir.join("lock")) {
         Ok(lock) => lock,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return false,
@@ -333,17 +317,6 @@ fn shim_lives(dir: &Path) -> bool {
         Err(_) => return true,
     };
     rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared)).is_err()
-}
-
-/// The container's first process is ours by now and passes on what it is told: it listens before it
-/// starts the command, its only child.
-fn hears_signals(dir: &Path) -> bool {
-    let Ok(pid) = fs::read_to_string(dir.join("pid")) else { return false };
-    let process = Path::new("/proc").join(pid.trim());
-    let ours = fs::read(process.join("cmdline")).is_ok_and(|line| line.starts_with(b"/danube/init"));
-    // Where the kernel does not tell of children, there is nothing to wait for.
-    let children = fs::read(process.join("task").join(pid.trim()).join("children"));
-    ours && children.map_or(true, |children| !children.is_empty())
 }
 
 /// Waits for a process to end, but not long.

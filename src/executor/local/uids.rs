@@ -79,6 +79,25 @@ pub(super) fn release(dir: &Path, owner: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives the ranges back whose jobs lay below `jobs` and are gone; whose they were.
+pub(super) fn release_gone(dir: &Path, jobs: &Path) -> io::Result<Vec<PathBuf>> {
+    let _lock = locked(dir)?;
+    let mut gone = Vec::new();
+    for n in 1..=last_used(dir)? {
+        if let Some(owner) = holder(dir, n)?.filter(|owner| owner.starts_with(jobs) && !owner.exists()) {
+            fs::remove_file(dir.join(n.to_string()))?;
+            gone.push(owner);
+        }
+    }
+    Ok(gone)
+}
+
+/// The directories of jobs that hold a range.
+pub(super) fn holders(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let _lock = locked(dir)?;
+    (1..=last_used(dir)?).filter_map(|n| holder(dir, n).transpose()).collect()
+}
+
 fn holder(dir: &Path, n: u32) -> io::Result<Option<PathBuf>> {
     match fs::read_to_string(dir.join(n.to_string())) {
         Ok(text) => Ok(Some(PathBuf::from(text))),
@@ -121,6 +140,20 @@ mod tests {
         fs::remove_dir(&c).unwrap();
         release(&uids, &c).unwrap();
         assert!(!uids.join("1").exists());
+    }
+
+    #[test]
+    fn only_ranges_of_ones_own_jobs_that_are_gone_are_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (uids, own, other) = (dir.path().join("uids"), dir.path().join("own"), dir.path().join("other"));
+        for path in [own.join("a"), own.join("b"), other.join("c")] {
+            fs::create_dir_all(&path).unwrap();
+            lease(&uids, &path).unwrap();
+        }
+        fs::remove_dir(own.join("b")).unwrap();
+        fs::remove_dir(other.join("c")).unwrap();
+        assert_eq!(release_gone(&uids, &own).unwrap(), [own.join("b")]);
+        assert!(uids.join("1").exists() && !uids.join("2").exists() && uids.join("3").exists());
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub(crate) fn request(command: &str) -> StepRequest {
 
 mod artifacts;
 mod calls;
+mod cancels;
 mod endings;
 pub(crate) mod fake;
 mod reports;

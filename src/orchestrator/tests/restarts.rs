@@ -7,7 +7,7 @@ use super::world::{World, call};
 use crate::executor::StepState;
 use crate::model::Principal;
 use crate::model::job::Status;
-use crate::model::step::Cause;
+use crate::model::step::{Cause, StepStatus};
 use crate::orchestrator::*;
 use crate::queue;
 use crate::store::testing::pipeline;
@@ -118,16 +118,28 @@ async fn a_restarted_machine_runs_the_job_again_from_the_start() {
     let id = claimed.job.id;
     let master = world.master(claimed).await;
     master.run("/run#0", request("exit 0")).await.unwrap();
+    let running = tokio::spawn({
+        let job = Arc::clone(&master.job);
+        async move { job.run_step(call("run", "/run#1"), request("hang")).await }
+    });
+    world.executor.started("hang").await;
     master.stop().await;
+    assert!(running.await.unwrap().is_err());
     world.machine = "boot-2".to_owned();
     let claimed = queue::adopt(&world.test.store, "m2").await.unwrap().remove(0);
     assert_eq!(world.driven(claimed).await, Driven::Retried);
     assert_eq!(world.row(id).await.status, Status::Pending);
+    // What ran is lost; what had ended before stays as it was.
+    let ends: Vec<_> = world.steps(id).await.into_iter().map(|row| (row.seq, row.status, row.cause)).collect();
+    let lost = (StepStatus::Failure, Some(Cause::Infra));
+    assert_eq!(ends, [(0, lost.0, lost.1), (1, StepStatus::Success, Some(Cause::Success)), (2, lost.0, lost.1)]);
+    let reason = world.steps(id).await.pop().unwrap().reason;
+    assert_eq!(reason.as_deref(), Some("the machine was restarted while the job ran"));
     world.test.clock.advance(std::time::Duration::from_secs(3600));
     let claimed = queue::claim(&world.test.store, "m2", queue::Limits { max_running: 1 }).await.unwrap().unwrap();
     let master = world.master(claimed).await;
     let answer = master.run("/run#0", request("exit 0")).await.unwrap();
-    assert_eq!(answer.step, 2, "its log must not meet the one of the first attempt");
+    assert_eq!(answer.step, 3, "its log must not meet the one of the first attempt");
     world.executor.finish(world.executor.coordinator(2).await, StepState::Ended(end(0)));
     assert_eq!(master.ended().await, Status::Success);
 }

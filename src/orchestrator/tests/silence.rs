@@ -4,6 +4,7 @@ use super::fake::end;
 use super::request;
 use super::world::World;
 use crate::executor::StepState;
+use crate::model::Principal;
 use crate::model::job::Status;
 use crate::model::step::Cause;
 use crate::orchestrator::*;
@@ -75,6 +76,24 @@ async fn a_lost_job_waits_again_only_when_nothing_of_it_runs() {
     assert_eq!(world.driven(claimed).await, Driven::Retried);
     assert_eq!(world.executor.torn_down(), [id]);
     assert_eq!(world.row(id).await.status, Status::Pending);
+}
+
+#[tokio::test]
+async fn the_end_of_a_job_is_told_only_when_nothing_of_it_runs() {
+    let (world, claimed) = world().await;
+    let id = claimed.job.id;
+    let master = world.master(claimed).await;
+    world.executor.coordinator(1).await;
+    // Longer than the patience for an executor that gives no answer.
+    world.executor.fail("teardown", 4);
+    queue::cancel(&world.test.store, id, Principal::LocalAdmin).await.unwrap();
+    let mut changes = world.test.store.changes();
+    while world.executor.failures_left("teardown") > 0 {
+        assert_eq!(world.row(id).await.status, Status::Running);
+        let _later = tokio::time::timeout(std::time::Duration::from_millis(10), changes.changed()).await;
+    }
+    assert_eq!(master.ended().await, Status::Cancelled);
+    assert_eq!(world.executor.torn_down(), [id]);
 }
 
 #[tokio::test]

@@ -79,6 +79,9 @@ pub(crate) struct Master {
 impl World {
     pub(crate) async fn new(pipeline: Pipeline) -> Self {
         let test = with(settings(vec![pipeline])).await;
+        for name in ["logs", "artifacts"] {
+            std::fs::create_dir_all(test.dir.path().join(name)).unwrap();
+        }
         let keys = test.dir.path().join("keys");
         std::fs::create_dir_all(&keys).unwrap();
         let vault = secrets::open(&test.store, &keys, Arc::new(SeededIds::new(7))).await.unwrap();

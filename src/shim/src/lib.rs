@@ -17,6 +17,6 @@ pub mod index;
 pub mod record;
 pub mod redact;
 pub mod start;
-#[expect(unsafe_code, reason = "the one file that calls the C library")]
+#[expect(unsafe_code, reason = "the one module that calls the C library")]
 pub mod sys;
 pub mod transfer;

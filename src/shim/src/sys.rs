@@ -1,17 +1,21 @@
 //! Linux calls that the standard library does not have, behind safe functions.
 //!
-//! The only file of this crate with `unsafe`. Every function is for a process with one thread.
+//! With `process` below it, the only code of this crate with `unsafe`. Every function is for a process with one thread.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::ptr;
 
-use libc::{c_char, c_int, c_uint, c_ulong, pid_t};
+use libc::{c_char, c_int, c_uint, c_ulong};
+
+mod process;
+
+pub use process::*;
 
 fn check(result: c_int) -> io::Result<c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -19,15 +23,6 @@ fn check(result: c_int) -> io::Result<c_int> {
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
     CString::new(text.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// By itself, with this code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
 }
 
 /// Takes over a descriptor that was inherited under a known number and closes it on exec.
@@ -218,15 +213,6 @@ pub fn realtime_ns() -> i64 {
     (i64::from(now.tv_sec) * 1_000_000_000 + i64::from(now.tv_nsec))
 }
 
-/// A descriptor that becomes readable when the process ends.
-pub fn pidfd(pid: pid_t) -> io::Result<OwnedFd> {
-    // SAFETY: integers; the descriptor is new and ours (close-on-exec by definition).
-    unsafe {
-        let fd = check(libc::syscall(libc::SYS_pidfd_open, pid, 0) as c_int)?;
-        Ok(OwnedFd::from_raw_fd(fd))
-    }
-}
-
 /// Waits until one of the descriptors is readable or ended, or the time is over; a signal counts
 /// as "nothing yet". Gives one answer per descriptor.
 pub fn readable(fds: &[BorrowedFd<'_>], timeout_ms: i32) -> io::Result<Vec<bool>> {
@@ -238,101 +224,6 @@ pub fn readable(fds: &[BorrowedFd<'_>], timeout_ms: i32) -> io::Result<Vec<bool>
         Ok(_) => Ok(polled.iter().map(|one| one.revents != 0).collect()),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(vec![false; fds.len()]),
         Err(error) => Err(error),
-    }
-}
-
-fn ended(status: c_int) -> Ended {
-    if libc::WIFSIGNALED(status) {
-        Ended::Signal(libc::WTERMSIG(status))
-    } else {
-        Ended::Code(libc::WEXITSTATUS(status))
-    }
-}
-
-/// Waits for one child.
-pub fn wait(pid: pid_t) -> io::Result<Ended> {
-    let mut status = 0;
-    loop {
-        // SAFETY: the status is ours.
-        match check(unsafe { libc::waitpid(pid, &raw mut status, 0) }) {
-            Ok(_) => return Ok(ended(status)),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Collects any child that has ended.
-pub fn reap() -> Option<(pid_t, Ended)> {
-    let mut status = 0;
-    // SAFETY: the status is ours.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-    (pid > 0).then(|| (pid, ended(status)))
-}
-
-/// Splits this process in two; `None` in the child.
-pub fn fork() -> io::Result<Option<pid_t>> {
-    // SAFETY: one thread, so the child may go on like any program.
-    let pid = check(unsafe { libc::fork() })?;
-    Ok((pid > 0).then_some(pid))
-}
-
-/// Sends a signal.
-pub fn kill(pid: pid_t, signal: c_int) {
-    // SAFETY: integers.
-    unsafe { libc::kill(pid, signal) };
-}
-
-extern "C" fn nothing(_signal: c_int) {}
-
-/// Makes these signals harmless here, without handing that on to programs that are started.
-pub fn shrug_off(signals: &[c_int]) {
-    for signal in signals {
-        // SAFETY: the handler does nothing; a handler, unlike SIG_IGN, ends with exec.
-        unsafe { libc::signal(*signal, nothing as extern "C" fn(c_int) as usize) };
-    }
-}
-
-/// Signals as a new program expects them: none blocked, none ignored.
-pub fn default_signals() {
-    // SAFETY: the set is filled before it is used; SIG_DFL is valid for all but two, which refuse.
-    unsafe {
-        for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
-        }
-        let mut none = MaybeUninit::uninit();
-        libc::sigemptyset(none.as_mut_ptr());
-        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
-    }
-}
-
-/// A set of signals that are taken one by one instead of delivered.
-pub struct Signals(libc::sigset_t);
-
-impl Signals {
-    /// Holds these signals back from now on.
-    pub fn hold(signals: &[c_int]) -> io::Result<Self> {
-        let mut set = MaybeUninit::uninit();
-        // SAFETY: sigemptyset fills the set before the others read it.
-        unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            for signal in signals {
-                check(libc::sigaddset(set.as_mut_ptr(), *signal))?;
-            }
-            check(libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut()))?;
-            Ok(Self(set.assume_init()))
-        }
-    }
-
-    /// Waits for the next of them.
-    pub fn next(&self) -> io::Result<c_int> {
-        loop {
-            // SAFETY: the set is filled; no details are asked for.
-            match check(unsafe { libc::sigwaitinfo(&raw const self.0, ptr::null_mut()) }) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
     }
 }
 

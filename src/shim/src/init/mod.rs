@@ -7,12 +7,16 @@
 mod command;
 mod files;
 
+use std::time::{Duration, Instant};
+
 use danube_shim::frame;
 use danube_shim::start::ContainerStart;
 use danube_shim::sys::{self, Ended, Signals};
 
 /// What the command is told to do and whoever else listens.
 const FORWARDED: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+/// How long what the command left behind gets to end.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// What the init ends with when the command could not even be tried.
 const NOT_STARTED: i32 = 125;
 
@@ -39,21 +43,74 @@ fn run_command() -> Result<i32, String> {
         return Ok(command::become_command(&start));
     };
     drop(start);
+    follow(&signals, child).map_err(failed)
+}
+
+/// Collects every process of the container until the command has ended; its exit code.
+fn follow(signals: &Signals, child: i32) -> std::io::Result<i32> {
+    let mut asked = false;
+    let mut code = None;
     loop {
-        let signal = signals.next().map_err(failed)?;
-        if signal != libc::SIGCHLD {
-            forward(signal, child);
-            continue;
-        }
-        while let Some((pid, ended)) = sys::reap() {
-            if pid == child {
-                return Ok(match ended {
-                    Ended::Code(code) => code,
-                    Ended::Signal(signal) => 128 + signal,
-                });
+        match signals.next()? {
+            libc::SIGCHLD => {
+                while let Some((pid, ended)) = sys::reap() {
+                    if pid == child {
+                        code = Some(exit_code(ended));
+                    }
+                }
+            }
+            signal => {
+                asked = true;
+                forward(signal, child);
             }
         }
+        let Some(code) = code else { continue };
+        if !is_first() {
+            return Ok(code);
+        }
+        if !asked {
+            bid_farewell(signals, child);
+            return Ok(code);
+        }
+        // What was asked to end gets its time, though the command was quicker: who asked says when that is over.
+        if !sys::has_children() {
+            return Ok(code);
+        }
     }
+}
+
+/// Asks what the command left behind to end, and gives it a moment. The kernel ends the rest with this process.
+fn bid_farewell(signals: &Signals, child: i32) {
+    let end = Instant::now() + FAREWELL;
+    let mut asked = false;
+    while sys::has_children() {
+        if !asked {
+            forward(libc::SIGTERM, child);
+            asked = true;
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        match signals.next_within(left) {
+            Ok(Some(libc::SIGCHLD)) => while sys::reap().is_some() {},
+            Ok(Some(signal)) => forward(signal, child),
+            Ok(None) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+const fn exit_code(ended: Ended) -> i32 {
+    match ended {
+        Ended::Code(code) => code,
+        Ended::Signal(signal) => 128 + signal,
+    }
+}
+
+/// Whether this is the first process of a container: all others are its children, or children of those.
+fn is_first() -> bool {
+    std::process::id() == 1
 }
 
 fn read_start() -> Result<ContainerStart, String> {
@@ -69,10 +126,10 @@ fn read_start() -> Result<ContainerStart, String> {
 }
 
 /// As the first process of a container, to every other process in it; else, to the command's
-/// session alone: -1 would mean every process of the machine.
+/// session alone: -1 would mean every process of the machine. What was stopped goes on, or it would
+/// never hear what it is told.
 fn forward(signal: i32, child: i32) {
-    match std::process::id() {
-        1 => sys::kill(-1, signal),
-        _ => sys::kill(-child, signal),
-    }
+    let to = if is_first() { -1 } else { -child };
+    sys::kill(to, signal);
+    sys::kill(to, libc::SIGCONT);
 }

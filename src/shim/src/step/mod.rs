@@ -29,6 +29,9 @@ use pump::Pump;
 
 /// What `danube-shim step` ends with when the step was started before.
 const STARTED_BEFORE: i32 = 3;
+/// How often the lock is tried, and the pause between two tries.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// How often the exit record is tried while the disk is full.
 const EXIT_RECORD_TRIES: u32 = 60;
 
@@ -87,7 +90,7 @@ fn take_on() -> Result<Option<Claimed>, String> {
         .mode(0o600)
         .open(step_dir.join("lock"))
         .map_err(at)?;
-    if lock.try_lock().is_err() {
+    if !taken(&lock) {
         return Ok(None);
     }
     let path = Records::path_in(step_dir);
@@ -105,6 +108,16 @@ fn take_on() -> Result<Option<Claimed>, String> {
     let started = Started { version: record::VERSION, pid: std::process::id(), at_ns: sys::realtime_ns() };
     records.write_started(&started).map_err(|error| error.to_string())?;
     Ok(Some(Claimed { inherited, records, started, _lock: lock }))
+}
+
+/// Takes the step's lock. Whoever only looks whether a shim lives holds it for an instant.
+fn taken(lock: &File) -> bool {
+    (0..LOCK_TRIES).any(|tries| {
+        if tries > 0 {
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        lock.try_lock().is_ok()
+    })
 }
 
 fn inherit() -> Result<Inherited, String> {

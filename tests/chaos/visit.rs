@@ -219,7 +219,7 @@ pub(crate) fn lost(world: &World) -> Result<(), String> {
     let log = world.path("data/logs").join(&job).join("2.1.log");
     until("it waits at its door", || log.exists().then_some(()))?;
     until("the attempt is lost", || {
-        crate::kills::kill_coordinator(world, &job, true);
+        crate::kills::kill_supervisor(world, &job);
         has_met(world, "queue.lost+").then_some(())
     })?;
     must(world, "POST", &format!("/api/v1/jobs/{job}/cancel"), b"", &[200, 202])?;

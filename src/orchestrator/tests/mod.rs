@@ -33,6 +33,7 @@ pub(crate) mod fake;
 mod leftovers;
 mod reports;
 mod restarts;
+mod reuse;
 mod running;
 mod silence;
 pub(crate) mod world;

@@ -10,7 +10,7 @@ use crate::store::{Durability, StepRow, jobs, journal};
 
 /// Restarts of a lost coordinator that makes no further call. Each is answered from the journal and costs a moment,
 /// and a step that takes an hour is one call: only what can't work at all is given up.
-const RESTARTS: usize = 20;
+pub(super) const RESTARTS: usize = 20;
 
 /// How a job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -119,12 +119,31 @@ fn kill(world: &World, job: &str, victim: Victim, rng: &mut Rng, tally: &mut Tal
     tally.coordinator += u64::from(coordinator);
 }
 
-/// Kills the danubefile's process, or the first one of its container.
-fn kill_coordinator(world: &World, job: &str, whole: bool) -> bool {
+/// Kills the supervisor of the newest coordinator: nobody knows then how that one ends.
+pub(crate) fn kill_supervisor(world: &World, job: &str) {
+    let Some(newest) = newest_coordinator(world, job) else { return };
+    let record = world.tree().join("jobs").join(job).join(format!("steps/0.{newest}/rec/started"));
+    let record: Option<serde_json::Value> = fs::read(record).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let pid = record.and_then(|record| i32::try_from(record["pid"].as_i64()?).ok());
+    let is_shim =
+        |pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"danube-shim\0step\0"));
+    if let Some(pid) = pid.filter(is_shim).and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _gone = kill_process(pid, Signal::KILL);
+    }
+}
+
+fn newest_coordinator(world: &World, job: &str) -> Option<u32> {
     let steps = world.tree().join("jobs").join(job).join("steps");
     let attempts = fs::read_dir(steps).into_iter().flatten().flatten();
-    let newest = attempts.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("0.")?.parse::<u32>().ok()).max();
-    let Some(first) = newest.and_then(|n| world.container(job, &format!("0.{n}"))) else { return false };
+    attempts.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("0.")?.parse::<u32>().ok()).max()
+}
+
+/// Kills the danubefile's process, or the first one of its container.
+fn kill_coordinator(world: &World, job: &str, whole: bool) -> bool {
+    let Some(first) = newest_coordinator(world, job).and_then(|n| world.container(job, &format!("0.{n}"))) else {
+        return false;
+    };
     let is_init =
         |pid: i32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"/danube/init"));
     if !is_init(first) {

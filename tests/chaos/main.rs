@@ -9,25 +9,39 @@
 #[path = "../it/support/http.rs"]
 #[expect(dead_code, reason = "shared with the other suite")]
 mod http;
+mod faults;
 mod follow;
 mod followers;
 mod kills;
 #[path = "../it/support/machine.rs"]
 mod machine;
 mod picture;
+mod points;
 #[path = "../it/support/repo.rs"]
-#[expect(dead_code, reason = "shared with the other suite")]
 mod repo;
 mod report;
 mod restart;
 mod rng;
 mod service;
+mod visit;
 mod world;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, data] = words.as_slice()
+        && word == "--library"
+    {
+        let done = points::in_the_library(std::path::Path::new(data));
+        return done.map_or_else(
+            |error| {
+                eprintln!("chaos: {error}");
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        );
+    }
     match report::Wish::read(&words) {
         Ok(wish) => report::run(&wish),
         Err(error) => {

@@ -130,7 +130,7 @@ fn verify(world: &World, job: &str, name: &str) -> Result<(), String> {
     let good = world.json(&format!("/api/v1/jobs/{job}"))?["status"] == "success";
     let envelope = world.fetch(&format!("/api/v1/jobs/{job}/attestation"))?;
     fs::write(world.path("attestation"), envelope.body).map_err(|error| error.to_string())?;
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_danube"))
+    let output = std::process::Command::new(crate::world::program())
         .arg("verify")
         .arg(world.path("artifact"))
         .arg("--attestation")

@@ -21,13 +21,14 @@ for n in range(1, 60001):
 '"""
 
 
-@pipeline(name="app")
+@pipeline(name="app", timeout="1h")
 def build():
     moment, number = ctx.now(), ctx.random()
     same = ctx.changed("**") in (True, False)
     run("first", f"mkdir out; echo {moment} {number} > same; echo began")
     door(1)
     token = secrets.get("TOKEN")
+    assert secrets.get("OPEN").reveal() == "to be shown"
     step.parallel(
         lambda: run("lines", LINES.replace("PAUSE", ctx.params.get("pause", "0.05"))),
         lambda: run("flaky", "test -e tried || { touch tried; exit 7; }", retry=Retry(2, on=("exit",), backoff="1s")),

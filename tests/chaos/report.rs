@@ -10,7 +10,7 @@ use crate::kills::{self, Tally};
 use crate::machine::machine_snapshot;
 use crate::rng::Rng;
 use crate::world::World;
-use crate::{followers, restart};
+use crate::{faults, followers, points, restart};
 
 pub(crate) const USAGE: &str = "\
 --kills N     kill so often in all, at least 20 times per run of the pipeline (default 100)
@@ -18,6 +18,8 @@ pub(crate) const USAGE: &str = "\
 --resume      go on where a run with --kills was cut
 --follow MB   follow a log of so many megabytes in three ways across five kills
 --restart N   kill the master while N jobs run, and say how long that is felt
+--points      let the process die on both sides of every fault point
+--faults      refuse each write of a job once, as a broken or full disk does
 --short       the round of `make test`: three fixed seeds and a random one";
 
 /// What is built while it is disturbed.
@@ -36,6 +38,8 @@ pub(crate) struct Wish {
     short: bool,
     follow: Option<u64>,
     restart: Option<u64>,
+    points: bool,
+    faults: bool,
 }
 
 impl Wish {
@@ -52,6 +56,8 @@ impl Wish {
                 "--seed" => wish.seed = Some(number()?),
                 "--follow" => wish.follow = Some(number()?),
                 "--restart" => wish.restart = Some(number()?),
+                "--points" => wish.points = true,
+                "--faults" => wish.faults = true,
                 "--resume" => wish.resume = true,
                 "--short" => wish.short = true,
                 // What cargo passes on to every suite.
@@ -94,6 +100,12 @@ pub(crate) fn run(wish: &Wish) -> ExitCode {
         Wish { short: true, .. } => short(),
         Wish { follow: Some(megabytes), .. } => follow(*megabytes),
         Wish { restart: Some(jobs), .. } => restart(usize::try_from(*jobs).unwrap_or(usize::MAX)),
+        Wish { points: true, .. } => alone(points::run),
+        Wish { faults: true, .. } => {
+            let seed = wish.seed.unwrap_or_else(Rng::any_seed);
+            println!("chaos: --faults --seed {seed}");
+            alone(|world| faults::run(world, seed))
+        }
         wish => long(wish),
     };
     if let Err(error) = done {
@@ -117,7 +129,7 @@ pub(crate) fn run(wish: &Wish) -> ExitCode {
 fn short() -> Result<(), String> {
     let any = Rng::any_seed();
     println!("chaos: seeds 1, 2, 3 and {any} (again: --kills {PER_RUN} --seed {any})");
-    in_a_world(any, PIPELINE, |world| {
+    in_a_world(PIPELINE, |world| {
         let good = kills::undisturbed(world, PARAMS)?;
         for seed in [1, 2, 3, any] {
             let tally =
@@ -130,11 +142,20 @@ fn short() -> Result<(), String> {
 }
 
 fn follow(megabytes: u64) -> Result<(), String> {
-    in_a_world(Rng::any_seed(), &followers::danubefile(megabytes), |world| followers::run(world, megabytes))
+    in_a_world(&followers::danubefile(megabytes), |world| followers::run(world, megabytes))
+}
+
+/// A world that is started by the work itself.
+fn alone(work: impl FnOnce(&mut World) -> Result<(), String>) -> Result<(), String> {
+    let mut world = World::new(PIPELINE, "2MiB");
+    match work(&mut world) {
+        Ok(()) => world.end(),
+        Err(error) => Err(world.fail(&error)),
+    }
 }
 
 fn restart(jobs: usize) -> Result<(), String> {
-    in_a_world(Rng::any_seed(), restart::DANUBEFILE, |world| restart::run(world, jobs))
+    in_a_world(restart::DANUBEFILE, |world| restart::run(world, jobs))
 }
 
 fn long(wish: &Wish) -> Result<(), String> {
@@ -147,7 +168,7 @@ fn long(wish: &Wish) -> Result<(), String> {
     let (seed, wanted, earlier) = (progress.seed, progress.wanted, progress.seconds);
     println!("chaos: --kills {wanted} --seed {seed}, {} done before", progress.tally.kills);
     let began = Instant::now();
-    in_a_world(seed, PIPELINE, |world| {
+    in_a_world(PIPELINE, |world| {
         let good = kills::undisturbed(world, PARAMS)?;
         println!("chaos: the undisturbed run took {:.1} s", began.elapsed().as_secs_f64());
         while progress.tally.kills < wanted {
@@ -194,8 +215,8 @@ fn shown(tally: &Tally) -> String {
 }
 
 /// A world for `work`; where that fails, it is kept to be looked at.
-fn in_a_world(seed: u64, danubefile: &str, work: impl FnOnce(&World) -> Result<(), String>) -> Result<(), String> {
-    let mut world = World::new(seed, danubefile);
+fn in_a_world(danubefile: &str, work: impl FnOnce(&World) -> Result<(), String>) -> Result<(), String> {
+    let mut world = World::new(danubefile, "1GiB");
     match world.start("").and_then(|()| work(&world)) {
         Ok(()) => world.end(),
         Err(error) => Err(world.fail(&error)),

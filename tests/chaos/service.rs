@@ -2,7 +2,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -45,7 +45,6 @@ pub(crate) struct Service {
 struct Shared {
     child: Mutex<Option<Child>>,
     stopping: AtomicBool,
-    starts: AtomicU32,
 }
 
 impl Shared {
@@ -56,8 +55,7 @@ impl Shared {
 
 impl Service {
     pub(crate) fn start(unit: Unit) -> Self {
-        let shared =
-            Arc::new(Shared { child: Mutex::new(None), stopping: AtomicBool::new(false), starts: AtomicU32::new(0) });
+        let shared = Arc::new(Shared { child: Mutex::new(None), stopping: AtomicBool::new(false) });
         let kept = Arc::clone(&shared);
         let keeper = std::thread::spawn(move || keep(&kept, &unit));
         Self { shared, keeper: Some(keeper) }
@@ -67,11 +65,6 @@ impl Service {
     pub(crate) fn kill(&self) -> bool {
         let mut child = self.shared.child();
         child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)) && child.kill().is_ok())
-    }
-
-    /// How often it was started.
-    pub(crate) fn starts(&self) -> u32 {
-        self.shared.starts.load(Ordering::Relaxed)
     }
 
     /// Ends it for good.
@@ -93,7 +86,6 @@ fn keep(shared: &Shared, unit: &Unit) {
     while !shared.stopping.load(Ordering::Relaxed) {
         let since = Instant::now();
         *shared.child() = Some(unit.spawn());
-        shared.starts.fetch_add(1, Ordering::Relaxed);
         loop {
             std::thread::sleep(LOOK);
             let mut child = shared.child();

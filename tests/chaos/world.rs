@@ -10,11 +10,11 @@ use danube::executor::remote::Client;
 use serde_json::Value;
 
 use crate::http::{Door, Reply, send};
-use crate::repo::{commit, repository};
+use crate::repo::repository;
 use crate::service::{Service, Unit};
 
 /// What happens at all happens within this time.
-pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// The value that no log may show.
 pub(crate) const TOKEN: &str = "hunter22-of-the-harness";
 
@@ -22,9 +22,15 @@ pub(crate) const TOKEN: &str = "hunter22-of-the-harness";
 pub(crate) struct World {
     dir: tempfile::TempDir,
     pub(crate) instance: String,
-    uid: u32,
+    pub(crate) uid: u32,
+    faults: String,
     pub(crate) master: Option<Service>,
     pub(crate) executor: Option<Service>,
+}
+
+/// The program under test: this build's, or the one that DANUBE_PROGRAM names.
+pub(crate) fn program() -> String {
+    std::env::var("DANUBE_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_danube").to_owned())
 }
 
 /// Waits until `look` finds something.
@@ -47,14 +53,14 @@ fn head(kind: &str, name: &str) -> String {
 
 impl World {
     /// Everything but the processes.
-    pub(crate) fn new(seed: u64, danubefile: &str) -> Self {
+    pub(crate) fn new(danubefile: &str, log: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("chaos-").tempdir().expect("a directory");
         let path = dir.path();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it can be opened");
         repository(&path.join("app"), &[("danubefile.py", danubefile)]);
         let conf = path.join("conf");
         let pipeline = format!(
-            "{}  repository: file://{}\n  triggers: [{{on: manual}}]\n  attempts: 3\n  secrets: [{{key: TOKEN}}]\n  params:\n    \
+            "{}  repository: file://{}\n  triggers: [{{on: manual}}]\n  attempts: 3\n  secrets: [{{key: TOKEN}}, {{key: OPEN, reveal: true}}]\n  params:\n    \
              - {{name: pause, default: \"0.05\"}}\n  concurrency: {{max_running: 100}}\n",
             head("Pipeline", "{name: app, team: core}"),
             path.join("app").display()
@@ -76,14 +82,13 @@ impl World {
         );
         let toml = format!(
             "[config_repo]\nurl = \"file://{}\"\nsync_interval = \"1s\"\n\n[server]\nbind_address = \"127.0.0.1:0\"\n\n\
-             [executor]\nhost_image = true\n\n[executor.limits]\nmax_log_bytes = \"1GiB\"\n\n[log]\nformat = \"text\"\n",
+             [executor]\nhost_image = true\n\n[executor.limits]\nmax_log_bytes = \"{log}\"\n\n[log]\nformat = \"text\"\n",
             conf.display()
         );
         fs::write(path.join("danube.toml"), toml).expect("a file");
-        // The process and the moment tell worlds apart, also of other harnesses on this machine.
-        let instance = format!("{:08x}", (seed << 20 ^ u64::from(std::process::id())).wrapping_mul(0x9e37_79b1) as u32);
-        let uid = 62_000 + std::process::id() % 1000;
-        let this = Self { dir, instance, uid, master: None, executor: None };
+        // An account that every machine has: ssh-keygen works for no other.
+        let uid = 65_534;
+        let this = Self { dir, instance: String::new(), uid, faults: String::new(), master: None, executor: None };
         for name in ["data", "ledger"] {
             fs::create_dir(this.path(name)).expect("a directory");
             chown(this.path(name), Some(uid), Some(uid)).expect("root gives it away");
@@ -91,73 +96,111 @@ impl World {
         fs::set_permissions(this.path("ledger"), fs::Permissions::from_mode(0o777)).expect("it can be opened");
         fs::write(this.path("ledger/ledger"), "").expect("a file");
         fs::set_permissions(this.path("ledger/ledger"), fs::Permissions::from_mode(0o666)).expect("it can be opened");
-        fs::write(this.path("data/instance"), &this.instance).expect("a file");
-        chown(this.path("data/instance"), Some(uid), Some(uid)).expect("root gives it away");
         this
     }
 
     /// Starts both, armed with these faults, and waits until the server is ready.
     pub(crate) fn start(&mut self, faults: &str) -> Result<(), String> {
-        self.launch(faults);
-        until("the server is ready", || self.get("/health/ready").filter(|reply| reply.status == 200))?;
-        until("the secret is set", || {
-            self.ask("PUT", "/api/v1/secrets/global/TOKEN", TOKEN.as_bytes()).filter(|reply| reply.status == 204)
-        })?;
+        // Several users write to it.
+        fs::write(self.path("hits"), "").expect("a file");
+        fs::set_permissions(self.path("hits"), fs::Permissions::from_mode(0o666)).expect("it can be opened");
+        faults.clone_into(&mut self.faults);
+        self.start_master();
+        // The server names itself at its first start; the executor carries that name.
+        let file = self.path("data/instance");
+        self.instance =
+            until("the server has a name", || fs::read_to_string(&file).ok().filter(|text| text.len() == 8))?;
+        self.start_executor();
+        self.fetch("/health/ready")?;
+        for (name, value) in [("TOKEN", TOKEN), ("OPEN", "to be shown")] {
+            until("the secret is set", || {
+                let path = format!("/api/v1/secrets/global/{name}");
+                self.ask("PUT", &path, value.as_bytes()).filter(|reply| reply.status == 204)
+            })?;
+        }
         Ok(())
     }
 
-    /// Starts both.
-    pub(crate) fn launch(&mut self, faults: &str) {
+    /// Starts the executor again, armed with other faults.
+    pub(crate) fn arm(&mut self, faults: &str) -> Result<(), String> {
+        faults.clone_into(&mut self.faults);
+        self.executor = None;
+        self.start_executor();
+        let socket = self.run_dir().join("executor.sock");
+        until("the executor answers", || std::os::unix::net::UnixStream::connect(&socket).ok()).map(drop)
+    }
+
+    /// Starts both again, armed with other faults, none of which has struck.
+    pub(crate) fn again(&mut self, faults: &str) -> Result<(), String> {
+        self.stop_master();
+        fs::write(self.path("hits"), "").map_err(|error| error.to_string())?;
+        self.arm(faults)?;
+        self.start_master();
+        self.fetch("/health/ready").map(drop)
+    }
+
+    /// A start with a config repo that is reached by SSH, which makes the key for it.
+    pub(crate) fn deploy_key(&mut self, faults: &str) -> Result<(), String> {
+        self.stop_master();
+        faults.clone_into(&mut self.faults);
+        let toml = fs::read_to_string(self.path("danube.toml")).map_err(|error| error.to_string())?;
+        let other: String = toml
+            .lines()
+            .map(|line| if line.starts_with("url = ") { "url = \"git@git.invalid:ops/config.git\"" } else { line })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        fs::write(self.path("ssh.toml"), other).map_err(|error| error.to_string())?;
+        let unit = self.master_unit("ssh.toml");
+        self.master = Some(Service::start(unit));
+        let key = self.path("data/keys/git_deploy_key");
+        let made = until("the deploy key is made", || key.exists().then_some(()));
+        until("the server serves with it", || self.path("data/http.addr").exists().then_some(()))?;
+        self.stop_master();
+        self.start_master();
+        self.fetch("/health/ready")?;
+        made
+    }
+
+    pub(crate) fn stop_master(&mut self) {
+        self.master = None;
+        let _absent = fs::remove_file(self.path("data/http.addr"));
+    }
+
+    pub(crate) fn start_master(&mut self) {
+        self.master = Some(Service::start(self.master_unit("danube.toml")));
+    }
+
+    fn master_unit(&self, toml: &str) -> Unit {
+        let words = ["serve", "--config", &self.text(toml), "--data-dir", &self.text("data")].map(str::to_owned);
+        self.unit(&words, self.uid, "server.log")
+    }
+
+    fn start_executor(&mut self) {
         let shim = std::env::var("DANUBE_SHIM").expect("DANUBE_SHIM names the shim: run this by make");
-        let text = |path: PathBuf| path.to_str().expect("a path of ours").to_owned();
-        let danube = env!("CARGO_BIN_EXE_danube").to_owned();
-        let env = vec![
-            ("DANUBE_FAULT".to_owned(), faults.to_owned()),
-            ("DANUBE_FAULT_HITS".to_owned(), text(self.path("hits"))),
-            ("DANUBE_LOG".to_owned(), std::env::var("DANUBE_LOG").unwrap_or_else(|_| "info".to_owned())),
-        ];
-        // Both write to it, as different users.
-        if !self.path("hits").exists() {
-            fs::write(self.path("hits"), "").expect("a file");
-            fs::set_permissions(self.path("hits"), fs::Permissions::from_mode(0o666)).expect("it can be opened");
+        for dir in [self.tree(), self.run_dir()] {
+            fs::create_dir_all(dir).expect("root makes directories");
         }
-        let executor = [
-            danube.clone(),
-            "executor".into(),
-            "--instance".into(),
-            self.instance.clone(),
-            "--master-uid".into(),
-            self.uid.to_string(),
-            "--host-image".into(),
-            "--root".into(),
-            text(self.tree()),
-            "--run-dir".into(),
-            text(self.run_dir()),
-            "--shim".into(),
-            shim,
-            "--bind".into(),
-            format!("{}:/ledger", text(self.path("ledger"))),
+        let (tree, run, uid) = (self.tree().display().to_string(), self.run_dir().display().to_string(), self.uid);
+        let ledger = format!("{}:/ledger", self.text("ledger"));
+        let words = ["executor", "--instance", &self.instance, "--master-uid", &uid.to_string(), "--host-image"];
+        let more = ["--root", &tree, "--run-dir", &run, "--shim", &shim, "--bind", &ledger];
+        let words: Vec<String> = words.into_iter().chain(more).map(str::to_owned).collect();
+        self.executor = Some(Service::start(self.unit(&words, 0, "executor.log")));
+    }
+
+    fn unit(&self, words: &[String], uid: u32, log: &str) -> Unit {
+        let danube = program();
+        let env = [
+            ("DANUBE_FAULT", self.faults.clone()),
+            ("DANUBE_FAULT_HITS", self.text("hits")),
+            ("DANUBE_LOG", "info".to_owned()),
         ];
-        fs::create_dir_all(self.tree()).expect("root makes directories");
-        fs::create_dir_all(self.run_dir()).expect("root makes directories");
-        let master = [
-            danube,
-            "serve".into(),
-            "--config".into(),
-            text(self.path("danube.toml")),
-            "--data-dir".into(),
-            text(self.path("data")),
-        ];
-        let unit = |words: &[String], uid, log: &str| Unit {
-            words: words.to_vec(),
-            uid,
-            env: env.clone(),
-            log: self.path(log),
-        };
-        let executor = unit(&executor, 0, "executor.log");
-        let master = unit(&master, self.uid, "server.log");
-        self.executor = Some(Service::start(executor));
-        self.master = Some(Service::start(master));
+        let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        Unit { words: [vec![danube], words.to_vec()].concat(), uid, env, log: self.path(log) }
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -224,14 +267,9 @@ impl World {
         db
     }
 
-    /// Another commit of the built repository.
-    pub(crate) fn build(&self, danubefile: &str) {
-        commit(&self.path("app"), &[("danubefile.py", danubefile)], "another");
-    }
-
     /// The program as a client.
     pub(crate) fn danube(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_danube"));
+        let mut command = Command::new(program());
         command.args(words).arg("--socket").arg(self.path("data/api.sock"));
         command.env_remove("DANUBE_SERVER").env_remove("DANUBE_TOKEN");
         command

@@ -46,10 +46,19 @@ pub(super) fn next(evidence: &Evidence, why: Option<&Why>, changed: Option<&Chan
             command: Some(format!("danube job cancel {label}")),
         });
     }
+    let goes_on = evidence.no_workspace == Some(None);
+    if goes_on && evidence.may.rerun {
+        next.push(Action {
+            what: "rerun_failed",
+            text: format!("Run it again {}", from_where(job.status)),
+            url: Some(format!("/jobs/{}", job.id)),
+            command: Some(format!("danube job rerun {label} --failed")),
+        });
+    }
     if job.status.is_terminal() && evidence.may.rerun {
         next.push(Action {
             what: "rerun",
-            text: "Run it again".to_owned(),
+            text: if goes_on { "Run all of it again" } else { "Run it again" }.to_owned(),
             url: Some(format!("/jobs/{}", job.id)),
             command: Some(format!("danube job rerun {label}")),
         });
@@ -64,6 +73,14 @@ pub(super) fn next(evidence: &Evidence, why: Option<&Why>, changed: Option<&Chan
         });
     }
     next
+}
+
+/// Where a rerun begins that goes on.
+pub(in crate::web) const fn from_where(status: Status) -> &'static str {
+    match status {
+        Status::Failure => "from the failed step",
+        _ => "from where it stopped",
+    }
 }
 
 /// A pipeline's name may hold what a shell would read.

@@ -9,7 +9,7 @@ use crate::store::steps::{self, NewStep};
 use crate::store::{Durability, StepRow, jobs, journal};
 
 /// Restarts of a lost coordinator that makes no further call.
-const RESTARTS: usize = 3;
+pub(super) const RESTARTS: usize = 3;
 
 /// How a job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]

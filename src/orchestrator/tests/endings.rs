@@ -187,7 +187,8 @@ async fn a_coordinator_that_is_lost_again_and_again_loses_the_attempt() {
     let (world, claimed) = world().await;
     let id = claimed.job.id;
     let master = world.master(claimed).await;
-    for attempt in 1..=4 {
+    let most = u32::try_from(crate::orchestrator::coordinate::RESTARTS).unwrap() + 1;
+    for attempt in 1..=most {
         world.executor.finish(world.executor.coordinator(attempt).await, StepState::Lost);
     }
     assert_eq!(master.driving.await.unwrap().unwrap(), Driven::Retried);

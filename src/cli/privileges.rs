@@ -220,7 +220,9 @@ fn has_made_room(socket: &Path, run: &Path, launch: &Launch<'_>) -> bool {
         Ok(Standing::Fits) => return false,
         Ok(Standing::Leaves) => {}
         Ok(Standing::Busy) => {
-            tracing::warn!("jobs run under the executor's old settings; the new ones hold after a restart without jobs");
+            tracing::warn!(
+                "jobs run under the executor's old settings; the new ones hold after a restart without jobs"
+            );
             return false;
         }
         Err(error) => {

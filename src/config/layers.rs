@@ -34,10 +34,10 @@ pub(super) struct Layers {
 impl Layers {
     /// Weakest first, so that a stronger value replaces a weaker one.
     pub(super) fn gather(sources: &Sources) -> Result<Self, ConfigError> {
-        let file = sources.file.as_ref().map_or_else(
-            || format!("there is no {}", super::DEFAULT_FILE),
-            |(path, _)| path.display().to_string(),
-        );
+        let file = sources
+            .file
+            .as_ref()
+            .map_or_else(|| format!("there is no {}", super::DEFAULT_FILE), |(path, _)| path.display().to_string());
         let mut layers = Self { file, ..Self::default() };
         for key in KEYS {
             if let Some(text) = key.default {

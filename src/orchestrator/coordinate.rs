@@ -8,9 +8,8 @@ use crate::model::step::{Cause, StepStatus};
 use crate::store::steps::{self, NewStep};
 use crate::store::{Durability, StepRow, jobs, journal};
 
-/// Restarts of a lost coordinator that makes no further call. Each is answered from the journal and costs a moment,
-/// and a step that takes an hour is one call: only what can't work at all is given up.
-const RESTARTS: usize = 20;
+/// Restarts of a lost coordinator that makes no further call.
+const RESTARTS: usize = 3;
 
 /// How a job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -134,7 +134,7 @@ impl Drop for Writer {
     }
 }
 
-fn make_dir(dir: &Path) -> Result<(), Error> {
+pub(super) fn make_dir(dir: &Path) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
     }

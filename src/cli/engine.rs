@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::config;
 use crate::coordinator;
 use crate::executor::{Executor, Limits};
-use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, JobKey};
+use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, JobKey, Keeping};
 use crate::platform::{Clock, Ids};
 use crate::provenance::SigningKey;
 use crate::secrets::Vault;
@@ -68,7 +68,7 @@ fn boot_id() -> anyhow::Result<String> {
 }
 
 /// The bounds of jobs that the host's configuration sets.
-pub(super) fn bounds(limits: &config::Limits) -> Bounds {
+pub(super) fn bounds(limits: &config::Limits, keeping: Keeping) -> Bounds {
     let base = Bounds::default();
     // What a step gets that asks for nothing; a machine with less gives what it has.
     let step = Limits {
@@ -76,7 +76,7 @@ pub(super) fn bounds(limits: &config::Limits) -> Bounds {
         memory_bytes: base.step.memory_bytes.min(limits.memory),
         pids: base.step.pids.min(limits.pids),
     };
-    Bounds { log_bytes: limits.max_log_bytes, artifact_bytes: limits.max_artifact_bytes, step, ..base }
+    Bounds { log_bytes: limits.max_log_bytes, artifact_bytes: limits.max_artifact_bytes, keeping, step, ..base }
 }
 
 /// A directory that only its owner may enter; well where it stands.

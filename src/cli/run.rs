@@ -26,7 +26,7 @@ use crate::model::job::Status;
 use crate::model::settings::{Concurrency, Pipeline, Settings, Team, TriggerRule};
 use crate::model::trigger::Trigger;
 use crate::model::{JobId, Principal};
-use crate::orchestrator::{Bounds, BuilderFacts, Driven, drive};
+use crate::orchestrator::{Bounds, BuilderFacts, Driven, Keeping, drive};
 use crate::platform::{Clock, Ids, SystemClock, SystemIds};
 use crate::queue::{self, NewJob};
 use crate::secrets::{self, PlainFile, SecretSource};
@@ -126,7 +126,8 @@ fn host_bounds() -> anyhow::Result<Bounds> {
     let mut sources = Sources { env: super::config::environment(), ..Sources::default() };
     sources.read_file(None)?;
     let (executor, _) = config::load_executor(&sources)?;
-    Ok(bounds(&executor.limits))
+    // A run ends with all that it made: there is nothing to go on in.
+    Ok(bounds(&executor.limits, Keeping::default()))
 }
 
 fn params(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {

@@ -179,4 +179,12 @@ mod tests {
         assert_eq!(stream.read_range(2, 3).unwrap(), b"etw");
         assert_eq!(stream.read_range(100, 3).unwrap(), b"");
     }
+
+    #[test]
+    fn no_other_place_is_begun_where_the_directory_of_all_logs_is_gone() {
+        let job = Job::new();
+        let stream = StreamFile::new(job.dir().join("gone/7"), "0.1".parse().unwrap());
+        assert!(stream.create().is_err());
+        assert!(!job.dir().join("gone").exists());
+    }
 }

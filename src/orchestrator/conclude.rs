@@ -23,9 +23,8 @@ impl LiveJob {
         if verdict.loss().is_some() {
             // The next attempt must not meet what this one left.
             insist(&self.engine, "end a lost job", || self.engine.executor.teardown(self.row.id)).await;
-        } else {
-            self.engine.end_all(self.row.id).await;
         }
+        let workspace = self.put_away(&verdict).await?;
         self.seal(&verdict).await?;
         let store = &self.engine.store;
         let (event, reason) = match verdict {
@@ -45,10 +44,13 @@ impl LiveJob {
             },
         };
         let good = event == Event::Exited { code: 0 };
-        self.engine.discard_artifacts(self.row.id, good).await?;
+        self.engine.discard_artifacts(self.row.id, good, workspace).await?;
         let status = queue::finish(store, self.lease, event, reason).await?;
         tracing::info!(%status, job = self.row.label(), "the job ended");
         self.engine.attest_logged(self.row.id).await;
+        if workspace {
+            self.engine.evict_logged().await;
+        }
         Ok(Driven::Ended(status))
     }
 
@@ -64,7 +66,7 @@ impl LiveJob {
                 Ok(Driven::Retried)
             }
             Lost::Ended(status) => {
-                self.engine.discard_artifacts(self.row.id, false).await?;
+                self.engine.discard_artifacts(self.row.id, false, false).await?;
                 self.engine.attest_logged(self.row.id).await;
                 Ok(Driven::Ended(status))
             }
@@ -109,7 +111,7 @@ impl LiveJob {
     async fn seal(&self, verdict: &Verdict) -> Result<(), DriveError> {
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await?;
-        for row in rows.into_iter().filter(|row| row.log_sha256.is_none()) {
+        for row in rows.into_iter().filter(|row| row.log_sha256.is_none() && row.reused_from.is_none()) {
             self.seal_step(row, verdict).await?;
         }
         Ok(())
@@ -156,7 +158,7 @@ impl LiveJob {
 impl Engine {
     /// Ends everything of a job, however long that takes: its end is told only when nothing of it lives. Files that
     /// can't be removed are no reason to wait; the next start removes them.
-    async fn end_all(&self, job: crate::model::JobId) {
+    pub(super) async fn end_all(&self, job: crate::model::JobId) {
         let mut pause = PAUSE.min(self.bounds.patience);
         loop {
             match self.executor.teardown(job).await {

@@ -1,18 +1,19 @@
 //! What a master finds of one that died, in its own directories. Under the lock on the data directory, which proves
 //! that nobody else writes there.
-use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Engine;
 use super::error::chain;
 use crate::artifacts;
 use crate::model::JobId;
 use crate::queue::Claimed;
-use crate::store::jobs;
+use crate::store::{StoreError, jobs};
 
 /// Jobs that are looked up at once.
 const BATCH: usize = 200;
+/// So many directories without a job may always be removed.
+const A_FEW: usize = 10;
 const DEAD: &str = "the master that wrote it died";
 
 /// Removes halves of artifacts. Before any job is driven: whoever writes one later is alive.
@@ -35,34 +36,49 @@ pub(super) async fn remove_halves(engine: &Engine, adopted: &[Claimed]) {
 /// Removes the logs and artifacts of jobs that have no row: it is made before them, and goes before they do.
 pub(super) async fn remove_orphans(engine: &Engine) {
     for (what, dir) in [("a log directory", &engine.dirs.logs), ("a directory of artifacts", &engine.dirs.artifacts)] {
-        let path = dir.clone();
-        let named = tokio::task::spawn_blocking(move || of_jobs(&path)).await.unwrap_or_default();
-        for some in named.chunks(BATCH) {
-            let ids: Vec<JobId> = some.to_vec();
-            let known = engine.store.read(move |view| {
-                ids.into_iter()
-                    .filter_map(|id| jobs::find(view, id).map(|row| row.map(|row| row.id)).transpose())
-                    .collect()
-            });
-            let known: HashSet<JobId> = match known.await {
-                Ok(known) => known,
-                Err(error) => return tracing::warn!(error = chain(&error), "left-overs could not be looked for"),
-            };
-            let gone = some.iter().filter(|id| !known.contains(id)).map(|id| (*id, dir.join(id.to_string())));
-            let gone: Vec<(JobId, PathBuf)> = gone.collect();
-            let removing = tokio::task::spawn_blocking(move || {
-                for (job, path) in gone {
-                    match fs::remove_dir_all(&path) {
-                        Ok(()) => removed(what, &path.display().to_string(), Some(job), "its job is gone"),
-                        Err(error) => kept(what, &path, &error),
-                    }
-                }
-            });
-            if removing.await.is_err() {
-                tracing::error!(what, "left-overs could not be removed");
-            }
+        if let Err(error) = remove_orphans_in(engine, what, dir).await {
+            tracing::warn!(what, dir = %dir.display(), error = chain(&error), "left-overs could not be looked for");
         }
     }
+}
+
+async fn remove_orphans_in(engine: &Engine, what: &'static str, dir: &Path) -> Result<(), StoreError> {
+    let path = dir.to_owned();
+    let named = tokio::task::spawn_blocking(move || of_jobs(&path)).await.unwrap_or_default();
+    let mut gone = Vec::new();
+    for some in named.chunks(BATCH) {
+        let ids = some.to_vec();
+        let unknown = engine.store.read(move |view| {
+            let mut unknown = Vec::new();
+            for id in ids {
+                if jobs::find(view, id)?.is_none() {
+                    unknown.push(id);
+                }
+            }
+            Ok(unknown)
+        });
+        gone.extend(unknown.await?);
+    }
+    if gone.len() > A_FEW && gone.len() > named.len() / 2 {
+        // A crash leaves one or two. So many speak for another database than these files had.
+        let (unknown, all) = (gone.len(), named.len());
+        tracing::warn!(what, unknown, all, dir = %dir.display(), "the database does not know most of these jobs; kept");
+        return Ok(());
+    }
+    let dir = dir.to_owned();
+    let removing = tokio::task::spawn_blocking(move || {
+        for job in gone {
+            let path = dir.join(job.to_string());
+            match fs::remove_dir_all(&path) {
+                Ok(()) => removed(what, &path.display().to_string(), Some(job), "its job is gone"),
+                Err(error) => kept(what, &path, &error),
+            }
+        }
+    });
+    if removing.await.is_err() {
+        tracing::error!(what, "left-overs could not be removed");
+    }
+    Ok(())
 }
 
 /// The jobs that a directory has one for.

@@ -2,6 +2,7 @@
 use std::collections::HashSet;
 
 use super::error::chain;
+use super::kept::reconcile;
 use super::leftovers::remove_halves;
 use super::watching::persist;
 use super::{DriveError, Engine};
@@ -17,7 +18,8 @@ pub async fn recover(engine: &Engine, owner: &str) -> Result<Vec<Claimed>, Drive
     let held: HashSet<JobId> = adopted.iter().map(|claimed| claimed.job.id).collect();
     match persist(engine, || engine.executor.list()).await {
         Ok(jobs) => {
-            for job in jobs.into_iter().filter(|job| !held.contains(job)) {
+            let kept = reconcile(engine, &jobs, held.iter().copied().collect()).await?;
+            for job in jobs.into_iter().filter(|job| !held.contains(job) && !kept.contains(job)) {
                 tracing::info!(%job, why = "it runs no more, and the master that ended it died", "removing what a job left");
                 engine.teardown(job).await;
             }

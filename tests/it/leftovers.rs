@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::mount::{MountFlags, mount};
 
 use crate::support::machine::machine_snapshot;
-use crate::support::server::{Danube, danubefile, until};
+use crate::support::server::{Danube, until};
 
 /// A job that nobody knows.
 const NOBODY: &str = "01a1fe6f-ae5a-778e-9642-e63d33687fe7";

@@ -87,6 +87,16 @@ fn a_failed_job_of_a_server_stops_in_a_debugger_at_the_failing_line_with_the_rec
     let job = server.ended(&id);
     assert_eq!(job["status"], "failure", "{job:#}");
     let recorded = server.get(&format!("/api/v1/jobs/{id}/replay")).with(200);
+    // Page by page it is the same.
+    let (mut pages, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = server.get(&format!("/api/v1/jobs/{id}/replay?limit=2{next}")).with(200);
+        pages.extend(page["calls"].as_array().unwrap().clone());
+        let Some(cursor) = page["next"].as_str() else { break };
+        next = format!("&cursor={cursor}");
+    }
+    assert_eq!(&pages, recorded["calls"].as_array().unwrap());
+    assert!(recorded["next"].is_null() && pages.len() > 4, "{recorded:#}");
     let call =
         |key: &str| recorded["calls"].as_array().unwrap().iter().find(|call| call["key"] == key).unwrap().clone();
     let mut command = Command::new(danube());
@@ -148,6 +158,9 @@ fn without_a_debugger_the_lines_are_printed_with_their_values() {
     let run = ran(
         "version = step.run('echo 1.4.0', image='host', capture=True).stdout.strip()\nif version != '2.0':\n    raise ValueError('old')\n",
     );
+    let nobody = Seen::of(replay(&run, &["--python", "/nowhere/python3"]));
+    nobody.has(&["cannot run /nowhere/python3: install Python 3.11 or newer"]);
+    nobody.ends(1);
     let seen = Seen::of(replay(&run, &[]));
     seen.has(&[
         "File \"danubefile.py\", line 6, in build\n    raise ValueError('old')\n    version = '1.4.0'\n",

@@ -21,7 +21,9 @@ use crate::orchestrator::Recording;
 use crate::platform::{Ids as _, SystemIds};
 
 /// Isolated as in a job: nothing but the SDK is put on the path.
-const RUN: &str = "import sys; sys.path.insert(0, sys.argv.pop(1)); from danube._replay import main; main()";
+const RUN: &str = "import sys\nif sys.version_info < (3, 11):\n    sys.exit('danube: a danubefile needs Python 3.11 or newer, \
+                   and this is ' + sys.version.split()[0] + ': name another one with --python')\n\
+                   sys.path.insert(0, sys.argv.pop(1))\nfrom danube._replay import main\nmain()";
 /// What the interpreter gets of the person's environment; tokens and keys are not among it.
 const ENVIRONMENT: [&str; 9] = ["PATH", "HOME", "USER", "TERM", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "COLORTERM"];
 /// The SDK's words for a run that could not go on, a breakpoint on no line, a debugger that was left.

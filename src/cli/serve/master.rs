@@ -15,7 +15,7 @@ use crate::config_repo::{self, Sync};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
 use crate::mirror::Repos;
-use crate::orchestrator::{BuilderFacts, Scheduler, remove_temporary};
+use crate::orchestrator::{BuilderFacts, Keeping, Scheduler, keep_in_bounds, remove_temporary};
 use crate::platform::{Clock, DataDir, Ids, SystemClock, SystemIds, Tasks, Trouble};
 use crate::provenance::{self, SigningKey};
 use crate::secrets;
@@ -65,7 +65,7 @@ pub(super) async fn run(
         clock,
         ids: Arc::clone(&ids),
         executor: client,
-        bounds: bounds(&config.executor.limits),
+        bounds: bounds(&config.executor.limits, keeping(&config)),
         builder: BuilderFacts {
             id: builder.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -98,6 +98,8 @@ pub(super) async fn run(
         stop: stop.clone(),
         hooks: hooks(&sync, &engine, &watched),
     });
+    let kept = Arc::clone(&engine);
+    tasks.spawn("kept workspaces", |stop| keep_in_bounds(kept, stop));
     let scheduler = Scheduler::new(engine, trigger.clone(), format!("{}@{instance}", std::process::id()));
     let jobs = tasks.clone();
     tasks.spawn("scheduler", |stop| scheduler.run(jobs, stop));
@@ -145,6 +147,10 @@ async fn gone(data: &Arc<DataDir>) -> String {
 async fn look(data: &Arc<DataDir>) -> Option<Trouble> {
     let this = Arc::clone(data);
     tokio::task::spawn_blocking(move || this.look()).await.unwrap_or_else(|_| data.trouble())
+}
+
+fn keeping(config: &Config) -> Keeping {
+    Keeping { age: config.executor.keep_workspaces_for, bytes: config.executor.keep_workspaces_bytes }
 }
 
 fn signing_key(keys: &Path, ids: &dyn Ids) -> anyhow::Result<SigningKey> {

@@ -8,6 +8,7 @@ mod bundle;
 mod cgroup;
 mod crun;
 mod job;
+mod keep;
 mod layout;
 mod leftovers;
 mod plan;

@@ -101,6 +101,7 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
         locks: Mutex::default(),
         clearing: Mutex::default(),
     };
+    local.reclaim();
     local.remove_leftovers();
     Ok((local, held))
 }

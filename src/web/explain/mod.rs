@@ -20,6 +20,7 @@ mod why;
 pub(super) use answer::Explanation;
 pub(super) use critical::critical;
 pub(super) use evidence::{Evidence, gather};
+pub(super) use next::from_where;
 pub(super) use span::Span;
 pub(super) use usual::{Usual, times_usual};
 

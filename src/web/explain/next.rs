@@ -2,6 +2,7 @@
 use super::answer::{Action, Changed, Kind, Why};
 use super::evidence::Evidence;
 use crate::model::JobId;
+use crate::model::job::Status;
 
 /// Where a person reads a line.
 pub(super) fn line_url(job: JobId, step: u32, line: u64) -> String {
@@ -45,15 +46,41 @@ pub(super) fn next(evidence: &Evidence, why: Option<&Why>, changed: Option<&Chan
             command: Some(format!("danube job cancel {label}")),
         });
     }
+    let goes_on = evidence.no_workspace == Some(None);
+    if goes_on && evidence.may.rerun {
+        next.push(Action {
+            what: "rerun_failed",
+            text: format!("Run it again {}", from_where(job.status)),
+            url: Some(format!("/jobs/{}", job.id)),
+            command: Some(format!("danube job rerun {label} --failed")),
+        });
+    }
     if job.status.is_terminal() && evidence.may.rerun {
         next.push(Action {
             what: "rerun",
-            text: "Run it again".to_owned(),
+            text: if goes_on { "Run all of it again" } else { "Run it again" }.to_owned(),
             url: Some(format!("/jobs/{}", job.id)),
             command: Some(format!("danube job rerun {label}")),
         });
     }
+    // Who may run it again may see what it was answered.
+    if job.status == Status::Failure && evidence.may.rerun {
+        next.push(Action {
+            what: "replay",
+            text: "Debug it on your machine, with the recorded values".to_owned(),
+            url: None,
+            command: Some(format!("danube replay {label}")),
+        });
+    }
     next
+}
+
+/// Where a rerun begins that goes on.
+pub(in crate::web) const fn from_where(status: Status) -> &'static str {
+    match status {
+        Status::Failure => "from the failed step",
+        _ => "from where it stopped",
+    }
 }
 
 /// A pipeline's name may hold what a shell would read.

@@ -8,6 +8,7 @@ mod disk;
 mod doors;
 mod endings;
 mod follow;
+mod goes_on;
 mod neighbours;
 mod reboot;
 mod reports;

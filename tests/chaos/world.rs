@@ -10,6 +10,7 @@ use danube::executor::remote::Client;
 use serde_json::Value;
 
 use crate::http::{Door, Reply, send};
+use crate::machine::machine_snapshot;
 use crate::repo::repository;
 use crate::service::{Service, Unit};
 
@@ -320,7 +321,16 @@ impl World {
         for cgroup in cgroups(&format!("danube-{}", self.instance)) {
             fs::remove_dir(&cgroup).map_err(|error| format!("{}: {error}", cgroup.display()))?;
         }
-        Ok(())
+        if self.instance.is_empty() {
+            return Ok(());
+        }
+        // Whatever the machine shows of this server, and what others left is not this server's.
+        let mut left = Vec::new();
+        let clean = until("nothing of the server is left", || {
+            left = machine_snapshot().into_iter().filter(|line| line.contains(&self.instance)).collect::<Vec<_>>();
+            left.is_empty().then_some(())
+        });
+        clean.map_err(|error| format!("{error}; left: {left:#?}"))
     }
 }
 

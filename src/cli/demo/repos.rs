@@ -2,7 +2,7 @@
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -75,7 +75,8 @@ pub(super) fn program(place: &Place) -> anyhow::Result<()> {
 pub(super) fn hook(place: &Place, server: SocketAddr, secret: &Secret<String>) -> anyhow::Result<()> {
     let repository = paths::program_repo(place);
     let secret_file = paths::webhook_secret(place);
-    crate::platform::atomic::write("cli.demo_secret", &secret_file, secret.expose().as_bytes(), 0o600)?;
+    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&secret_file)?;
+    file.write_all(secret.expose().as_bytes())?;
     let settings = [
         ("danube.webhook", format!("http://{server}/webhooks/github")),
         ("danube.secretfile", secret_file.display().to_string()),

@@ -7,7 +7,7 @@
 //! `DANUBE_FAULT=queue.claim:kill@3` kills the process when the third claim is about to be committed,
 //! `queue.claim+:kill` after the first commit and before anybody is told of it; `shim.log:enospc@2+` refuses the
 //! second write and all that follow. Several are separated by commas. With `DANUBE_FAULT_HITS=FILE` the name of
-//! each point that is met is appended once per process, and `NAME!` when a fault strikes; a fault that has struck
+//! each point that is met is appended once per process, and `NAME:kill!` when a fault strikes; a fault that has struck
 //! does not strike again in a process that is started later with the same file (unless it was meant to go on).
 
 use std::borrow::Cow;
@@ -54,9 +54,8 @@ impl Wish {
     fn of_room(&self, room: &str) -> Self {
         let struck = self.hits.as_deref().map(struck).unwrap_or_default();
         let ours = self.faults.split(',').filter(|text| {
-            let name = text.trim().split(':').next().unwrap_or_default();
-            let of_room = name.split('.').next() == Some(room);
-            of_room && (text.trim().ends_with('+') || !struck.contains(name))
+            let text = text.trim();
+            text.split('.').next() == Some(room) && (text.ends_with('+') || !struck.contains(label(text)))
         });
         Self { faults: ours.collect::<Vec<_>>().join(","), hits: self.hits.clone() }
     }
@@ -73,6 +72,8 @@ enum Kind {
 struct Fault {
     /// With a `+` at its end where it lies behind the write.
     name: String,
+    /// Name and kind, as a strike is told.
+    label: String,
     kind: Kind,
     /// The meeting at which it strikes, from 1.
     first: u64,
@@ -112,7 +113,7 @@ pub fn arm(wish: &Wish) -> Result<(), BadWish> {
     let struck = wish.hits.as_deref().map(struck).unwrap_or_default();
     let words = wish.faults.split(',').map(str::trim).filter(|text| !text.is_empty());
     let faults: Vec<Fault> = words.map(read).collect::<Result<_, _>>()?;
-    let faults = faults.into_iter().filter(|fault| fault.on || !struck.contains(&fault.name)).collect();
+    let faults = faults.into_iter().filter(|fault| fault.on || !struck.contains(&fault.label)).collect();
     let hits = wish.hits.as_deref().map(|path| {
         let file = OpenOptions::new().append(true).create(true).open(path);
         file.map_err(|error| BadWish(format!("{HITS}: cannot open {}: {error}", path.display())))
@@ -132,7 +133,12 @@ pub fn handed_on(room: &str) -> Option<Wish> {
     PLAN.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|plan| plan.wish.of_room(room))
 }
 
-/// The names in a file of hits that are marked as struck.
+/// Name and kind of a fault that was asked for.
+fn label(text: &str) -> &str {
+    text.split('@').next().unwrap_or(text)
+}
+
+/// What is marked in a file of hits as struck: name and kind.
 fn struck(hits: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(hits).unwrap_or_default();
     text.lines().filter_map(|line| line.strip_suffix('!')).map(str::to_owned).collect()
@@ -153,7 +159,7 @@ fn read(text: &str) -> Result<Fault, BadWish> {
     }
     let (first, on) = when.strip_suffix('+').map_or((when, false), |first| (first, true));
     let first = first.parse().ok().filter(|n| *n > 0).ok_or_else(|| wrong("does not say at which meeting"))?;
-    Ok(Fault { name: name.to_owned(), kind, first, on, met: AtomicU64::new(0) })
+    Ok(Fault { name: name.to_owned(), label: label(text).to_owned(), kind, first, on, met: AtomicU64::new(0) })
 }
 
 /// Something is about to become durable; an error is to be treated as the write's own.
@@ -190,7 +196,7 @@ fn meet(name: Cow<'static, str>) -> io::Result<()> {
         if met < fault.first || (met > fault.first && !fault.on) {
             continue;
         }
-        plan.tell(&name, "!");
+        plan.tell(&fault.label, "!");
         match fault.kind {
             Kind::Kill => sys::kill_self(),
             Kind::Refuse(number) => return Err(io::Error::from_raw_os_error(number)),
@@ -228,11 +234,12 @@ mod tests {
         let written: Result<(), io::Error> = around("a.three", || Ok(()));
         assert!(written.is_ok());
         let told = fs::read_to_string(&hits).unwrap();
-        assert_eq!(told, "a.one\na.one!\na.two\na.two!\na.two!\na.three\na.three+\n");
+        assert_eq!(told, "a.one\na.one:eio!\na.two\na.two:enospc!\na.two:enospc!\na.three\na.three+\n");
 
         // What struck once is spent for later processes; what was to go on goes on.
-        arm(&wish("a.one:eio@1,a.two:enospc@1+")).unwrap();
-        assert_eq!([kind("a.one"), kind("a.two")], [None, Some(libc::ENOSPC)]);
+        arm(&wish("a.one:eio@1,a.two:enospc@1+,a.three:eio")).unwrap();
+        let kinds = [kind("a.one"), kind("a.two"), kind("a.three")];
+        assert_eq!(kinds, [None, Some(libc::ENOSPC), Some(libc::EIO)]);
         assert_eq!(wish("a.one:eio,a.two:eio@1+,b.one:kill").of_room("a").faults, "a.two:eio@1+");
         assert_eq!(wish("a.one:eio,a.two:eio@1+,b.one:kill").of_room("b").faults, "b.one:kill");
     }

@@ -15,7 +15,7 @@ use crate::web::access;
 use crate::web::api::{self, Cursor};
 use crate::web::error::Answer;
 use crate::web::explain::{Evidence, Explanation, critical, explain, gather};
-use crate::web::parts::{Chrome, Focus, JobNews, LogSection, chrome, job_news, sections};
+use crate::web::parts::{Chrome, Focus, JobNews, LogSection, TestsSum, chrome, job_news, sections};
 use crate::web::state::AppState;
 use crate::web::view::{
     Drawn, Queued, Waterfall, When, axis, duration, first_line, path_segment, pipeline_href, shell_word, size, took,
@@ -64,6 +64,8 @@ struct Page {
     attempt: u32,
     explanation: Explanation,
     news: JobNews,
+    tests: Option<TestsSum>,
+    subject: Option<String>,
     culprit: Option<u32>,
     marks: Vec<String>,
     queued: Option<Queued>,
@@ -154,14 +156,14 @@ pub(in crate::web) async fn rerun(State(app): State<AppState>, visitor: Visitor,
 async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Answer {
     let now = app.now();
     let (id, pipeline_id, number) = (job.id, job.pipeline_id, job.number);
-    let read_of = job.clone();
     let read = app.store.read(move |view| {
         let beside = job_past::neighbours(view, pipeline_id, number)?;
-        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, &read_of)?))
+        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, id)?))
     });
     let (files, attestation, beside, news) = read.await?;
-    let evidence = gather(app, visitor, job).await?;
+    let mut evidence = gather(app, visitor, job).await?;
     let explanation = explain(&evidence);
+    let tests = evidence.tests.take();
     let culprit = evidence.culprit().map(|step| step.seq);
     let newest = newest(&evidence, culprit);
     let running = newest.iter().find(|step| step.status == StepStatus::Running).map(|step| step.seq);
@@ -207,6 +209,8 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         seconds: (now.as_second() - from.as_second()).max(0),
         usual: evidence.usual.job.map(duration),
         attempt: job.attempt,
+        tests,
+        subject: Some(first_line(&job.message)).filter(|text| job.title.is_some() && !text.trim().is_empty()),
         explanation,
         news,
         culprit,

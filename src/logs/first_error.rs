@@ -147,8 +147,11 @@ mod tests {
             "collecting\nWARNING: error reporting is off\n{passed}FAILED tests/x.py::test_a\nE   assert 1 == 2\n"
         );
         tells(&log, 7, "FAILED tests/x.py::test_a");
-        let log = format!("ok (expected error: cannot open foo)\n{}./app: libx.so: cannot open shared object file: No \
-                           such file or directory\n", "ok (expected error: no)\n".repeat(20));
+        let log = format!(
+            "ok (expected error: cannot open foo)\n{}./app: libx.so: cannot open shared object file: No \
+                           such file or directory\n",
+            "ok (expected error: no)\n".repeat(20)
+        );
         tells(&log, 22, "./app: libx.so: cannot open shared object file: No such file or directory");
     }
 
@@ -196,7 +199,10 @@ mod tests {
             load()\n  File \"/usr/lib/python3.11/json/decoder.py\", line 353, in raw_decode\n    raise x\nbuild.Stop: no\n");
         let found = LineIndexes::default().first_error(&job.stream("0.1")).unwrap().unwrap();
         assert_eq!((found.line, found.before, found.text.as_str()), (7, 4, "build.Stop: no"));
-        job.append_log_only("0.2", "  File \"danubefile.py\", line 2\n    def (:\n        ^\nSyntaxError: invalid syntax\n");
+        job.append_log_only(
+            "0.2",
+            "  File \"danubefile.py\", line 2\n    def (:\n        ^\nSyntaxError: invalid syntax\n",
+        );
         let found = LineIndexes::default().first_error(&job.stream("0.2")).unwrap().unwrap();
         assert_eq!((found.line, found.before), (4, 3));
     }

@@ -39,9 +39,10 @@ pub(super) fn first_cause(said: &str, rows: &[StepRow]) -> String {
 }
 
 fn names(reason: &str, step: &StepRow) -> bool {
-    reason.strip_prefix("step \"").and_then(|rest| rest.strip_prefix(&step.name)).is_some_and(|rest| {
-        rest.starts_with("\" failed")
-    })
+    reason
+        .strip_prefix("step \"")
+        .and_then(|rest| rest.strip_prefix(&step.name))
+        .is_some_and(|rest| rest.starts_with("\" failed"))
 }
 
 /// `danubefile.py:12: ValueError: …`: an exception of the danubefile itself.

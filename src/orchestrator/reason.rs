@@ -127,7 +127,9 @@ mod tests {
     fn of_a_chain_the_first_cause_is_the_reason() {
         for between in CHAINED {
             let block = |line: u32, error: &str| {
-                format!("Traceback (most recent call last):\n  File \"danubefile.py\", line {line}, in b\n    x\n{error}\n")
+                format!(
+                    "Traceback (most recent call last):\n  File \"danubefile.py\", line {line}, in b\n    x\n{error}\n"
+                )
             };
             let earlier = block(2, "KeyError: 'shown by the danubefile itself'");
             let (first, last) = (block(4, "ValueError: no"), block(8, "OSError: gone"));

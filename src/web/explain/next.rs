@@ -18,7 +18,11 @@ pub(super) fn next(evidence: &Evidence, why: Option<&Why>, changed: Option<&Chan
     if let Some(log) = why.and_then(|why| why.log.as_ref()) {
         next.push(Action {
             what: "read_log",
-            text: if log.error { format!("Read the log at line {}", log.line) } else { "Read the log's end".to_owned() },
+            text: if log.error {
+                format!("Read the log at line {}", log.line)
+            } else {
+                "Read the log's end".to_owned()
+            },
             url: Some(log.url.clone()),
             command: Some(format!("danube logs {label} --step {}", log.step)),
         });

@@ -10,7 +10,9 @@ use crate::store::job_list::{self, Filter};
 use crate::web::access;
 use crate::web::api;
 use crate::web::error::Answer;
-use crate::web::parts::{Chrome, PipelineLine, RedElsewhere, RedLine, Seen, chrome, lines, live, red_elsewhere, red_lines};
+use crate::web::parts::{
+    Chrome, PipelineLine, RedElsewhere, RedLine, Seen, chrome, lines, live, red_elsewhere, red_lines,
+};
 use crate::web::state::AppState;
 use crate::web::view::{JobLine, Progress, job_line, progress};
 use crate::web::visitor::Visitor;
@@ -90,7 +92,7 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, 
 }
 
 fn summary(red: usize, elsewhere: usize, running: usize, waiting: usize) -> String {
-    let more = if elsewhere > 0 { format!(" and {elsewhere} on other branches") } else { String::new() };
+    let more = if elsewhere > 0 { format!(", {elsewhere} on other branches") } else { String::new() };
     format!("{red} red{more} · {running} running · {waiting} waiting")
 }
 

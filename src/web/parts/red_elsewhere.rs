@@ -29,7 +29,8 @@ pub(in crate::web) fn red_elsewhere(lines: &[PipelineLine], red: usize) -> RedEl
         let elsewhere = reds(&line.heads, |branch| !matters(&line.document, branch));
         let head = |id: JobId| line.heads.iter().find(|head| head.id == id);
         found.extend(elsewhere.iter().filter_map(|red| Some((red.newest, line.name.clone(), head(red.newest)?))));
-        let ended = |head: &&JobHead| head.status == Status::Success && head.tag.is_none() && head.pull_request.is_none();
+        let ended =
+            |head: &&JobHead| head.status == Status::Success && head.tag.is_none() && head.pull_request.is_none();
         let good = line.heads.iter().filter(ended).filter(|head| matters(&line.document, &head.branch));
         green.extend(good.map(|head| head.branch.as_str()));
     }

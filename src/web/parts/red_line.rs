@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn since_when_a_branch_is_red_reads_well() {
-        let job = JobId::from_bytes([0; 16]);
+        let job = "01890a5d-ac96-774b-bcce-b302099a8057".parse::<JobId>().unwrap();
         let of = |runs: usize, at_least: bool, whole: bool| {
             since(&Red { newest: job, first: job, runs, at_least }, whole, 28, "Mina Ito")
         };

@@ -17,7 +17,7 @@ pub(super) enum Weight {
 }
 
 /// What says that all is well, whatever else the line says.
-const FINE: &str = r"^(?:ok\b|PASS(?:ED)?\b|✓|✔|√|not ok\b.*# (?:TODO|SKIP))|\.\.\. ok$|\bPASSED\b";
+const FINE: &str = r"^(?:ok\b|PASS(?:ED)?\b|✓|✔|√|not ok\b.*# (?i:todo|skip))|\.\.\. ok$|\bPASSED\b";
 
 /// What takes their meaning from words that are no more than that.
 const HARMLESS: &str = r"(?i)\bwarn(?:ing)?\b|\b(?:0|no|without) (?:\w+ )?(?:error|failed|failure)|\b(?:errors?|failed|failures)\s?[=:]\s?0\b|^note:|\(ignored\)";
@@ -223,7 +223,7 @@ mod tests {
         "warning: error: x is deprecated",
         "ok (expected error: cannot open foo)",
         "ok 12 - panicked at is caught",
-        "not ok 3 - later # TODO not yet",
+        "not ok 3 - later # todo not yet",
         "✓ shows error: no",
         "test it_fails ... ok",
         "tests/x.py::test_error PASSED",

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::error::io_error;
-use super::writer::{INCOMING, sync_dir};
+use super::writer::{INCOMING, make_dir, sync_dir};
 use super::{Digest, Error};
 use crate::platform::fault;
 
@@ -55,6 +55,23 @@ pub fn list(dir: &Path) -> Result<Vec<OnDisk>, Error> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Gives a second job a stored file: one more name of the same bytes, so that neither can take them from the other.
+/// False: the first has no such file (any more). Durable when it answers.
+pub fn link(from: &Path, to: &Path, digest: &Digest) -> Result<bool, Error> {
+    make_dir(to)?;
+    let (old, new) = (from.join(digest.to_string()), to.join(digest.to_string()));
+    let point = "artifacts.link";
+    fault::before(point).map_err(io_error("link", &new))?;
+    match fs::hard_link(&old, &new) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io_error("link", &new)(error)),
+        _ => {}
+    }
+    sync_dir(to)?;
+    fault::after(point);
+    Ok(true)
 }
 
 /// Removes one file; false if it was not there. No row of the job may name the digest any more.

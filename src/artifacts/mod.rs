@@ -16,6 +16,6 @@ mod writer;
 
 pub use digest::Digest;
 pub use error::Error;
-pub use files::{OnDisk, list, open_range, remove, remove_all, sweep};
+pub use files::{OnDisk, link, list, open_range, remove, remove_all, sweep};
 pub use name::Name;
 pub use writer::{Kind, Stored, Writer, begin};

@@ -134,11 +134,15 @@ impl Drop for Writer {
     }
 }
 
-fn make_dir(dir: &Path) -> Result<(), Error> {
+pub(super) fn make_dir(dir: &Path) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error("create", dir))?;
+    // None above it: where the data directory is not in its place, no other one is begun there.
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io_error("create", dir)(error)),
+        _ => {}
+    }
     dir.ancestors().skip(1).take(2).filter(|above| above.is_dir()).try_for_each(sync_dir)
 }
 

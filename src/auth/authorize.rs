@@ -56,7 +56,7 @@ enum Need {
 const fn need(action: Action) -> Need {
     match action {
         Action::ReadPipeline(id) => Need::On(id, Level::Read),
-        Action::Trigger(id) | Action::Cancel(id) | Action::Rerun(id) => Need::On(id, Level::Write),
+        Action::Trigger(id) | Action::Cancel(id) | Action::Rerun(id) | Action::Replay(id) => Need::On(id, Level::Write),
         Action::ManageSecrets(id) => Need::On(id, Level::Admin),
         Action::ReadConfigStatus | Action::ReadAudit | Action::ReadHealth => Need::GlobalAdmin { reads: true },
         Action::ManageGlobalSecrets | Action::SyncConfig => Need::GlobalAdmin { reads: false },
@@ -100,11 +100,12 @@ mod tests {
     use super::*;
     use crate::platform::{Ids, SeededIds};
 
-    const WORDS: [&str; 12] = [
+    const WORDS: [&str; 13] = [
         "read",
         "trigger",
         "cancel",
         "rerun",
+        "replay",
         "secrets",
         "global secrets",
         "config status",
@@ -115,12 +116,13 @@ mod tests {
         "login link",
     ];
 
-    fn actions(id: PipelineId) -> [Action; 12] {
+    fn actions(id: PipelineId) -> [Action; 13] {
         [
             Action::ReadPipeline(id),
             Action::Trigger(id),
             Action::Cancel(id),
             Action::Rerun(id),
+            Action::Replay(id),
             Action::ManageSecrets(id),
             Action::ManageGlobalSecrets,
             Action::ReadConfigStatus,
@@ -161,21 +163,24 @@ mod tests {
         let reads = Scope { read_only: true, pipeline: None };
         let only_here = Scope { read_only: false, pipeline: Some(here) };
         let only_there = Scope { read_only: false, pipeline: Some(there) };
-        let on_pipeline = ["read", "trigger", "cancel", "rerun", "secrets"];
+        let on_pipeline = ["read", "trigger", "cancel", "rerun", "replay", "secrets"];
 
         assert_eq!(may(user(), Grants::default(), here), ["tokens"]);
         assert_eq!(may(user(), on(there, Level::Admin), here), ["tokens"]);
         assert_eq!(may(user(), on(here, Level::Read), here), ["read", "tokens"]);
-        assert_eq!(may(user(), on(here, Level::Write), here), ["read", "trigger", "cancel", "rerun", "tokens"]);
+        assert_eq!(
+            may(user(), on(here, Level::Write), here),
+            ["read", "trigger", "cancel", "rerun", "replay", "tokens"]
+        );
         assert_eq!(
             may(user(), on(here, Level::Admin), here),
-            ["read", "trigger", "cancel", "rerun", "secrets", "tokens"]
+            ["read", "trigger", "cancel", "rerun", "replay", "secrets", "tokens"]
         );
-        assert_eq!(may(user(), admin(all), here), WORDS[..11]);
+        assert_eq!(may(user(), admin(all), here), WORDS[..12]);
         assert_eq!(may(Principal::LocalAdmin, Grants::default(), here), WORDS);
 
-        assert_eq!(may(token(), on(here, Level::Write), here), ["read", "trigger", "cancel", "rerun"]);
-        assert_eq!(may(token(), admin(all), here), WORDS[..10]);
+        assert_eq!(may(token(), on(here, Level::Write), here), ["read", "trigger", "cancel", "rerun", "replay"]);
+        assert_eq!(may(token(), admin(all), here), WORDS[..11]);
         assert_eq!(may(token(), admin(reads), here), ["read", "config status", "audit", "health"]);
         assert_eq!(may(token(), admin(only_here), here), on_pipeline);
         assert!(may(token(), admin(only_there), here).is_empty());

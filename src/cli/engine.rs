@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::config;
 use crate::coordinator;
 use crate::executor::{Executor, Limits};
-use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, JobKey};
+use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, JobKey, Keeping};
 use crate::platform::{Clock, Ids};
 use crate::provenance::SigningKey;
 use crate::secrets::Vault;
@@ -40,7 +40,7 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         private_dir(dir)?;
     }
     let job_key = JobKey::load_or_create(&keys, parts.ids.as_ref())?;
-    let machine = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("cannot read the machine's boot id")?;
+    let machine = boot_id()?;
     Ok(Arc::new(Engine {
         store: parts.store,
         executor: parts.executor,
@@ -53,13 +53,22 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         job_key,
         signing: parts.signing,
         public_url: parts.public_url,
-        machine: machine.trim().to_owned(),
+        machine,
         serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
     }))
 }
 
+/// Changes with every start of the machine. A test says what it is, where it can't start one.
+fn boot_id() -> anyhow::Result<String> {
+    if let Ok(id) = std::env::var("DANUBE_TEST_BOOT_ID") {
+        return Ok(id);
+    }
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("cannot read the machine's boot id")?;
+    Ok(id.trim().to_owned())
+}
+
 /// The bounds of jobs that the host's configuration sets.
-pub(super) fn bounds(limits: &config::Limits) -> Bounds {
+pub(super) fn bounds(limits: &config::Limits, keeping: Keeping) -> Bounds {
     let base = Bounds::default();
     // What a step gets that asks for nothing; a machine with less gives what it has.
     let step = Limits {
@@ -67,7 +76,7 @@ pub(super) fn bounds(limits: &config::Limits) -> Bounds {
         memory_bytes: base.step.memory_bytes.min(limits.memory),
         pids: base.step.pids.min(limits.pids),
     };
-    Bounds { log_bytes: limits.max_log_bytes, artifact_bytes: limits.max_artifact_bytes, step, ..base }
+    Bounds { log_bytes: limits.max_log_bytes, artifact_bytes: limits.max_artifact_bytes, keeping, step, ..base }
 }
 
 /// A directory that only its owner may enter; well where it stands.

@@ -47,6 +47,12 @@ pub(super) fn examples(path: &str) -> &'static [&'static str] {
             "danube logs 'web#42' --grep 'error|warning'",
         ],
         "man" => &["danube man --out /usr/local/share/man/man1", "danube man > danube.1"],
+        "replay" => &[
+            "danube replay 'web#42'",
+            "danube replay 'web#42' --break 12",
+            "danube replay 'web#42' --debugger none --source .",
+            "danube replay .",
+        ],
         "run" => &["danube run", "danube run path/to/repository"],
         "schema" => &["danube schema pipeline", "danube schema > danube-schema.json"],
         "secret delete" => &["danube secret delete NPM_TOKEN --pipeline web"],

@@ -37,6 +37,9 @@ pub(super) struct ExecutorArgs {
     /// It belongs to one run: what still runs ends with it, the linger time after the last client went
     #[arg(long)]
     pub(super) temporary: bool,
+    /// Show this directory of the machine, writable, to every step of every pipeline, such as /srv/cache:/cache
+    #[arg(long, value_name = "FROM:TO", value_parser = shared)]
+    pub(super) bind: Vec<(PathBuf, String)>,
     /// The shim's program
     #[arg(long)]
     pub(super) shim: Option<PathBuf>,
@@ -65,7 +68,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     let socket = layout.socket();
     let options = InstallOptions {
         layout,
-        policy: Policy { host_image: args.host_image, ..Policy::default() },
+        policy: Policy { host_image: args.host_image, binds: args.bind, ..Policy::default() },
         master_uid,
         shim,
         rootless,
@@ -89,6 +92,15 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
         local.leave();
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `FROM:TO`, both absolute.
+fn shared(text: &str) -> Result<(PathBuf, String), String> {
+    let (from, to) = text.split_once(':').ok_or("write FROM:TO, such as /srv/cache:/cache")?;
+    if !from.starts_with('/') || !to.starts_with('/') || to.split('/').any(|part| part == "..") {
+        return Err("both paths must be absolute, without '..'".to_owned());
+    }
+    Ok((from.into(), to.to_owned()))
 }
 
 /// Without root, the executor is an ordinary user's and serves that user alone.

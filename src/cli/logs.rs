@@ -34,6 +34,9 @@ pub(super) struct LogsArgs {
     /// Only lines written since then: 30min, 24h, or 2027-01-15T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = since, conflicts_with = "follow")]
     since: Option<Timestamp>,
+    /// Only these lines, numbered: 1003, 990-1010, or 990- to the end
+    #[arg(long, value_name = "A-B", value_parser = lines, requires = "step", conflicts_with = "follow")]
+    lines: Option<(u64, u64)>,
     /// Only lines that match this regular expression; (?i) before it makes case no matter
     #[arg(long, value_name = "REGEX", value_parser = expression)]
     grep: Option<Regex>,
@@ -41,12 +44,23 @@ pub(super) struct LogsArgs {
     connection: Connection,
 }
 
+/// `1003`, `990-1010` or `990-`.
+fn lines(text: &str) -> Result<(u64, u64), String> {
+    let number = |text: &str| text.parse::<u64>().ok().filter(|line| *line > 0);
+    let range = match text.split_once('-') {
+        None => number(text).map(|line| (line, line)),
+        Some((first, "")) => number(first).map(|first| (first, u64::MAX)),
+        Some((first, last)) => number(first).zip(number(last)).filter(|(first, last)| first <= last),
+    };
+    range.ok_or_else(|| "give a line, or the first and the last: 1003, 990-1010, 990-".to_owned())
+}
+
 pub(super) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     command(&args.connection, |client| async move {
         let mut out = Out::stdout();
         let done = match args {
             LogsArgs { follow: true, .. } => follow(&client, args, &mut out).await,
-            LogsArgs { timestamps: false, since: None, .. } => whole(&client, args, &mut out).await,
+            LogsArgs { timestamps: false, since: None, lines: None, .. } => whole(&client, args, &mut out).await,
             _ => timed::print(&client, args, |line| out.write(line)).await,
         };
         match done.and_then(|()| out.finish()) {

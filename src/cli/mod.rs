@@ -24,6 +24,7 @@ mod logout;
 mod logs;
 mod man;
 mod privileges;
+mod replay;
 mod run;
 mod say;
 mod schema;
@@ -69,6 +70,7 @@ enum Cmd {
     Logout(logout::LogoutArgs),
     Logs(logs::LogsArgs),
     Man(man::ManArgs),
+    Replay(replay::ReplayArgs),
     Run(run::RunArgs),
     Schema(schema::SchemaArgs),
     Secret(secret::SecretArgs),
@@ -122,6 +124,10 @@ pub fn main() -> ExitCode {
         Cmd::Logout(args) => logout::run(&args),
         Cmd::Logs(args) => logs::run(&args),
         Cmd::Man(args) => man::run(&args),
+        Cmd::Replay(args) => {
+            logging::start_plain("warn");
+            replay::run(&args)
+        }
         Cmd::Run(args) => {
             logging::start_plain("warn");
             run::run(args)

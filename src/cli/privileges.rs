@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use rustix::fs::FlockOperation;
 use rustix::process::{Gid, Uid};
 
+use crate::executor::remote::{Standing, leave_unless};
 use crate::platform::fault;
 
 /// Uids that no account has, for masters on machines without a service user (systemd's dynamic range).
@@ -175,7 +176,7 @@ pub(super) fn start_executor(launch: &Launch<'_>) -> anyhow::Result<PathBuf> {
 /// The same with its runtime directory elsewhere.
 pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Result<PathBuf> {
     let socket = run.join("executor.sock");
-    if UnixStream::connect(&socket).is_ok() {
+    if UnixStream::connect(&socket).is_ok() && !has_made_room(&socket, run, launch) {
         return Ok(socket);
     }
     fs::create_dir_all(launch.root).with_context(|| format!("cannot make {}", launch.root.display()))?;
@@ -211,6 +212,38 @@ pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Resu
     let mut child = command.spawn().context("cannot start danube executor")?;
     wait_for_socket(&socket, &mut child, &log)?;
     Ok(socket)
+}
+
+/// Whether the executor that runs was started with other settings and has ended to make room.
+fn has_made_room(socket: &Path, run: &Path, launch: &Launch<'_>) -> bool {
+    match leave_unless(socket, |probe| probe.host_image == launch.host_image) {
+        Ok(Standing::Fits) => return false,
+        Ok(Standing::Leaves) => {}
+        Ok(Standing::Busy) => {
+            tracing::warn!(
+                "jobs run under the executor's old settings; the new ones hold after a restart without jobs"
+            );
+            return false;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the executor does not say with which settings it was started");
+            return false;
+        }
+    }
+    for _ in 0..3000 {
+        // It lets its lock go last, or removes the directory with it.
+        if UnixStream::connect(socket).is_err() && (!run.exists() || is_free(&launch.root.join("executor.lock"))) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    tracing::warn!("the executor was asked to make room for one with other settings and did not");
+    false
+}
+
+fn is_free(lock: &Path) -> bool {
+    let taken = |file: File| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    File::open(lock).is_ok_and(taken)
 }
 
 fn wait_for_socket(socket: &Path, child: &mut Child, log: &Path) -> anyhow::Result<()> {

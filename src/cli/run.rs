@@ -26,11 +26,12 @@ use crate::model::job::Status;
 use crate::model::settings::{Concurrency, Pipeline, Settings, Team, TriggerRule};
 use crate::model::trigger::Trigger;
 use crate::model::{JobId, Principal};
-use crate::orchestrator::{Bounds, BuilderFacts, Driven, drive};
+use crate::orchestrator::{Bounds, BuilderFacts, Driven, Keeping, drive};
 use crate::platform::{Clock, Ids, SystemClock, SystemIds};
 use crate::queue::{self, NewJob};
 use crate::secrets::{self, PlainFile, SecretSource};
 use crate::store::{Durability, Store, apply, jobs, pipelines};
+pub(super) use source::locate;
 use source::{Prepared, prepare};
 
 /// Where root's executors keep what they have on disk.
@@ -125,7 +126,8 @@ fn host_bounds() -> anyhow::Result<Bounds> {
     let mut sources = Sources { env: super::config::environment(), ..Sources::default() };
     sources.read_file(None)?;
     let (executor, _) = config::load_executor(&sources)?;
-    Ok(bounds(&executor.limits))
+    // A run ends with all that it made: there is nothing to go on in.
+    Ok(bounds(&executor.limits, Keeping::default()))
 }
 
 fn params(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
@@ -147,8 +149,7 @@ fn data_dir(given: Option<&Path>, root: &Path, identity: &Identity) -> anyhow::R
     let dir = if !root || privileges::may_reach(wanted.parent().unwrap_or(Path::new("/")), identity) {
         wanted
     } else {
-        let hash = crate::artifacts::Digest::of(wanted.as_os_str().as_encoded_bytes()).to_string();
-        Path::new(OUTER).join(format!("data-{}", &hash[..16]))
+        elsewhere(&wanted)
     };
     refuse_brought(&dir)?;
     private_dir(&dir)?;
@@ -163,6 +164,18 @@ fn data_dir(given: Option<&Path>, root: &Path, identity: &Identity) -> anyhow::R
         fs::write(&ignore, "*\n").with_context(|| format!("cannot write {}", ignore.display()))?;
     }
     Ok(dir)
+}
+
+/// Where a run as root keeps what belongs to a directory that its user does not reach.
+fn elsewhere(wanted: &Path) -> PathBuf {
+    let hash = crate::artifacts::Digest::of(wanted.as_os_str().as_encoded_bytes()).to_string();
+    Path::new(OUTER).join(format!("data-{}", &hash[..16]))
+}
+
+/// Where runs of a repository may have kept their jobs.
+pub(super) fn kept_at(root: &Path) -> Vec<PathBuf> {
+    let usual = root.join(".danube");
+    vec![elsewhere(&usual), usual]
 }
 
 /// A checkout may be hostile: a data directory that came with it is not used, nor a link in its place.

@@ -56,6 +56,10 @@ struct Config {
     in_force: Option<String>,
     last_success: Option<Timestamp>,
     error: Option<String>,
+    #[serde(default)]
+    refused: Option<String>,
+    #[serde(default)]
+    mistakes: u64,
 }
 
 #[derive(Deserialize)]
@@ -147,9 +151,17 @@ fn render(details: &Details, place: &str, now: Timestamp, look: Look) -> String 
 
 fn config(config: &Config, now: Timestamp) -> String {
     let seen = config.last_success.map_or_else(String::new, |at| format!(", looked at {}", ago(at, now)));
+    let short = |commit: &str| commit.get(..12).unwrap_or(commit).to_owned();
+    if let Some(refused) = &config.refused {
+        let force = config.in_force.as_deref().map_or_else(|| "none".to_owned(), short);
+        let mistakes =
+            if config.mistakes == 1 { "a mistake".to_owned() } else { format!("{} mistakes", config.mistakes) };
+        let refused = short(refused);
+        return format!("commit {refused} has {mistakes}, {force} stays in force: see `danube config status`");
+    }
     match (&config.in_force, &config.error) {
         (_, Some(error)) => format!("the config repo cannot be looked at: {error}"),
-        (Some(commit), None) => format!("commit {} is in force{seen}", commit.get(..12).unwrap_or(commit)),
+        (Some(commit), None) => format!("commit {} is in force{seen}", short(commit)),
         (None, None) => "none is in force yet: `danube init` writes a config repo to start from".to_owned(),
     }
 }
@@ -187,5 +199,12 @@ mod tests {
         assert_eq!(render(&details(&[]), "here", now, Look::bare()), expected);
         let ill = render(&details(&["executor"]), "here", now, Look::bare());
         assert!(ill.starts_with("✗ danube 0.1.0 at here: executor is down"), "{ill}");
+        let mut refused = details(&[]);
+        refused.config.refused = Some("bad0".repeat(10));
+        refused.config.mistakes = 2;
+        let told = render(&refused, "here", now, Look::bare());
+        let line =
+            "config    commit bad0bad0bad0 has 2 mistakes, c0c0c0c0c0c0 stays in force: see `danube config status`";
+        assert!(told.contains(line), "{told}");
     }
 }

@@ -1,6 +1,11 @@
 //! `[executor]`
+use std::time::Duration;
+
 use super::layers::Layers;
-use super::units::parse_size;
+use super::units::{parse_duration, parse_size};
+
+/// The longest that a workspace is kept.
+const LONGEST_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// What runs containers, and what they may use.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +16,10 @@ pub struct Executor {
     pub host_image: bool,
     /// Capabilities beyond the usual that pipelines may ask for, such as `SETFCAP`.
     pub allow: Vec<String>,
+    /// How long the workspace of a job that ended without success is kept; zero: not at all.
+    pub keep_workspaces_for: Duration,
+    /// Bytes of all kept workspaces together; zero: none is kept.
+    pub keep_workspaces_bytes: u64,
     /// The ceiling of every job.
     pub limits: Limits,
 }
@@ -47,8 +56,25 @@ pub(super) fn check(layers: &mut Layers) -> Option<Executor> {
     });
     let host_image = layers.required("executor.host_image", "true or false", |text| text.parse::<bool>().ok());
     let allow = layers.list("executor.allow", "names of capabilities such as \"SETFCAP\"", capability);
+    let time = "a time such as \"24h\", at most 30d, or \"0\" to keep none";
+    let keep_for = layers.required("executor.keep_workspaces_for", time, |text| match text {
+        "0" => Some(Duration::ZERO),
+        text => parse_duration(text).filter(|time| *time <= LONGEST_KEPT),
+    });
+    let size = "a size such as \"5GiB\", or \"0\" to keep none";
+    let keep_bytes = layers.required("executor.keep_workspaces_bytes", size, |text| match text {
+        "0" => Some(0),
+        text => parse_size(text),
+    });
     let limits = limits(layers);
-    Some(Executor { kind: kind?, host_image: host_image?, allow: allow?, limits: limits? })
+    Some(Executor {
+        kind: kind?,
+        host_image: host_image?,
+        allow: allow?,
+        keep_workspaces_for: keep_for?,
+        keep_workspaces_bytes: keep_bytes?,
+        limits: limits?,
+    })
 }
 
 fn capability(text: &str) -> Option<String> {

@@ -25,6 +25,8 @@ struct Found {
 /// The strongest value of each key, and the mistakes so far.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
+    /// What is said of a key that is nowhere: the file, or that there is none.
+    file: String,
     found: BTreeMap<&'static str, Found>,
     problems: Vec<Problem>,
 }
@@ -32,7 +34,11 @@ pub(super) struct Layers {
 impl Layers {
     /// Weakest first, so that a stronger value replaces a weaker one.
     pub(super) fn gather(sources: &Sources) -> Result<Self, ConfigError> {
-        let mut layers = Self::default();
+        let file = sources
+            .file
+            .as_ref()
+            .map_or_else(|| format!("there is no {}", super::DEFAULT_FILE), |(path, _)| path.display().to_string());
+        let mut layers = Self { file, ..Self::default() };
         for key in KEYS {
             if let Some(text) = key.default {
                 layers.set(key, text.to_owned(), "default".to_owned());
@@ -186,7 +192,7 @@ impl Layers {
         if value.is_none() {
             let variable = keys::find(name).map(keys::variable).unwrap_or_default();
             let expected = format!("expected {expected}, in danube.toml or as {variable}");
-            self.problem("danube.toml".to_owned(), name, "it is required".to_owned(), expected);
+            self.problem(self.file.clone(), name, "it is required".to_owned(), expected);
         }
         value
     }

@@ -25,13 +25,27 @@ fn only_the_config_repo_is_required() {
     assert_eq!(config.server.data_dir, Path::new("/var/lib/danube"));
     assert_eq!(config.executor.kind, ExecutorKind::Local);
     assert_eq!(config.executor.limits.max_log_bytes, 1 << 30);
+    assert_eq!(config.executor.keep_workspaces_for.as_secs(), 86_400);
+    assert_eq!(config.executor.keep_workspaces_bytes, 5 << 30);
     assert_eq!(
         told(&Sources::default()),
         [
-            "danube.toml: config_repo.url: it is required; expected a repository address such as git@git.example.com:ops/danube-config.git, https://…, file:///… or an absolute path, in danube.toml or as DANUBE_CONFIG_REPO__URL"
+            "there is no /etc/danube/danube.toml: config_repo.url: it is required; expected a repository address such as git@git.example.com:ops/danube-config.git, https://…, file:///… or an absolute path, in danube.toml or as DANUBE_CONFIG_REPO__URL"
         ]
     );
     assert!(load_executor(&Sources::default()).is_ok());
+}
+
+#[test]
+fn kept_workspaces_are_bounded_or_switched_off() {
+    let executor = |lines: &str| load(&sources(&format!("{URL}[executor]\n{lines}\n"))).map(|config| config.executor);
+    let some = executor("keep_workspaces_for = \"90m\"\nkeep_workspaces_bytes = \"1GiB\"").unwrap();
+    assert_eq!((some.keep_workspaces_for.as_secs(), some.keep_workspaces_bytes), (5400, 1 << 30));
+    let none = executor("keep_workspaces_for = \"0\"\nkeep_workspaces_bytes = \"0\"").unwrap();
+    assert!(none.keep_workspaces_for.is_zero() && none.keep_workspaces_bytes == 0);
+    for wrong in ["keep_workspaces_for = \"31d\"", "keep_workspaces_for = \"1\"", "keep_workspaces_bytes = \"5\""] {
+        assert!(executor(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]

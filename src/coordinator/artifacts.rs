@@ -12,8 +12,9 @@ pub(super) async fn store_artifact(
     request: v1::StoreArtifactRequest,
 ) -> Result<v1::StoreArtifactReply, Status> {
     let call = call("upload", request.call)?;
-    let upload = Upload::parse(request.path, request.name, &request.when, !request.no_provenance)?;
-    let kept = job.store_artifact(call, upload).await?;
+    let kept = job
+        .store_artifact(call, Upload::parse(request.path, request.name, &request.when, !request.no_provenance)?)
+        .await?;
     Ok(v1::StoreArtifactReply { name: kept.name, sha256: kept.sha256, size: kept.size })
 }
 

@@ -6,7 +6,7 @@ use danube_proto::v1;
 use tonic::Status;
 
 use super::session::call;
-use crate::orchestrator::{Declaration, LiveJob};
+use crate::orchestrator::{Context, Declaration, LiveJob};
 
 pub(super) async fn register(job: &Arc<LiveJob>, request: v1::RegisterRequest) -> Result<v1::RegisterReply, Status> {
     job.register(&call("register", request.call)?, &request.sdk_version).await?;
@@ -14,21 +14,30 @@ pub(super) async fn register(job: &Arc<LiveJob>, request: v1::RegisterRequest) -
 }
 
 pub(super) async fn declare(job: &Arc<LiveJob>, request: v1::DeclareRequest) -> Result<v1::DeclareReply, Status> {
-    let declaration = Declaration {
+    let call = call("declare", request.call.clone())?;
+    job.declare(&call, declaration(request)).await?;
+    Ok(v1::DeclareReply {})
+}
+
+/// A declaration as it was sent.
+pub(super) fn declaration(request: v1::DeclareRequest) -> Declaration {
+    Declaration {
         name: request.name,
         timeout: (request.timeout_ms > 0).then(|| Duration::from_millis(request.timeout_ms)),
         egress: request.has_egress.then_some(request.egress),
-    };
-    job.declare(&call("declare", request.call)?, declaration).await?;
-    Ok(v1::DeclareReply {})
+    }
 }
 
 pub(super) async fn get_context(
     job: &Arc<LiveJob>,
     request: v1::GetContextRequest,
 ) -> Result<v1::GetContextReply, Status> {
-    let context = job.context(&call("context", request.call)?).await?;
-    Ok(v1::GetContextReply {
+    Ok(shown(job.context(&call("context", request.call)?).await?))
+}
+
+/// What `ctx` shows, as it is sent.
+pub(super) fn shown(context: Context) -> v1::GetContextReply {
+    v1::GetContextReply {
         job_id: context.job_id,
         number: context.number,
         attempt: context.attempt,
@@ -47,7 +56,7 @@ pub(super) async fn get_context(
         pr_base: context.pr_base,
         is_fork: context.is_fork,
         params: context.params.into_iter().collect(),
-    })
+    }
 }
 
 pub(super) async fn changed(job: &Arc<LiveJob>, request: v1::ChangedRequest) -> Result<v1::ChangedReply, Status> {

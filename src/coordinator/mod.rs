@@ -7,6 +7,7 @@
 
 mod artifacts;
 mod facts;
+mod recorded;
 mod reports;
 mod secrets;
 mod service;
@@ -16,14 +17,15 @@ mod steps;
 
 use std::sync::Arc;
 
-use danube_proto::v1::coordinator_server::CoordinatorServer;
+use danube_proto::v1::coordinator_server::{Coordinator, CoordinatorServer};
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic_web::GrpcWebLayer;
 
-use crate::orchestrator::LiveJob;
+use crate::orchestrator::{LiveJob, Recording};
+use recorded::Recorded;
 use service::Service;
 
 /// The largest request.
@@ -35,7 +37,16 @@ const CALLS_AT_ONCE: usize = 64;
 ///
 /// gRPC-Web over HTTP/1.1 for the SDK's standard library, plain gRPC over HTTP/2 for anybody else.
 pub async fn serve(listener: UnixListener, job: Arc<LiveJob>, stop: CancellationToken) {
-    let service = CoordinatorServer::new(Service::new(job)).max_decoding_message_size(REQUEST_BYTES);
+    serve_calls(listener, Service::new(job), stop).await;
+}
+
+/// Answers the calls of a danubefile from a recording; the socket lies where nobody else comes.
+pub async fn serve_recorded(listener: UnixListener, recording: Arc<Recording>, stop: CancellationToken) {
+    serve_calls(listener, Recorded(recording), stop).await;
+}
+
+async fn serve_calls(listener: UnixListener, calls: impl Coordinator, stop: CancellationToken) {
+    let service = CoordinatorServer::new(calls).max_decoding_message_size(REQUEST_BYTES);
     let served = Server::builder()
         .accept_http1(true)
         .concurrency_limit_per_connection(CALLS_AT_ONCE)

@@ -5,11 +5,15 @@ use danube_proto::v1;
 use tonic::Status;
 
 use super::session::call;
-use crate::orchestrator::LiveJob;
+use crate::orchestrator::{Annotation, LiveJob, TestSummary};
 
 pub(super) async fn junit(job: &Arc<LiveJob>, request: v1::JunitRequest) -> Result<v1::JunitReply, Status> {
-    let found = job.junit(call("junit", request.call)?, request.glob, request.name).await?;
-    Ok(v1::JunitReply {
+    Ok(summed(job.junit(call("junit", request.call)?, request.glob, request.name).await?))
+}
+
+/// What reports hold, as it is sent.
+pub(super) fn summed(found: TestSummary) -> v1::JunitReply {
+    v1::JunitReply {
         name: found.name,
         files: found.files,
         total: found.total,
@@ -20,10 +24,11 @@ pub(super) async fn junit(job: &Arc<LiveJob>, request: v1::JunitRequest) -> Resu
         flaky: found.flaky,
         seconds: found.seconds,
         lines: found.lines,
-    })
+    }
 }
 
 pub(super) async fn annotate(job: &Arc<LiveJob>, request: v1::AnnotateRequest) -> Result<v1::AnnotateReply, Status> {
-    job.annotate(call("annotate", request.call)?, request.markdown, &request.level).await?;
+    let call = call("annotate", request.call)?;
+    job.annotate(call, Annotation::parse(request.markdown, &request.level)?).await?;
     Ok(v1::AnnotateReply {})
 }

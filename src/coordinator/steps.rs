@@ -10,12 +10,16 @@ use super::session::call;
 use crate::model::nearest;
 use crate::model::step::Cause;
 use crate::orchestrator::Root;
-use crate::orchestrator::{Capture, LiveJob, Retry, StepRequest, Value};
+use crate::orchestrator::{Capture, LiveJob, Retry, StepAnswer, StepRequest, Value};
 
 pub(super) async fn run_step(job: &Arc<LiveJob>, request: v1::RunStepRequest) -> Result<v1::RunStepReply, Status> {
     let call = call("run", request.call.clone())?;
-    let answer = job.run_step(call, step(request)?).await?;
-    Ok(v1::RunStepReply {
+    Ok(ended(job.run_step(call, step(request)?).await?))
+}
+
+/// How a step ended, as it is sent.
+pub(super) fn ended(answer: StepAnswer) -> v1::RunStepReply {
+    v1::RunStepReply {
         outcome: answer.outcome.as_str().to_owned(),
         exit_code: answer.exit_code,
         stdout: answer.stdout,
@@ -24,10 +28,11 @@ pub(super) async fn run_step(job: &Arc<LiveJob>, request: v1::RunStepRequest) ->
         attempt: answer.attempt,
         step: answer.step,
         message: answer.message,
-    })
+    }
 }
 
-fn step(request: v1::RunStepRequest) -> Result<StepRequest, Status> {
+/// A step as it was sent.
+pub(super) fn step(request: v1::RunStepRequest) -> Result<StepRequest, Status> {
     let capture = match request.capture.as_str() {
         "" => Capture::No,
         "stdout" => Capture::Stdout,

@@ -65,7 +65,12 @@ pub trait Executor: Send + Sync + 'static {
     /// Writes what `source` streams (the same form) below `dest` in the workspace.
     fn import(&self, job: JobId, dest: String, source: File) -> BoxFuture<'_, Result<(), ExecutorError>>;
 
-    /// The jobs that have anything here.
+    /// Ends and removes everything of a job but its workspace, for [`JobSpec::adopt`] of a later one; gives the bytes
+    /// that it takes on disk. `None`: there was none that is worth keeping, and nothing of the job is left. A kept
+    /// workspace outlives the executor and the machine, and goes with `teardown`.
+    fn keep(&self, job: JobId) -> BoxFuture<'_, Result<Option<u64>, ExecutorError>>;
+
+    /// The jobs that have anything here, a kept workspace among it.
     fn list(&self) -> BoxFuture<'_, Result<Vec<JobId>, ExecutorError>>;
 
     /// Ends and removes everything of a job. Well where nothing is left.

@@ -29,6 +29,9 @@ pub struct JobSpec {
     pub job: JobId,
     /// The size of its workspace, in bytes.
     pub workspace_bytes: u64,
+    /// It goes on in the workspace that this job left (`Executor::keep`), which is that job's no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<JobId>,
 }
 
 /// Where the master finds what the executor made for it.

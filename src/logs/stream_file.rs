@@ -58,7 +58,7 @@ impl StreamFile {
     /// Opens log and index for appending, and makes them where they are missing: what a shim gets.
     /// A second call meets the same files.
     pub fn create(&self) -> Result<(File, File), LogError> {
-        let made = fault::before(POINT).and_then(|()| std::fs::create_dir_all(&self.dir));
+        let made = fault::before(POINT).and_then(|()| make(&self.dir));
         made.map_err(LogError::io("make", &self.dir))?;
         let open = |path: PathBuf| {
             let mut options = OpenOptions::new();
@@ -119,6 +119,14 @@ impl StreamFile {
     }
 }
 
+/// Makes the directory, and none above it: where the data directory is not in its place, no other one is begun there.
+fn make(dir: &Path) -> std::io::Result<()> {
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// Opens a file that may not exist yet.
 pub(super) fn open(path: &Path) -> Result<Option<File>, LogError> {
     match File::open(path) {
@@ -170,5 +178,13 @@ mod tests {
         stream.create().unwrap().0.write_all(b"two").unwrap();
         assert_eq!(stream.read_range(2, 3).unwrap(), b"etw");
         assert_eq!(stream.read_range(100, 3).unwrap(), b"");
+    }
+
+    #[test]
+    fn no_other_place_is_begun_where_the_directory_of_all_logs_is_gone() {
+        let job = Job::new();
+        let stream = StreamFile::new(job.dir().join("gone/7"), "0.1".parse().unwrap());
+        assert!(stream.create().is_err());
+        assert!(!job.dir().join("gone").exists());
     }
 }

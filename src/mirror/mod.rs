@@ -4,6 +4,7 @@
 //! developer's own checkout. May use: model, platform, secrets. Must not touch: pipelines, jobs, SQL.
 //! The network side is the `git` child of `platform::git`; objects are read by git2 on blocking threads.
 
+mod archive;
 mod auth;
 mod between;
 mod changed;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::scratch::sweep;
 use super::{Mirror, MirrorError};
+use crate::platform::git;
 
 /// `<data>/repos`. Everybody who asks for one address gets the same mirror, so that fetches take turns.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ impl Repos {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("making the folder"))?;
         let dir = fs::canonicalize(dir).map_err(failed("finding the folder"))?;
         sweep(&dir).map_err(failed("clearing the folder"))?;
+        remove_leftovers(&dir);
         Ok(Self { dir, open: Mutex::default() })
     }
 
@@ -43,5 +45,25 @@ impl Repos {
         open.retain(|_, weak| weak.strong_count() > 0);
         open.insert(path, Arc::downgrade(&mirror));
         Ok(mirror)
+    }
+}
+
+/// What a killed master's git left: itself, its locks, its halves of packs.
+fn remove_leftovers(dir: &Path) {
+    for name in git::end_orphans(dir) {
+        tracing::info!(
+            what = "a git",
+            name,
+            job = "none",
+            why = "the master that started it died",
+            "removed a left-over"
+        );
+    }
+    let mirrors = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in
+        mirrors.filter(|path| path.extension().is_some_and(|ext| ext == "git")).flat_map(|m| git::remove_halves(&m))
+    {
+        let name = path.display();
+        tracing::info!(what = "a half of git's", %name, job = "none", why = "the git that wrote it died", "removed a left-over");
     }
 }

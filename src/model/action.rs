@@ -58,6 +58,8 @@ pub enum Action {
     Cancel(PipelineId),
     /// Run an ended job again.
     Rerun(PipelineId),
+    /// Replay an ended job's danubefile with what was recorded.
+    Replay(PipelineId),
     /// See names of, set and delete a pipeline's secrets.
     ManageSecrets(PipelineId),
     /// The same for secrets of all pipelines.
@@ -84,6 +86,7 @@ impl Action {
             Self::Trigger(_) => "pipeline.trigger",
             Self::Cancel(_) => "job.cancel",
             Self::Rerun(_) => "job.rerun",
+            Self::Replay(_) => "job.replay",
             Self::ManageSecrets(_) => "pipeline.secrets",
             Self::ManageGlobalSecrets => "global.secrets",
             Self::ReadConfigStatus => "config.read",
@@ -102,6 +105,7 @@ impl Action {
             | Self::Trigger(id)
             | Self::Cancel(id)
             | Self::Rerun(id)
+            | Self::Replay(id)
             | Self::ManageSecrets(id) => Some(id),
             _ => None,
         }

@@ -51,6 +51,30 @@ impl std::fmt::Display for CallKey {
     }
 }
 
+/// Whether two branches stand beside each other: in different parts of one `parallel` or `matrix`. Of any other two,
+/// one comes before the other, or lies in it.
+pub fn side_by_side(one: &str, other: &str) -> bool {
+    let first = parts(one).into_iter().zip(parts(other)).find(|(a, b)| a != b);
+    first.is_some_and(|(a, b)| match (a.split_once('['), b.split_once('[')) {
+        (Some((a, _)), Some((b, _))) => a == b,
+        _ => false,
+    })
+}
+
+/// The parts of a path of branches. Axis values may hold slashes: only those outside brackets part it.
+fn parts(path: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    path.split(|c: char| {
+        match c {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == '/' && depth == 0
+    })
+    .collect()
+}
+
 /// The line of the danubefile that made a call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Place {
@@ -75,6 +99,27 @@ mod tests {
         let key = CallKey::parse("/matrix#0[python=3,mode=fast]/run#2").unwrap();
         assert_eq!((key.branch(), key.kind()), ("/matrix#0[python=3,mode=fast]", "run"));
         assert_eq!(CallKey::parse("/run#0").unwrap().branch(), "");
+    }
+
+    #[test]
+    fn only_parts_of_one_call_stand_side_by_side() {
+        for (one, other, beside) in [
+            ("/parallel#0[0]", "/parallel#0[1]", true),
+            ("/parallel#0[0]/run", "/parallel#0[1]/matrix#0[a=1]", true),
+            ("/matrix#0[os=a/b]", "/matrix#0[os=a/c]", true),
+            ("/parallel#0[0]/matrix#0[a=1]", "/parallel#0[0]/matrix#0[a=2]", true),
+            ("", "", false),
+            ("", "/parallel#0[0]", false),
+            ("/parallel#0[0]", "/parallel#0[0]", false),
+            ("/parallel#0[0]", "/parallel#0[0]/matrix#0[a=1]", false),
+            ("/parallel#0[0]", "/parallel#1[1]", false),
+            ("/parallel#0[0]", "/matrix#0[a=1]", false),
+            ("/service:db#0", "/parallel#0[0]", false),
+            ("/service:db#0", "/service:db#1", false),
+        ] {
+            assert_eq!(side_by_side(one, other), beside, "{one} {other}");
+            assert_eq!(side_by_side(other, one), beside, "{other} {one}");
+        }
     }
 
     #[test]

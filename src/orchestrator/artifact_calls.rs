@@ -61,12 +61,8 @@ impl LiveJob {
     pub async fn store_artifact(self: &Arc<Self>, call: Call, upload: Upload) -> Result<Kept, CallError> {
         bounds::path("the artifact's path", &upload.path)?;
         let name = Name::parse(&upload.name).map_err(|error| CallError::Invalid(error.to_string()))?;
-        let keep = if upload.keep == KeepWhen::Success { "" } else { upload.keep.as_str() };
-        let canonical = Canonical::new("upload")
-            .with("path", upload.path.as_str())
-            .with("name", upload.name.as_str())
-            .with("when", keep)
-            .with("no_provenance", !upload.provenance);
+        let canonical = Canonical::upload(&upload);
+        self.link_artifact(&call).await?;
         if let Entry::Done(bytes) = self.enter(&call, &canonical, |_| Ok(())).await? {
             return read(&bytes);
         }
@@ -146,10 +142,7 @@ impl LiveJob {
         bounds::name("the artifact's name", &name)?;
         bounds::path("dest=", &dest)?;
         bounds::name("job=", &job)?;
-        let canonical = Canonical::new("download")
-            .with("name", name.as_str())
-            .with("dest", dest.as_str())
-            .with("job", job.as_str());
+        let canonical = Canonical::download(&name, &dest, &job);
         if let Entry::Done(bytes) = self.enter(&call, &canonical, |_| Ok(())).await? {
             return read(&bytes);
         }
@@ -207,24 +200,36 @@ impl LiveJob {
 }
 
 impl super::Engine {
-    /// Removes what a job stored for another end than the one it had.
-    pub(super) async fn discard_artifacts(&self, job: JobId, good: bool) -> Result<(), super::DriveError> {
+    /// Removes what a job stored for another end than the one it had. The bytes stay while the workspace does
+    /// (`workspace`): a rerun may go on from there, and end otherwise.
+    pub(super) async fn discard_artifacts(
+        &self,
+        job: JobId,
+        good: bool,
+        workspace: bool,
+    ) -> Result<(), super::DriveError> {
         let kept = if good { KeepWhen::Success } else { KeepWhen::Failure };
-        let staying = self
-            .store
+        self.store
             .write("orchestrator.discard_artifacts", Durability::Progress, move |tx| {
                 let rows = crate::store::artifacts::of_job(tx, job)?;
                 let live = rows.into_iter().filter(|row| row.expired_at.is_none());
                 let stays = |row: &ArtifactRow| row.keep_when == KeepWhen::Always || row.keep_when == kept;
-                let (staying, going): (Vec<_>, Vec<_>) = live.partition(stays);
-                going.iter().try_for_each(|row| crate::store::artifacts::mark_expired(tx, row.id))?;
-                Ok(staying)
+                let mut going = live.filter(|row| !stays(row));
+                going.try_for_each(|row| crate::store::artifacts::mark_expired(tx, row.id))
             })
             .await?;
+        self.sweep_artifacts(job, workspace).await
+    }
+
+    /// Removes the files of a job that no row of its own needs, also what was received and then refused, because its
+    /// name was taken.
+    pub(super) async fn sweep_artifacts(&self, job: JobId, workspace: bool) -> Result<(), super::DriveError> {
+        let rows = self.store.read(move |view| crate::store::artifacts::of_job(view, job)).await?;
+        let needed =
+            |sha256: &str| rows.iter().any(|row| row.sha256 == sha256 && (workspace || row.expired_at.is_none()));
         let dir = self.dirs.artifacts_of(job);
-        // Also what was received and then refused, because its name was taken.
         for file in artifacts::list(&dir)? {
-            if staying.iter().all(|row| row.sha256 != file.sha256.to_string()) {
+            if !needed(&file.sha256.to_string()) {
                 artifacts::remove(&dir, &file.sha256)?;
             }
         }

@@ -51,6 +51,9 @@ impl LiveJob {
                 Err(Refused::Call(error)) => return Ok(Some(Attempt::without_output(refused(&error)))),
                 Err(Refused::Executor(error)) => return Ok(Some(Attempt::without_output(outcome::of_error(&error)))),
             }
+            if row.started_at.is_some() {
+                tracing::info!(%at, "a running step is followed again");
+            }
             let since = self.note_start(row).await?;
             let limit = request.timeout.map(|timeout| timeout.saturating_sub(since));
             match self.watch(at, limit, Manners::Term).await {

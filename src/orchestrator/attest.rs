@@ -10,8 +10,8 @@ use crate::model::JobId;
 use crate::model::call::CallKey;
 use crate::model::job::Status;
 use crate::provenance::{
-    self, Builder, ConfigRevision, Ending, Image, Isolation, JobFacts, LogFile, Output, PREDICATE_TYPE, RECORD_TYPE,
-    Source,
+    self, Builder, ConfigRevision, Continued, Ending, Image, Isolation, JobFacts, LogFile, Output, PREDICATE_TYPE,
+    RECORD_TYPE, ReusedStep, Source,
 };
 use crate::store::{
     ArtifactRow, Durability, JobRow, JournalRow, StepRow, View, artifacts, attestations, jobs, journal, steps,
@@ -26,6 +26,8 @@ struct Rows {
     steps: Vec<StepRow>,
     artifacts: Vec<ArtifactRow>,
     calls: Vec<JournalRow>,
+    /// The job that it went on from, and how people call it.
+    parent: Option<(JobId, String)>,
 }
 
 /// Records that can't be made before a round is given up: then it is not about single records.
@@ -73,7 +75,8 @@ impl Engine {
         let (kind, statement) = if good {
             (PREDICATE_TYPE, provenance::provenance(&facts))
         } else {
-            let ending = Ending { status: rows.job.status, reason: rows.job.reason.clone() };
+            let continued = rows.parent.as_ref().map(|label| continued(label, &rows));
+            let ending = Ending { status: rows.job.status, reason: rows.job.reason.clone(), continued };
             (RECORD_TYPE, provenance::job_record(&facts, &ending))
         };
         let (key, envelope) = match &self.signing {
@@ -91,8 +94,12 @@ impl Engine {
 }
 
 fn read(view: &View<'_>, job: JobId) -> Result<Rows, crate::store::StoreError> {
+    let row = jobs::get(view, job)?;
+    let parent = row.parent.filter(|_| row.reuse);
+    let parent = parent.map(|id| Ok::<_, crate::store::StoreError>((id, jobs::get(view, id)?.label()))).transpose()?;
     Ok(Rows {
-        job: jobs::get(view, job)?,
+        job: row,
+        parent,
         steps: steps::of_job(view, job)?,
         artifacts: artifacts::of_job(view, job)?,
         calls: journal::of_job(view, job)?,
@@ -139,7 +146,7 @@ fn facts(engine: &Engine, rows: &Rows, probe: crate::executor::Probe) -> Result<
         isolation: Isolation { not_enforced: probe.not_enforced, privileges: Vec::new() },
         started_on: job.started_at,
         finished_on: job.finished_at.unwrap_or(job.created_at),
-        logs: rows.steps.iter().filter_map(log).collect(),
+        logs: rows.steps.iter().filter(|step| step.reused_from.is_none()).filter_map(log).collect(),
         artifacts: rows
             .artifacts
             .iter()
@@ -172,6 +179,17 @@ fn log(step: &StepRow) -> Option<LogFile> {
         0 => LogFile::coordinator(step.attempt, digest),
         seq => LogFile::step(seq, step.attempt, digest),
     })
+}
+
+/// What a job took from its parent: the newest attempt of every step that it did not run.
+fn continued((job_id, label): &(JobId, String), rows: &Rows) -> Continued {
+    let newest = |(n, step): &(usize, &StepRow)| rows.steps.get(n + 1).is_none_or(|next| next.seq != step.seq);
+    let reused = |(_, step): (usize, &StepRow)| {
+        let (number, name) = (step.seq, step.name.clone());
+        Some(ReusedStep { job_id: step.reused_from?, log: log(step), number, name })
+    };
+    let steps = rows.steps.iter().enumerate().filter(newest).filter_map(reused).collect();
+    Continued { job_id: *job_id, label: label.clone(), steps }
 }
 
 fn output(row: &ArtifactRow) -> Option<Output> {

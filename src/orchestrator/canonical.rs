@@ -13,7 +13,7 @@ use crate::executor::Root;
 
 /// A call, ready for the journal.
 #[derive(Debug, Clone)]
-pub(super) struct Canonical {
+pub struct Canonical {
     hashed: BTreeMap<&'static str, Json>,
     shown: BTreeMap<&'static str, Json>,
 }
@@ -61,7 +61,7 @@ impl Canonical {
     }
 
     /// A step.
-    pub(super) fn step(key: &hmac::Key, request: &StepRequest) -> Self {
+    pub fn step(key: &hmac::Key, request: &StepRequest) -> Self {
         let retry = &request.retry;
         let mut on: Vec<&str> = retry.on.iter().map(|cause| cause.as_str()).collect();
         on.sort_unstable();
@@ -151,7 +151,7 @@ pub(super) fn difference(key: &str, recorded: (&str, &str), now: (&str, &str)) -
 }
 
 /// The shown form of a call as one readable line, bounded.
-fn line(shown: &str) -> String {
+pub(super) fn line(shown: &str) -> String {
     let fields: BTreeMap<String, Json> = serde_json::from_str(shown).unwrap_or_default();
     let call = fields.get("call").and_then(Json::as_str).unwrap_or("call");
     let rest = fields.iter().filter(|(name, _)| *name != "call").map(|(name, value)| format!("{name}={value}"));

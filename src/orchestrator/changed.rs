@@ -52,7 +52,7 @@ impl LiveJob {
     /// Whether matching files differ from the base; true where there is none.
     pub async fn changed(&self, call: &Call, globs: &[String]) -> Result<Changed, CallError> {
         bounds::globs(globs)?;
-        let canonical = Canonical::new("changed").with("globs", globs.to_vec());
+        let canonical = Canonical::changed(globs);
         self.recorded(call, &canonical, self.compare(globs)).await
     }
 

@@ -20,12 +20,11 @@ use crate::store::{Durability, StepRow};
 impl LiveJob {
     /// Ends the job by its verdict.
     pub(super) async fn conclude(&self, verdict: Verdict) -> Result<Driven, DriveError> {
-        if let Verdict::Lost(_) = verdict {
+        if verdict.loss().is_some() {
             // The next attempt must not meet what this one left.
             insist(&self.engine, "end a lost job", || self.engine.executor.teardown(self.row.id)).await;
-        } else {
-            self.engine.end_all(self.row.id).await;
         }
+        let workspace = self.put_away(&verdict).await?;
         self.seal(&verdict).await?;
         let store = &self.engine.store;
         let (event, reason) = match verdict {
@@ -34,9 +33,10 @@ impl LiveJob {
             Verdict::Rejected(reason) => (Event::Rejected, Some(reason)),
             Verdict::Cancelled => (Event::Stopped, Some(self.cancelled_by().await?)),
             Verdict::TimedOut => (Event::DeadlinePassed, Some(self.out_of_time().await?)),
-            Verdict::Lost(reason) => match self.finished_once().await? {
-                None => return self.lost(reason).await,
+            Verdict::Lost(_) | Verdict::Restarted => match self.finished_once().await? {
+                None => return self.lost(&verdict).await,
                 Some(step) => {
+                    let reason = verdict.loss().unwrap_or_default();
                     let reason =
                         format!("{reason}; it is not tried again, because the step '{step}' may run only once");
                     (Event::Lost { attempts_left: false }, Some(reason))
@@ -44,21 +44,29 @@ impl LiveJob {
             },
         };
         let good = event == Event::Exited { code: 0 };
-        self.engine.discard_artifacts(self.row.id, good).await?;
+        self.engine.discard_artifacts(self.row.id, good, workspace).await?;
         let status = queue::finish(store, self.lease, event, reason).await?;
         tracing::info!(%status, job = self.row.label(), "the job ended");
         self.engine.attest_logged(self.row.id).await;
+        if workspace {
+            self.engine.evict_logged().await;
+        }
         Ok(Driven::Ended(status))
     }
 
-    async fn lost(&self, reason: String) -> Result<Driven, DriveError> {
-        match queue::lost(&self.engine.store, self.lease, reason).await? {
+    async fn lost(&self, verdict: &Verdict) -> Result<Driven, DriveError> {
+        let reason = verdict.loss().unwrap_or_default().to_owned();
+        let lost = match verdict {
+            Verdict::Restarted => queue::lost_to_restart(&self.engine.store, self.lease, reason).await?,
+            _ => queue::lost(&self.engine.store, self.lease, reason).await?,
+        };
+        match lost {
             Lost::Retried { run_after } => {
                 tracing::warn!(%run_after, job = self.row.label(), "the attempt was lost; the job runs again");
                 Ok(Driven::Retried)
             }
             Lost::Ended(status) => {
-                self.engine.discard_artifacts(self.row.id, false).await?;
+                self.engine.discard_artifacts(self.row.id, false, false).await?;
                 self.engine.attest_logged(self.row.id).await;
                 Ok(Driven::Ended(status))
             }
@@ -103,7 +111,7 @@ impl LiveJob {
     async fn seal(&self, verdict: &Verdict) -> Result<(), DriveError> {
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await?;
-        for row in rows.into_iter().filter(|row| row.log_sha256.is_none()) {
+        for row in rows.into_iter().filter(|row| row.log_sha256.is_none() && row.reused_from.is_none()) {
             self.seal_step(row, verdict).await?;
         }
         Ok(())
@@ -121,10 +129,10 @@ impl LiveJob {
         };
         let open = !row.status.is_terminal();
         // What ran when the attempt was lost is lost with it; nobody knows how it ended.
-        let (status, cause, reason) = match verdict {
+        let (status, cause, reason) = match verdict.loss() {
             _ if !open => (row.status, row.cause, row.reason),
-            Verdict::Lost(reason) if row.started_at.is_some() => {
-                (StepStatus::Failure, Some(Cause::Infra), Some(reason.clone()))
+            Some(reason) if row.started_at.is_some() => {
+                (StepStatus::Failure, Some(Cause::Infra), Some(reason.to_owned()))
             }
             _ if row.started_at.is_some() => (StepStatus::Cancelled, None, row.reason.or_else(with_its_job)),
             _ => (StepStatus::Skipped, None, row.reason.or_else(with_its_job)),
@@ -150,7 +158,7 @@ impl LiveJob {
 impl Engine {
     /// Ends everything of a job, however long that takes: its end is told only when nothing of it lives. Files that
     /// can't be removed are no reason to wait; the next start removes them.
-    async fn end_all(&self, job: crate::model::JobId) {
+    pub(super) async fn end_all(&self, job: crate::model::JobId) {
         let mut pause = PAUSE.min(self.bounds.patience);
         loop {
             match self.executor.teardown(job).await {

@@ -7,9 +7,10 @@ use super::call::Call;
 use super::canonical::Canonical;
 use super::origin::OriginError;
 use super::{CallError, LiveJob, bounds};
+use crate::store::JobRow;
 
 /// What `ctx` shows of the job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     /// The job's id.
     pub job_id: String,
@@ -50,27 +51,16 @@ pub struct Context {
     pub params: BTreeMap<String, String>,
 }
 
-impl LiveJob {
-    /// The first call of a coordinator.
-    pub async fn register(&self, call: &Call, sdk_version: &str) -> Result<(), CallError> {
-        bounds::name("the SDK's version", sdk_version)?;
-        self.recorded(call, &Canonical::new("register"), async { Ok(()) }).await
-    }
-
-    /// What `ctx` shows.
-    pub async fn context(&self, call: &Call) -> Result<Context, CallError> {
-        self.recorded(call, &Canonical::new("context"), async { Ok(self.context_now()) }).await
-    }
-
-    fn context_now(&self) -> Context {
-        let row = &self.row;
-        Context {
+impl Context {
+    /// What a job's row shows; `url` is the job's page.
+    pub fn of(row: &JobRow, repository: &str, url: String) -> Self {
+        Self {
             job_id: row.id.to_string(),
             number: row.number,
             attempt: row.attempt,
             pipeline: row.pipeline_name.clone(),
-            repository: self.pipeline.repository.clone(),
-            url: self.engine.job_url(row.id),
+            repository: repository.to_owned(),
+            url,
             branch: row.branch.clone(),
             tag: row.tag.clone().unwrap_or_default(),
             commit_sha: row.commit_sha.clone(),
@@ -85,10 +75,26 @@ impl LiveJob {
             params: row.params.clone(),
         }
     }
+}
+
+impl LiveJob {
+    /// The first call of a coordinator.
+    pub async fn register(&self, call: &Call, sdk_version: &str) -> Result<(), CallError> {
+        bounds::name("the SDK's version", sdk_version)?;
+        self.recorded(call, &Canonical::register(), async { Ok(()) }).await
+    }
+
+    /// What `ctx` shows.
+    pub async fn context(&self, call: &Call) -> Result<Context, CallError> {
+        self.recorded(call, &Canonical::context(), async {
+            Ok(Context::of(&self.row, &self.pipeline.repository, self.engine.job_url(self.row.id)))
+        })
+        .await
+    }
 
     /// The time of the first call under this key, RFC 3339 in UTC.
     pub async fn now(&self, call: &Call) -> Result<String, CallError> {
-        self.recorded(call, &Canonical::new("now"), async { Ok(self.engine.clock.now().to_string()) }).await
+        self.recorded(call, &Canonical::now(), async { Ok(self.engine.clock.now().to_string()) }).await
     }
 
     /// A number from 0 up to 1, the same each time for one key.
@@ -101,13 +107,13 @@ impl LiveJob {
             let high = (u64::from_le_bytes(bytes) >> 11) as f64;
             Ok(high / (1u64 << 53) as f64)
         };
-        self.recorded(call, &Canonical::new("random"), number).await
+        self.recorded(call, &Canonical::random(), number).await
     }
 
     /// A hash over the matching files of the commit.
     pub async fn hash(&self, call: &Call, globs: &[String]) -> Result<String, CallError> {
         bounds::globs(globs)?;
-        let canonical = Canonical::new("hash").with("globs", globs.to_vec());
+        let canonical = Canonical::files_hash(globs);
         let hash =
             async { self.origin.hash(self.row.commit_sha.clone(), globs.to_vec()).await.map_err(CallError::from) };
         self.recorded(call, &canonical, hash).await

@@ -6,7 +6,7 @@ use super::{DriveError, LiveJob, culprit, reason};
 use crate::executor::{ExecutorError, StepEnd};
 use crate::model::step::{Cause, StepStatus};
 use crate::store::steps::{self, NewStep};
-use crate::store::{Durability, StepRow, journal};
+use crate::store::{Durability, StepRow, jobs, journal};
 
 /// Restarts of a lost coordinator that makes no further call.
 const RESTARTS: usize = 3;
@@ -26,6 +26,20 @@ pub(super) enum Verdict {
     TimedOut,
     /// Infrastructure lost it.
     Lost(String),
+    /// The machine was restarted under it: what ran is lost like that, and nothing stands in the way of the next
+    /// attempt any more.
+    Restarted,
+}
+
+impl Verdict {
+    /// Why the attempt was lost, where it was.
+    pub(super) fn loss(&self) -> Option<&str> {
+        match self {
+            Self::Lost(reason) => Some(reason),
+            Self::Restarted => Some("the machine was restarted while the job ran"),
+            _ => None,
+        }
+    }
 }
 
 impl LiveJob {
@@ -44,10 +58,12 @@ impl LiveJob {
                 Some(row) => match verdict_of(&row) {
                     Some(verdict) => return Ok(verdict),
                     None if self.losses().await? > RESTARTS => {
-                        return Ok(Verdict::Lost(format!(
-                            "the coordinator was lost {} times without making a further call",
-                            RESTARTS + 1
-                        )));
+                        let times = format!("{} times without making a further call", RESTARTS + 1);
+                        // At the same place each time: another attempt would meet the same.
+                        return Ok(match row.exit_code {
+                            Some(reason::KILLED) => Verdict::Failed(format!("the danubefile was killed {times}")),
+                            _ => Verdict::Lost(format!("the coordinator was lost {times}")),
+                        });
                     }
                     None => self.new_coordinator().await?,
                 },
@@ -62,7 +78,9 @@ impl LiveJob {
                 self.note_end(&row, &refused(&error), None).await?;
                 continue;
             }
-            if row.started_at.is_none() {
+            if row.started_at.is_some() {
+                tracing::info!(job = self.row.label(), "a running job is followed again");
+            } else {
                 let (lease, id, now) = (self.lease.id, row.id, self.engine.clock.now());
                 let noted =
                     self.engine.store.write("orchestrator.coordinator_running", Durability::Progress, move |tx| {
@@ -139,7 +157,11 @@ impl LiveJob {
             let limit = bytes(self.engine.bounds.coordinator.memory_bytes);
             return Verdict::Failed(format!("out of memory: the coordinator's limit is {limit}"));
         }
-        let said = reason::of_coordinator(end.exit_code, &self.tail(row).await);
+        let tail = self.tail(row).await;
+        if reason::was_killed(end.exit_code, &tail) {
+            return Verdict::Lost("the coordinator was killed".to_owned());
+        }
+        let said = reason::of_coordinator(end.exit_code, &tail);
         let job = self.row.id;
         let steps = self.engine.store.read(move |view| steps::of_job(view, job)).await;
         // A failed step is the first cause also where the danubefile went on after it.
@@ -172,30 +194,30 @@ impl LiveJob {
     async fn note_end(&self, row: &StepRow, verdict: &Verdict, end: Option<&StepEnd>) -> Result<(), DriveError> {
         let (status, cause, reason) = match verdict {
             Verdict::Success => (StepStatus::Success, Some(Cause::Success), None),
-            Verdict::Failed(reason) => (StepStatus::Failure, Some(Cause::Exit), Some(reason)),
-            Verdict::Rejected(reason) => (StepStatus::Skipped, None, Some(reason)),
+            Verdict::Failed(reason) => (StepStatus::Failure, Some(Cause::Exit), Some(reason.as_str())),
+            Verdict::Rejected(reason) => (StepStatus::Skipped, None, Some(reason.as_str())),
             Verdict::Cancelled => (StepStatus::Cancelled, None, None),
             Verdict::TimedOut => (StepStatus::Timeout, Some(Cause::Timeout), None),
-            Verdict::Lost(reason) => (StepStatus::Failure, Some(Cause::Infra), Some(reason)),
+            Verdict::Lost(_) | Verdict::Restarted => (StepStatus::Failure, Some(Cause::Infra), verdict.loss()),
         };
         let end = steps::StepEnd {
             status,
             cause,
             exit_code: end.map(|end| end.exit_code),
-            reason: reason.cloned(),
+            reason: reason.map(str::to_owned),
             log_sha256: None,
             log_bytes: end.map(|end| end.log_bytes),
             finished_at: self.engine.clock.now(),
         };
-        let (lease, id) = (self.lease.id, row.id);
-        // The verdict stands from here on: what follows may be interrupted and done again.
-        Ok(self
-            .engine
-            .store
-            .write("orchestrator.coordinator_end", Durability::Acknowledged, move |tx| {
-                steps::finish(tx, lease, id, &end)
-            })
-            .await?)
+        let (lease, id, job) = (self.lease.id, row.id, self.row.id);
+        // The verdict stands from here on: what follows may be interrupted and done again. A request to end the job
+        // that came before it wins, one that comes after it is refused.
+        let noted = self.engine.store.write("orchestrator.coordinator_end", Durability::Acknowledged, move |tx| {
+            let asked = jobs::told(tx, job)?.cancel_requested_at.is_some();
+            let cancelled = steps::StepEnd { status: StepStatus::Cancelled, cause: None, reason: None, ..end.clone() };
+            steps::finish(tx, lease, id, if asked { &cancelled } else { &end })
+        });
+        Ok(noted.await?)
     }
 }
 

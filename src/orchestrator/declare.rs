@@ -25,19 +25,13 @@ impl LiveJob {
     /// Takes a declaration; one that asks for more than is allowed fails the job.
     pub async fn declare(&self, call: &Call, declaration: Declaration) -> Result<(), CallError> {
         bounds::name("the name of the pipeline", &declaration.name)?;
-        let egress = declaration.egress.clone().unwrap_or_default();
+        let egress = declaration.egress.as_deref().unwrap_or_default();
         if egress.len() > 1000 || egress.iter().any(|host| host.len() > 253) {
             return Err(CallError::Invalid(
                 "egress= has more than 1000 names, or one of more than 253 bytes".to_owned(),
             ));
         }
-        let timeout_ms =
-            declaration.timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-        let canonical = Canonical::new("declare")
-            .with("name", declaration.name.as_str())
-            .with("timeout_ms", timeout_ms)
-            .with("egress", egress)
-            .with("has_egress", declaration.egress.is_some());
+        let canonical = Canonical::declare(&declaration);
         let answer = match self.enter(call, &canonical, |_| Ok(())).await? {
             Entry::Done(bytes) => bytes,
             Entry::Open(_) => {

@@ -149,8 +149,7 @@ impl LiveJob {
             return Ok(Prepared::Decided(Verdict::Cancelled));
         }
         if !self.on_this_machine().await? {
-            let reason = "the machine was restarted while the job ran";
-            return Ok(Prepared::Decided(Verdict::Lost(reason.to_owned())));
+            return Ok(Prepared::Decided(Verdict::Restarted));
         }
         if coordinator.is_none()
             && let Some(verdict) = self.without_script().await
@@ -161,7 +160,15 @@ impl LiveJob {
             Ok(source) => source,
             Err(error) => return Ok(Prepared::Decided(of_origin(error))),
         };
-        let spec = JobSpec { job: self.row.id, workspace_bytes: u64::from(self.pipeline.workspace_size_gb) << 30 };
+        // From here on it can't be had by another rerun.
+        if let Some(reason) = self.take_workspace().await? {
+            return Ok(Prepared::Decided(Verdict::Rejected(reason)));
+        }
+        let spec = JobSpec {
+            job: self.row.id,
+            workspace_bytes: u64::from(self.pipeline.workspace_size_gb) << 30,
+            adopt: self.reuse.as_ref().map(|reuse| reuse.parent),
+        };
         let placed = persist(&self.engine, || async {
             // Clones share one place in the file: an earlier try may have read some of it.
             let again = source.try_clone().and_then(|mut file| file.rewind().map(|()| file));

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use super::Keeping;
 use super::LiveJob;
 use super::credential::JobKey;
 use crate::executor::{Executor, Limits};
@@ -89,6 +90,8 @@ pub struct Bounds {
     pub log_bytes: u64,
     /// Bytes of one artifact.
     pub artifact_bytes: u64,
+    /// Workspaces of jobs that ended without success.
+    pub keeping: Keeping,
     /// Of a step that asks for nothing else.
     pub step: Limits,
     /// Of the coordinator.
@@ -110,6 +113,7 @@ impl Default for Bounds {
         Self {
             log_bytes: 1 << 30,
             artifact_bytes: 2 << 30,
+            keeping: Keeping::default(),
             step: Limits { cpu: 0.0, memory_bytes: 2 << 30, pids: 4096 },
             coordinator: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 256 },
             coordinator_image: "host".to_owned(),

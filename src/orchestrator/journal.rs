@@ -9,6 +9,7 @@ use super::call::Call;
 use super::canonical::{Canonical, difference};
 use super::error::chain;
 use super::live::Ending;
+use super::reuse::Taken;
 use super::{CallError, LiveJob};
 use crate::store::journal::{self, CallState, NewCall};
 use crate::store::{Durability, JournalRow, StoreError, Tx};
@@ -53,7 +54,7 @@ impl LiveJob {
             place: call.place.clone(),
             request: shown.clone(),
         };
-        let (hash, lease) = (new.call_hash.clone(), self.lease.id);
+        let (hash, lease, reuse) = (new.call_hash.clone(), self.lease.id, self.reuse.clone());
         let opened = self.engine.store.write("orchestrator.call", Durability::Progress, move |tx| {
             if let Some(known) = journal::find(tx, new.job_id, &new.key)? {
                 return Ok(Opened::Known(Box::new(known)));
@@ -61,7 +62,14 @@ impl LiveJob {
             if journal::count(tx, new.job_id)? >= u64::from(CALLS) {
                 return Ok(Opened::Full);
             }
+            let taken = reuse.map(|reuse| reuse.take(tx, lease, &new)).transpose()?;
+            if let Some(Taken::Answered(row)) = taken {
+                return Ok(Opened::Known(Box::new(row)));
+            }
             journal::open(tx, lease, &new)?;
+            if let Some(Taken::Made(true)) = taken {
+                journal::mark_anew(tx, new.job_id, &new.key)?;
+            }
             first(tx).map(Opened::New)
         });
         match opened.await? {

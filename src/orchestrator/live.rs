@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::bounds::STEPS_AT_ONCE;
 use super::masks::{MASKED, Masks};
+use super::reuse::Reuse;
 use super::{CallError, DriveError, Engine, Origin};
 use crate::executor::StepAt;
 use crate::logs::{StreamFile, StreamName};
@@ -45,6 +46,8 @@ pub struct LiveJob {
     pub(super) origin: Arc<dyn Origin>,
     pub(super) secrets: Arc<dyn SecretSource>,
     pub(super) masks: Masks,
+    /// What it takes from its parent, where it goes on in the parent's workspace.
+    pub(super) reuse: Option<Arc<Reuse>>,
     /// Bounds how many steps run at once.
     pub(super) slots: Semaphore,
     /// The work of calls; outlives the connection that asked for it.
@@ -73,6 +76,10 @@ impl LiveJob {
         let made = secrets::kept_values(&engine.store, &engine.vault, row.id).await;
         let made = made.map_err(|error| DriveError::Secrets(super::error::chain(&error)))?;
         values.extend(made.into_iter().map(|secret| (MASKED.to_owned(), secret.value)));
+        let reuse = match row.parent.filter(|_| row.reuse) {
+            Some(parent) => Some(Arc::new(Reuse::open(&engine.store, row.id, parent).await?)),
+            None => None,
+        };
         let masks = Masks::new(values).map_err(|error| DriveError::Secrets(error.to_string()))?;
         Ok(Arc::new(Self {
             pipeline: row.pipeline()?,
@@ -82,6 +89,7 @@ impl LiveJob {
             origin,
             secrets: source,
             masks,
+            reuse,
             slots: Semaphore::new(STEPS_AT_ONCE),
             work: TaskTracker::new(),
             closing: CancellationToken::new(),

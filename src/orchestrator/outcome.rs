@@ -2,18 +2,17 @@
 use std::time::Duration;
 
 use super::call::Retry;
+use super::reason::KILLED;
 use crate::executor::{ExecutorError, Limits, StepEnd};
 use crate::model::step::{Cause, StepStatus};
 
 /// The exit code that stands for "nothing was started".
 const NOTHING_RAN: i32 = 125;
-/// The exit code of a command that was killed.
-const KILLED: i32 = 137;
 /// Follows the exit code of a step that outlived one of its processes.
 pub const SHORT_OF_MEMORY: &str = "; earlier a process of it was killed for lack of memory";
 /// Output that nobody can read is no record of a success.
-pub(super) const LOG_LOST: &str = "its output could not be stored, because the disk of the data directory is full: \
-                                   free some space and run it again";
+pub(super) const LOG_LOST: &str = "its output could not be stored, because the disk of the data directory is full, \
+                                   read-only or broken: mend that and run it again";
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 

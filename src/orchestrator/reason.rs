@@ -4,6 +4,8 @@
 const OWN: &str = "danube: ";
 /// What they say of an error that Python tells better.
 const ABOUT_PYTHON: [&str; 2] = ["the danubefile raised ", " cannot be read as Python"];
+/// 128 + SIGKILL.
+pub(super) const KILLED: i32 = 137;
 /// What the traceback of an exception begins with.
 const TRACEBACK: &str = "Traceback (most recent call last):";
 /// What stands between the tracebacks of a chain of exceptions.
@@ -22,9 +24,14 @@ pub(super) fn of_coordinator(exit_code: i32, tail: &str) -> String {
     python().or_else(|| own.map(str::to_owned)).map_or_else(|| exited(exit_code), |text| bounded(&text))
 }
 
+/// Somebody ended the danubefile from outside, as `kill -9` does; by itself it says something before it ends.
+pub(super) fn was_killed(exit_code: i32, tail: &str) -> bool {
+    exit_code == KILLED && own_line(tail).is_none()
+}
+
 fn exited(exit_code: i32) -> String {
     match exit_code {
-        137 => "the danubefile was killed".to_owned(),
+        KILLED => "the danubefile was killed".to_owned(),
         143 => "the danubefile was terminated".to_owned(),
         code => format!("the danubefile exited with code {code}"),
     }

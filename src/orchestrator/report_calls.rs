@@ -6,7 +6,6 @@ use std::sync::Arc;
 use danube_shim::frame::{self, FrameError};
 use danube_shim::transfer::Item;
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 use super::artifact_calls::{of_executor, pipe};
 use super::call::Call;
@@ -20,7 +19,7 @@ use crate::store::test_reports::{self, NewTestReport, TestReportRow, TestResultR
 use crate::store::{Durability, StoreError, Tx, journal};
 
 /// The name of a report that was given none.
-const NAME: &str = "tests";
+pub(super) const NAME: &str = "tests";
 /// Bytes of one file that is read.
 const FILE: u64 = 32 << 20;
 /// Bytes of all files of one call.
@@ -61,6 +60,36 @@ pub struct TestSummary {
     pub lines: Vec<String>,
 }
 
+/// A text that a danubefile shows on top of its job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// The text, never empty.
+    pub markdown: String,
+    /// How loud it is.
+    pub level: AnnotationLevel,
+}
+
+impl Annotation {
+    /// Reads what an SDK sent; `level` is empty for the default.
+    pub fn parse(markdown: String, level: &str) -> Result<Self, CallError> {
+        let level = match level {
+            "" => Some(AnnotationLevel::Info),
+            word => AnnotationLevel::parse(word),
+        };
+        let level = level.ok_or_else(|| CallError::Invalid("level= is none of info, warning, error".to_owned()))?;
+        if markdown.trim().is_empty() {
+            return Err(CallError::Invalid("the text of the annotation is empty".to_owned()));
+        }
+        if markdown.len() > ANNOTATION {
+            let bytes = markdown.len();
+            return Err(CallError::Invalid(format!(
+                "the annotation has {bytes} bytes, the limit is {ANNOTATION}: upload it as an artifact"
+            )));
+        }
+        Ok(Self { markdown, level })
+    }
+}
+
 impl LiveJob {
     /// Keeps the results in the JUnit files that a pattern names.
     pub async fn junit(self: &Arc<Self>, call: Call, glob: String, name: String) -> Result<TestSummary, CallError> {
@@ -69,9 +98,7 @@ impl LiveJob {
         if glob.trim().is_empty() || name.trim().is_empty() {
             return Err(CallError::Invalid("tests.junit needs a pattern and a name".to_owned()));
         }
-        let canonical = Canonical::new("junit")
-            .with("glob", glob.as_str())
-            .with("name", if name == NAME { "" } else { name.as_str() });
+        let canonical = Canonical::junit(&glob, &name);
         if let Entry::Done(bytes) = self.enter(&call, &canonical, |_| Ok(())).await? {
             return read(&bytes);
         }
@@ -140,26 +167,9 @@ impl LiveJob {
     }
 
     /// Shows a text on top of the job.
-    pub async fn annotate(&self, call: Call, markdown: String, level: &str) -> Result<(), CallError> {
-        let level = match level {
-            "" => Some(AnnotationLevel::Info),
-            word => AnnotationLevel::parse(word),
-        };
-        let level = level.ok_or_else(|| CallError::Invalid("level= is none of info, warning, error".to_owned()))?;
-        if markdown.trim().is_empty() {
-            return Err(CallError::Invalid("the text of the annotation is empty".to_owned()));
-        }
-        if markdown.len() > ANNOTATION {
-            let bytes = markdown.len();
-            return Err(CallError::Invalid(format!(
-                "the annotation has {bytes} bytes, the limit is {ANNOTATION}: upload it as an artifact"
-            )));
-        }
-        let begin: String = markdown.chars().take(120).collect();
-        let canonical = Canonical::new("annotate")
-            .with("markdown", begin)
-            .with("sha256", hex::encode(sha2::Sha256::digest(markdown.as_bytes())))
-            .with("level", if level == AnnotationLevel::Info { "" } else { level.as_str() });
+    pub async fn annotate(&self, call: Call, annotation: Annotation) -> Result<(), CallError> {
+        let canonical = Canonical::annotate(&annotation);
+        let Annotation { markdown, level } = annotation;
         if let Entry::Done(bytes) = self.enter(&call, &canonical, |_| Ok(())).await? {
             return read(&bytes);
         }

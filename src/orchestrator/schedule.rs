@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::chain;
+use super::leftovers::remove_orphans;
 use super::{DriveError, Driven, Engine, MirrorOrigin, attest_pending, drive, recover};
 use crate::model::JobId;
 use crate::model::job::Event;
@@ -58,6 +59,13 @@ impl Scheduler {
             }
             Err(error) => tracing::error!(error = chain(&error), "running jobs could not be taken over"),
         }
+        let looking = Arc::clone(&self.engine);
+        tasks.spawn("left-overs", |stop| async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = remove_orphans(&looking) => {}
+            }
+        });
         self.seal().await;
         let mut changes = self.engine.store.changes();
         loop {

@@ -159,7 +159,8 @@ pub(super) fn name_of(request: &StepRequest) -> String {
 
 /// The bytes of output that an attempt may write: what earlier ones left of the job's bound.
 pub(super) fn room(bound: u64, rows: &[StepRow]) -> u64 {
-    rows.iter().fold(bound, |room, row| room.saturating_sub(row.log_bytes.unwrap_or(0)))
+    let own = rows.iter().filter(|row| row.reused_from.is_none());
+    own.fold(bound, |room, row| room.saturating_sub(row.log_bytes.unwrap_or(0)))
 }
 
 #[cfg(test)]

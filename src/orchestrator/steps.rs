@@ -11,15 +11,21 @@ use super::spec::name_of;
 use super::{CallError, LiveJob, bounds};
 use crate::model::step::StepStatus;
 use crate::store::steps::{self, NewStep, StepEnd};
-use crate::store::{Durability, StepRow};
+use crate::store::{Durability, StepRow, Tx};
 
 impl LiveJob {
     /// Runs a step, or answers with what became of it. Sent again, the call never runs it twice.
     pub async fn run_step(self: &Arc<Self>, call: Call, request: StepRequest) -> Result<StepAnswer, CallError> {
         bounds::step(&request)?;
         let canonical = Canonical::step(self.engine.job_key.hmac(), &request);
-        let (new, lease) = (self.new_step(&call, &request), self.lease.id);
-        let first = match self.enter(&call, &canonical, move |tx| steps::insert(tx, lease, &new)).await? {
+        let (mut new, lease, reuse) = (self.new_step(&call, &request), self.lease.id, self.reuse.clone());
+        let insert = move |tx: &Tx<'_>| {
+            if let Some(reuse) = reuse {
+                new.seq = reuse.place(tx, new.job_id, &new.key)?;
+            }
+            steps::insert(tx, lease, &new)
+        };
+        let first = match self.enter(&call, &canonical, insert).await? {
             Entry::Done(bytes) => return read(&bytes),
             Entry::Open(first) => first,
         };

@@ -22,7 +22,7 @@ const MASK_BYTES: usize = 64 << 10;
 impl LiveJob {
     /// Whether the job may read a secret.
     pub async fn check_secret(&self, call: &Call, name: &str) -> Result<(), CallError> {
-        let canonical = Canonical::new("secret").with("name", name);
+        let canonical = Canonical::secret(name);
         self.recorded(call, &canonical, async { self.secret(name).await.map(drop) }).await
     }
 
@@ -34,7 +34,7 @@ impl LiveJob {
             // Made by this job's own step: whoever may run the step may see it.
             Value::Captured(handle) => (handle.clone(), true),
         };
-        let canonical = Canonical::new("reveal").with("value", what.as_str());
+        let canonical = Canonical::reveal(value);
         self.recorded::<(), _>(call, &canonical, async {
             if allowed {
                 return self.value(value).await.map(drop);
@@ -74,7 +74,7 @@ impl LiveJob {
         if value.expose().len() > MASK_BYTES {
             return Err(CallError::Invalid(format!("a value to mask has at most {MASK_BYTES} bytes")));
         }
-        let canonical = Canonical::new("mask").with_hidden(self.engine.job_key.hmac(), "value", value.expose());
+        let canonical = Canonical::mask(self.engine.job_key.hmac(), value.expose());
         if let Entry::Done(bytes) = self.enter(&call, &canonical, |_| Ok(())).await? {
             return read(&bytes);
         }

@@ -14,10 +14,12 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 mod access;
+mod left;
 mod library;
 mod url;
 
 pub use access::Access;
+pub use left::{end_orphans, remove_halves};
 pub use library::ignore_configuration;
 pub use url::{BadUrl, Transport, check_branch, check_url};
 

@@ -4,6 +4,7 @@
 
 pub mod atomic;
 mod clock;
+mod data_dir;
 pub mod git;
 mod ids;
 mod tasks;
@@ -11,5 +12,6 @@ mod tasks;
 pub use danube_shim::fault;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use data_dir::{DataDir, Trouble};
 pub use ids::{Ids, SeededIds, SystemIds, random_token};
 pub use tasks::Tasks;

@@ -125,10 +125,12 @@ pub enum Refusal {
     #[error("the statement type is {0:?}, not in-toto Statement v1")]
     WrongStatementType(String),
     /// A job record: genuine, but not provenance.
-    #[error("this is a job record (status {status}), not provenance: it vouches for no artifact")]
+    #[error("this is a job record (status {status}), not provenance: it vouches for no artifact{}", .continued.as_ref().map(|job| format!("; the job went on in the workspace that {job} had left, so nothing shows that its commit alone made this. A rerun of all of it has provenance: danube job rerun {job}")).unwrap_or_default())]
     JobRecord {
         /// How the job ended.
         status: String,
+        /// The earlier job in whose workspace it went on.
+        continued: Option<String>,
     },
     /// Another predicate.
     #[error("the predicate type is {0:?}, not SLSA provenance v1")]

@@ -25,7 +25,7 @@ pub use error::{BadPem, KeyError, Refusal, TooLarge};
 pub use facts::{Builder, ConfigRevision, Image, Isolation, JobFacts, LogFile, Output, Source, builder_id};
 pub use key::{PublicKey, SigningKey};
 pub use keys::{load, load_or_create, load_public};
-pub use record::{Ending, RECORD_TYPE, job_record};
+pub use record::{Continued, Ending, RECORD_TYPE, ReusedStep, job_record};
 pub use report::{Check, Outcome, Report};
 pub use source::ExpectedSource;
 pub use statement::{BUILD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, log_manifest, provenance};

@@ -1,7 +1,8 @@
 use serde::Serialize;
 
-use super::facts::JobFacts;
+use super::facts::{JobFacts, LogFile};
 use super::statement::{Predicate, about_logs, predicate};
+use crate::model::JobId;
 use crate::model::job::Status;
 
 /// Predicate type of a job record.
@@ -14,6 +15,67 @@ pub struct Ending {
     pub status: Status,
     /// Why, in a sentence, already redacted.
     pub reason: Option<String>,
+    /// The earlier job that it went on from, in that job's workspace.
+    pub continued: Option<Continued>,
+}
+
+/// What a job took from an earlier one.
+#[derive(Clone, Debug)]
+pub struct Continued {
+    /// That job.
+    pub job_id: JobId,
+    /// How people call it: `web#12`.
+    pub label: String,
+    /// The steps that were not run, with the jobs that ran them.
+    pub steps: Vec<ReusedStep>,
+}
+
+/// A step that an earlier job ran.
+#[derive(Clone, Debug)]
+pub struct ReusedStep {
+    /// The job that ran it.
+    pub job_id: JobId,
+    /// Its sealed log there.
+    pub log: Option<LogFile>,
+    /// Its number.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+}
+
+/// What a verifier says of it.
+pub(super) const CONTINUED: &str = "continued";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Earlier<'a> {
+    job: &'a str,
+    job_id: JobId,
+    reused_steps: Vec<Reused<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reused<'a> {
+    number: u32,
+    name: &'a str,
+    job_id: JobId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_sha256: Option<String>,
+}
+
+impl<'a> Earlier<'a> {
+    fn of(continued: &'a Continued) -> Self {
+        let Continued { job_id, label, steps } = continued;
+        Self { job: label, job_id: *job_id, reused_steps: steps.iter().map(Reused::of).collect() }
+    }
+}
+
+impl<'a> Reused<'a> {
+    fn of(step: &'a ReusedStep) -> Self {
+        let log_sha256 = step.log.as_ref().map(|log| log.sha256.to_string());
+        Self { number: step.number, name: &step.name, job_id: step.job_id, log_sha256 }
+    }
 }
 
 #[derive(Serialize)]
@@ -21,6 +83,8 @@ struct Record<'a> {
     status: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continued: Option<Earlier<'a>>,
     #[serde(flatten)]
     facts: Predicate,
 }
@@ -29,7 +93,12 @@ struct Record<'a> {
 pub fn job_record(facts: &JobFacts, ending: &Ending) -> Vec<u8> {
     let unvouched: Vec<_> = facts.artifacts.iter().chain(&facts.pushed_images).cloned().collect();
     let facts_of_job = predicate(facts, &unvouched);
-    let record = Record { status: ending.status.as_str(), reason: ending.reason.as_deref(), facts: facts_of_job };
+    let record = Record {
+        status: ending.status.as_str(),
+        reason: ending.reason.as_deref(),
+        continued: ending.continued.as_ref().map(Earlier::of),
+        facts: facts_of_job,
+    };
     about_logs(RECORD_TYPE, facts, record)
 }
 
@@ -40,7 +109,7 @@ mod tests {
     use serde_json::Value;
 
     fn record(facts: &JobFacts, reason: Option<&str>) -> Value {
-        let ending = Ending { status: Status::Failure, reason: reason.map(str::to_owned) };
+        let ending = Ending { status: Status::Failure, reason: reason.map(str::to_owned), continued: None };
         serde_json::from_slice(&job_record(facts, &ending)).unwrap()
     }
 

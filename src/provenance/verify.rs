@@ -1,5 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 
+use super::record::CONTINUED;
 use super::statement::{BUILD_TYPE, ExternalParameters, PREDICATE_TYPE, STATEMENT_TYPE};
 use super::view::{BuildDefinition, Metadata, Predicate, Resource, Statement};
 use super::{Check, ExpectedSource, PAYLOAD_TYPE, PublicKey, RECORD_TYPE, Refusal, Report, dsse, json, source};
@@ -60,7 +61,8 @@ fn statement(payload: &[u8]) -> Result<(Statement, String), Refusal> {
 fn predicate(statement: &Statement) -> Result<(Predicate, String), Refusal> {
     if statement.predicate_type == RECORD_TYPE {
         let status = statement.predicate["status"].as_str().unwrap_or("unknown").to_owned();
-        return Err(Refusal::JobRecord { status });
+        let continued = statement.predicate[CONTINUED]["job"].as_str().map(str::to_owned);
+        return Err(Refusal::JobRecord { status, continued });
     }
     let ((), found) = exactly(statement.predicate_type.clone(), PREDICATE_TYPE, Refusal::WrongPredicate)?;
     let predicate =

@@ -58,6 +58,11 @@ fn written_in(tx: &Tx<'_>, lease: Lease, event: Event, reason: Option<&str>) -> 
         Fence::Ended(status) => return Ok(Written::Ended(status)),
         Fence::Lost => return Ok(Written::LeaseLost),
     };
+    // A request that was taken is kept: `cancel` takes none once the end is decided.
+    let (event, reason) = match job.cancel_requested_at {
+        Some(_) => (Event::Stopped, job.reason.as_deref()),
+        None => (event, reason),
+    };
     match next(job.status, &event) {
         Ok(to) if to.status.is_terminal() => end(tx, lease, to, reason),
         Ok(_) => Ok(Written::Illegal(IllegalTransition { from: job.status, event })),
@@ -81,9 +86,23 @@ pub enum Lost {
 ///
 /// The next attempt starts from nothing, so the journal is emptied in the same transaction.
 pub async fn lost(store: &Store, lease: Lease, reason: String) -> Result<Lost, QueueError> {
+    lost_until(store, lease, reason, retry_at).await
+}
+
+/// `lost` because the machine was restarted: it is there again, so the next attempt waits for nothing.
+pub async fn lost_to_restart(store: &Store, lease: Lease, reason: String) -> Result<Lost, QueueError> {
+    lost_until(store, lease, reason, |now, _| now).await
+}
+
+async fn lost_until(
+    store: &Store,
+    lease: Lease,
+    reason: String,
+    next: fn(Timestamp, u32) -> Timestamp,
+) -> Result<Lost, QueueError> {
     let written = store
         .write("queue.lost", Durability::Acknowledged, move |tx| match fence(tx, lease)? {
-            Fence::Held(job) => lose(tx, lease, &job, &reason),
+            Fence::Held(job) => lose(tx, lease, &job, &reason, next(tx.now(), job.attempt)),
             Fence::Ended(status) => Ok(Written::Ended(status)),
             Fence::Lost => Ok(Written::LeaseLost),
         })
@@ -91,7 +110,13 @@ pub async fn lost(store: &Store, lease: Lease, reason: String) -> Result<Lost, Q
     written.into_result(lease)
 }
 
-fn lose(tx: &Tx<'_>, lease: Lease, job: &JobRow, reason: &str) -> Result<Written<Lost>, StoreError> {
+fn lose(
+    tx: &Tx<'_>,
+    lease: Lease,
+    job: &JobRow,
+    reason: &str,
+    run_after: Timestamp,
+) -> Result<Written<Lost>, StoreError> {
     // Nobody wants the next attempt of a job whose end was asked for.
     let event = if job.cancel_requested_at.is_some() {
         Event::Stopped
@@ -103,12 +128,13 @@ fn lose(tx: &Tx<'_>, lease: Lease, job: &JobRow, reason: &str) -> Result<Written
         Err(source) => return Ok(Written::Illegal(source)),
     };
     if to.status.is_terminal() {
-        return Ok(match end(tx, lease, to, Some(reason))? {
+        // Who asked says more than what was lost meanwhile.
+        let why = job.reason.as_deref().filter(|_| to.status == Status::Cancelled).unwrap_or(reason);
+        return Ok(match end(tx, lease, to, Some(why))? {
             Written::Done(status) => Written::Done(Lost::Ended(status)),
             _ => Written::LeaseLost,
         });
     }
-    let run_after = retry_at(tx.now(), job.attempt);
     if !job_moves::retry(tx, lease.job, lease.id, run_after, reason)? {
         return Ok(Written::LeaseLost);
     }

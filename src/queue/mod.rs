@@ -17,7 +17,7 @@ mod waiting;
 
 pub use cancel::{Cancelled, SYSTEM, cancel, cancel_in};
 pub use claim::{Claimed, Limits, claim, next_run_after};
-pub use end::{Lost, finish, lost};
+pub use end::{Lost, finish, lost, lost_to_restart};
 pub use enqueue::{Enqueued, NewJob, enqueue, enqueue_in};
 pub use error::QueueError;
 pub use history::past_in;

@@ -65,6 +65,20 @@ pub fn insert(tx: &Tx<'_>, lease: LeaseId, new: &NewAnnotation) -> Result<(), St
     Ok(())
 }
 
+/// Shows what a call of the parent said on the rerun too.
+pub fn take_over(tx: &Tx<'_>, lease: LeaseId, parent: JobId, job: JobId, key: &str) -> Result<(), StoreError> {
+    tx.run(
+        "take over an annotation",
+        "INSERT INTO annotations (job_id, key, level, markdown, file, line, created_at)
+         SELECT jobs.id, old.key, old.level, old.markdown, old.file, old.line, ?5
+         FROM annotations AS old JOIN jobs ON jobs.id = ?2
+         WHERE old.job_id = ?1 AND old.key = ?3 AND jobs.lease_id = ?4 AND jobs.status = 'running'
+         ON CONFLICT (job_id, key) DO NOTHING",
+        params![parent, job, key, lease, micros(tx.now())],
+    )?;
+    Ok(())
+}
+
 /// Every annotation of a job, in the order of arrival.
 pub fn of_job(view: &View<'_>, job: JobId) -> Result<Vec<AnnotationRow>, StoreError> {
     view.all("read the annotations of a job", "SELECT * FROM annotations WHERE job_id = ?1 ORDER BY id", [job])

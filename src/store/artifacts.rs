@@ -116,6 +116,20 @@ pub fn of_job(view: &View<'_>, job: JobId) -> Result<Vec<ArtifactRow>, StoreErro
     view.all("read the artifacts of a job", "SELECT * FROM artifacts WHERE job_id = ?1 ORDER BY name", [job])
 }
 
+/// Makes an artifact of the parent the rerun's too; its file must be there already. False: the parent has none of it.
+pub fn take_over(tx: &Tx<'_>, lease: LeaseId, parent: JobId, job: JobId, name: &str) -> Result<bool, StoreError> {
+    let rows = tx.run(
+        "take over an artifact",
+        "INSERT INTO artifacts (id, job_id, name, sha256, size, kind, keep_when, provenance, stored_at)
+         SELECT ?1, jobs.id, old.name, old.sha256, old.size, old.kind, old.keep_when, old.provenance, ?6
+         FROM artifacts AS old JOIN jobs ON jobs.id = ?3
+         WHERE old.job_id = ?2 AND old.name = ?5 AND jobs.lease_id = ?4 AND jobs.status = 'running'
+         ON CONFLICT (job_id, name) DO NOTHING",
+        params![ArtifactId::from_uuid(tx.uuid()), parent, job, lease, name, micros(tx.now())],
+    )?;
+    Ok(rows == 1)
+}
+
 /// Artifacts of a job by name, from behind a name on; the first page begins behind the empty one.
 pub fn page(view: &View<'_>, job: JobId, after: &str, limit: u32) -> Result<Vec<ArtifactRow>, StoreError> {
     view.all(

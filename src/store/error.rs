@@ -32,6 +32,17 @@ pub enum StoreError {
         /// What was tried.
         what: String,
     },
+    /// The disk, its mount or its rights refuse.
+    #[error(
+        "could not {what}: the data directory can't be used ({why}); look at its disk, its mount and its rights; nothing \
+         was changed"
+    )]
+    Disk {
+        /// What was tried.
+        what: String,
+        /// SQLite's own words.
+        why: String,
+    },
     /// The database was written by a newer release that this one cannot read.
     #[error(
         "the database {path} has schema {schema} and needs a danube that reads schema {min_reader} or later; this one \
@@ -103,7 +114,7 @@ impl StoreError {
 
     /// The same request may succeed a moment later.
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::NotCommitted { .. })
+        matches!(self, Self::Busy { .. } | Self::NotCommitted { .. } | Self::Disk { .. })
     }
 
     /// Sorts SQLite's error by what a caller can do about it.
@@ -112,6 +123,9 @@ impl StoreError {
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full { what },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { what },
+            Some(ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
+                Self::Disk { what, why: source.to_string() }
+            }
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt { what, why: source.to_string() }
             }

@@ -78,7 +78,8 @@ pub(crate) fn insert(tx: &Tx<'_>, new: &Insert<'_>) -> Result<JobId, StoreError>
             ":group_key": new.group_key,
             ":max_running": new.pipeline.concurrency.max_running,
             ":max_duration": int(new.pipeline.max_duration_seconds.clamp(1, 30 * 86_400)),
-            ":max_attempts": new.pipeline.attempts.max(1),
+            // A lost attempt takes the workspace with it, and what was reused with that: nothing could begin again.
+            ":max_attempts": if new.reuse { 1 } else { new.pipeline.attempts.max(1) },
             ":now": now,
         },
     )?;

@@ -17,6 +17,18 @@ words! {
     }
 }
 
+words! {
+    /// What a rerun from failed made of a call.
+    pub enum Reused = "reuse of a call" {
+        /// Nothing: it ran.
+        No = "no",
+        /// The parent's answer stands.
+        Taken = "taken",
+        /// It was made again, and what follows could still be taken.
+        Anew = "anew",
+    }
+}
+
 row! {
     /// A recorded call.
     pub struct JournalRow {
@@ -42,6 +54,8 @@ row! {
         pub created_at: Timestamp,
         /// When it was answered.
         pub done_at: Option<Timestamp>,
+        /// What a rerun from failed made of it.
+        pub reused: Reused,
     }
 }
 
@@ -60,6 +74,15 @@ pub fn find(view: &View<'_>, job: JobId, key: &str) -> Result<Option<JournalRow>
 /// The whole journal of a job, in order of arrival.
 pub fn of_job(view: &View<'_>, job: JobId) -> Result<Vec<JournalRow>, StoreError> {
     view.all("read the journal", "SELECT * FROM journal WHERE job_id = ?1 ORDER BY seq", [job])
+}
+
+/// So many calls behind a place in the order of arrival; 0: from the first.
+pub fn page(view: &View<'_>, job: JobId, after: u64, limit: u32) -> Result<Vec<JournalRow>, StoreError> {
+    view.all(
+        "read the journal",
+        "SELECT * FROM journal WHERE job_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        params![job, i64::try_from(after).unwrap_or(i64::MAX), limit],
+    )
 }
 
 /// Calls recorded for a job: moves on when a coordinator makes progress.
@@ -135,15 +158,25 @@ pub(crate) fn clear(tx: &Tx<'_>, job: JobId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes over the finished calls of an earlier job: the beginning of "rerun from failed".
-pub fn copy_done(tx: &Tx<'_>, lease: LeaseId, from: JobId, to: JobId) -> Result<(), StoreError> {
-    tx.run(
-        "take over a journal",
-        "INSERT INTO journal (job_id, key, seq, call_hash, file, line, request, state, answer, created_at, done_at)
-         SELECT ?2, key, seq, call_hash, file, line, request, state, answer, created_at, done_at
-         FROM journal WHERE job_id = ?1 AND state = 'done'
-         AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = ?2 AND jobs.lease_id = ?3 AND jobs.status = 'running')",
-        params![from, to, lease],
+/// Records a call with the answer that it had in the parent: the heart of "rerun from failed".
+pub fn take_over(tx: &Tx<'_>, lease: LeaseId, parent: JobId, call: &NewCall) -> Result<JournalRow, StoreError> {
+    let row = tx.first(
+        "take over an answer",
+        "INSERT INTO journal (job_id, key, seq, call_hash, file, line, request, state, answer, created_at, done_at,
+            reused)
+         SELECT jobs.id, old.key, COALESCE((SELECT MAX(seq) FROM journal WHERE job_id = ?1), 0) + 1, old.call_hash,
+            ?5, ?6, ?7, 'done', old.answer, ?8, ?8, 'taken'
+         FROM journal AS old JOIN jobs ON jobs.id = ?1
+         WHERE old.job_id = ?3 AND old.key = ?4 AND old.state = 'done' AND jobs.lease_id = ?2
+         AND jobs.status = 'running'
+         RETURNING *",
+        params![call.job_id, lease, parent, call.key, call.place.file, call.place.line, call.request, micros(tx.now())],
     )?;
+    row.ok_or_else(|| StoreError::not_found(format!("running job {} under lease {lease}", call.job_id)))
+}
+
+/// Notes that a call of a rerun is made again although its answer in the parent would have stood.
+pub fn mark_anew(tx: &Tx<'_>, job: JobId, key: &str) -> Result<(), StoreError> {
+    tx.run("mark a call", "UPDATE journal SET reused = 'anew' WHERE job_id = ?1 AND key = ?2", params![job, key])?;
     Ok(())
 }

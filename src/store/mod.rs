@@ -31,6 +31,7 @@ pub mod job_past;
 pub mod job_secrets;
 pub mod jobs;
 pub mod journal;
+pub mod kept_workspaces;
 pub mod login_links;
 pub mod outbox;
 pub mod pipelines;

@@ -154,6 +154,11 @@ macro_rules! stored_word {
                 fields.get(name)
             }
         }
+        impl $crate::store::sql::Column for Option<$name> {
+            fn take(fields: &$crate::store::sql::Fields<'_, '_>, name: &str) -> rusqlite::Result<Self> {
+                fields.get(name)
+            }
+        }
     };
 }
 pub(super) use stored_word;

@@ -54,6 +54,10 @@ row! {
         pub started_at: Option<Timestamp>,
         /// When it ended.
         pub finished_at: Option<Timestamp>,
+        /// The job whose attempt this was, where a rerun took it over; its log is that job's.
+        pub reused_from: Option<JobId>,
+        /// The same for people: `web#12`.
+        pub reused_label: Option<String>,
     }
 }
 
@@ -160,6 +164,50 @@ pub fn insert(tx: &Tx<'_>, lease: LeaseId, new: &NewStep) -> Result<StepRow, Sto
         },
     )?;
     step.ok_or_else(|| not_leased(new.job_id, lease))
+}
+
+/// The place in a rerun of the step that a call makes: the one that it had in the parent, else one behind all of those.
+pub fn place_in_rerun(view: &View<'_>, parent: JobId, job: JobId, key: &str) -> Result<Option<u32>, StoreError> {
+    view.value(
+        "find the place of a step in a rerun",
+        "SELECT COALESCE(
+            (SELECT seq FROM steps JOIN jobs ON jobs.id = steps.job_id
+             WHERE steps.job_id = ?1 AND steps.key = ?3 AND steps.job_attempt = jobs.attempt LIMIT 1),
+            MAX((SELECT COALESCE(MAX(seq), 0) FROM steps WHERE job_id = ?1),
+                (SELECT COALESCE(MAX(seq), 0) FROM steps WHERE job_id = ?2)) + 1)",
+        params![parent, job, key],
+    )
+}
+
+/// Takes over the attempts of a step of the parent, as they ended: they are shown, and never run.
+pub fn take_over(tx: &Tx<'_>, lease: LeaseId, parent: JobId, job: JobId, key: &str) -> Result<(), StoreError> {
+    let what = "take over a step";
+    let ids: Vec<StepId> = tx.values(
+        what,
+        "SELECT steps.id FROM steps JOIN jobs ON jobs.id = steps.job_id
+         WHERE steps.job_id = ?1 AND steps.key = ?2 AND steps.job_attempt = jobs.attempt ORDER BY steps.attempt",
+        params![parent, key],
+    )?;
+    for id in ids {
+        let rows = tx.run(
+            what,
+            "INSERT INTO steps (id, job_id, job_attempt, seq, attempt, branch, key, name, image, image_digest, command,
+                status, cause, exit_code, reason, allow_failure, log_stream, log_sha256, log_bytes, created_at,
+                started_at, finished_at, reused_from, reused_label)
+             SELECT ?1, rerun.id, rerun.attempt, old.seq, old.attempt, old.branch, old.key, old.name, old.image,
+                old.image_digest, old.command, old.status, old.cause, old.exit_code, old.reason, old.allow_failure,
+                old.log_stream, old.log_sha256, old.log_bytes, old.created_at, old.started_at, old.finished_at,
+                COALESCE(old.reused_from, old.job_id),
+                COALESCE(old.reused_label, parent.pipeline_name || '#' || parent.number)
+             FROM steps AS old JOIN jobs AS parent ON parent.id = old.job_id JOIN jobs AS rerun ON rerun.id = ?3
+             WHERE old.id = ?2 AND rerun.lease_id = ?4 AND rerun.status = 'running'",
+            params![StepId::from_uuid(tx.uuid()), id, job, lease],
+        )?;
+        if rows != 1 {
+            return Err(not_leased(job, lease));
+        }
+    }
+    Ok(())
 }
 
 /// Notes that the container of an attempt runs.

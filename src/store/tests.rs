@@ -483,7 +483,7 @@ async fn a_write_that_the_disk_refuses_is_undone_alone_and_says_which_way() {
         let wrote = test.store.write("test.broken", Durability::Acknowledged, set(key)).await;
         match wrote {
             Ok(()) => assert!(good, "{key}"),
-            Err(error) => assert!(!good && matches!(error, StoreError::NotCommitted { .. }), "{error:?}"),
+            Err(error) => assert!(!good && matches!(error, StoreError::Disk { .. }), "{error:?}"),
         }
     }
     let kept =

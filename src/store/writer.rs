@@ -64,6 +64,9 @@ impl From<Refusal> for StoreError {
         match refusal.code {
             Some(ErrorCode::DiskFull) => Self::Full { what },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { what },
+            Some(ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
+                Self::Disk { what, why: refusal.why }
+            }
             _ => Self::NotCommitted { why: refusal.why },
         }
     }

@@ -24,6 +24,14 @@ pub enum TriggerError {
         /// Where it stands.
         status: Status,
     },
+    /// There is nothing to go on in.
+    #[error("{job} cannot be run again from where it stopped: {why}; run all of it again")]
+    NoWorkspace {
+        /// The job.
+        job: String,
+        /// What became of its workspace.
+        why: String,
+    },
     /// The pipeline's params have changed since the job.
     #[error(
         "{job} cannot be run again with its params, because the pipeline does not take them any more: {bad}; start a new job instead"
@@ -68,6 +76,7 @@ impl TriggerError {
             | Self::OnNoBranch { .. }
             | Self::NoDefaultBranch { .. }
             | Self::NotEnded { .. }
+            | Self::NoWorkspace { .. }
             | Self::OldParams { .. }
             | Self::Params(_) => false,
         }

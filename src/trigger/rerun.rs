@@ -1,11 +1,12 @@
-//! A person or a token asks for an ended job once more: from the start, at the same commit, with the same params.
+//! A person or a token asks for an ended job once more: from the start or from where it stopped, at the same commit,
+//! with the same params.
 use crate::model::param;
 use crate::model::trigger::Trigger;
 use crate::model::{JobId, Principal};
 use crate::queue::{self, NewJob};
 use crate::store::{StoreError, Tx, config_commits, jobs, pipelines};
 
-use super::{TriggerError, drain};
+use super::{TriggerError, drain, no_workspace};
 
 /// What became of the wish.
 #[derive(Debug)]
@@ -16,9 +17,18 @@ pub enum Rerun {
     Refused(TriggerError),
 }
 
+/// Where a rerun begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RerunFrom {
+    /// At the start, in a fresh workspace.
+    Start,
+    /// Where the job stopped: in its workspace, with the answers of all that it had done well.
+    Failed,
+}
+
 /// Makes the job within the transaction that notes who asked. It builds what the earlier one built, by the pipeline
 /// and configuration in force now.
-pub fn rerun_in(tx: &Tx<'_>, job: JobId, actor: Principal) -> Result<Rerun, StoreError> {
+pub fn rerun_in(tx: &Tx<'_>, job: JobId, actor: Principal, from: RerunFrom) -> Result<Rerun, StoreError> {
     let old = jobs::get(tx, job)?;
     let row = pipelines::get(tx, old.pipeline_id)?;
     if drain::is_on(tx)? {
@@ -26,6 +36,11 @@ pub fn rerun_in(tx: &Tx<'_>, job: JobId, actor: Principal) -> Result<Rerun, Stor
     }
     if !old.status.is_terminal() {
         return Ok(Rerun::Refused(TriggerError::NotEnded { job: old.label(), status: old.status }));
+    }
+    if from == RerunFrom::Failed
+        && let Some(why) = no_workspace(tx, &old)?
+    {
+        return Ok(Rerun::Refused(TriggerError::NoWorkspace { job: old.label(), why }));
     }
     let Some(config) = config_commits::in_force(tx)?.filter(|_| row.active) else {
         return Ok(Rerun::Refused(TriggerError::Inactive { name: row.name }));
@@ -50,7 +65,7 @@ pub fn rerun_in(tx: &Tx<'_>, job: JobId, actor: Principal) -> Result<Rerun, Stor
         fork: old.fork,
         params,
         parent: Some(old.id),
-        reuse: false,
+        reuse: from == RerunFrom::Failed,
         dedupe_key: None,
     };
     Ok(Rerun::Job(queue::enqueue_in(tx, &new)?.id))
@@ -88,7 +103,7 @@ mod tests {
     }
 
     async fn again(bench: &Bench, job: JobId) -> Rerun {
-        let write = move |tx: &Tx<'_>| rerun_in(tx, job, Principal::System);
+        let write = move |tx: &Tx<'_>| rerun_in(tx, job, Principal::System, RerunFrom::Start);
         bench.ctx.store.write("test", Durability::Acknowledged, write).await.unwrap()
     }
 
@@ -117,6 +132,9 @@ mod tests {
         let mut changed = with_param(&source, &["staging", "production", "moon"]);
         changed.max_duration_seconds = 60;
         bench.apply(vec![changed]).await;
+        let from_failed = move |tx: &Tx<'_>| rerun_in(tx, old, Principal::System, RerunFrom::Failed);
+        let told = refused(bench.ctx.store.write("test", Durability::Acknowledged, from_failed).await.unwrap());
+        assert!(told.contains("it never ran") && told.contains("run all of it again"), "{told}");
         let Rerun::Job(new) = again(&bench, old).await else { panic!("refused") };
         let new = row(&bench, new).await;
         assert_eq!((new.commit_sha.as_str(), new.branch.as_str(), new.parent), (commit.as_str(), "main", Some(old)));

@@ -196,6 +196,16 @@ impl From<StoreError> for WebError {
                 "The disk is full",
                 "The server's disk is full. Nothing was changed; whoever runs it has to free some space.",
             ),
+            StoreError::Disk { .. } => {
+                tracing::error!(%error, "a request failed");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The data directory can't be used",
+                    "The server cannot store or read anything just now: its disk is read-only or gives errors. Nothing was \
+                     changed; whoever runs it finds what to do in its log and under /health/ready.",
+                )
+                .retry_after(5)
+            }
             other => Self::internal(&other),
         }
     }

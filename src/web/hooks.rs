@@ -12,6 +12,8 @@ pub struct Hooks {
     pub sync: Arc<dyn Fn() + Send + Sync>,
     /// What the last looks at the config repo came to.
     pub config: Arc<dyn Fn() -> config_repo::Status + Send + Sync>,
+    /// What is wrong with the data directory, in sentences; none: nothing.
+    pub data: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// The names of what is down; none: ready.
     pub down: Arc<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>,
 }

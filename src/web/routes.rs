@@ -153,6 +153,10 @@ pub(super) fn routes() -> Vec<Route> {
             .says(doc("The test reports of a job: newly failing first").query::<api::tests::ResultsQuery>().json::<api::tests::JobTests>()),
         read("/api/v1/jobs/{id}/attestation", get(api::attestation::show))
             .says(doc("The signed statement of a job: a DSSE envelope").json::<openapi::AnyJson>()),
+        read("/api/v1/jobs/{id}/replay", get(api::replay::show))
+            .says(doc("What an ended job's danubefile asked and was answered").query::<PageQuery>().json::<api::replay::Replay>().refuses(&[409])),
+        read("/api/v1/jobs/{id}/replay/source", get(api::replay::source))
+            .says(doc("The files of an ended job's commit, as a tar").bytes("application/x-tar").refuses(&[409, 410, 422])),
         change(M::POST, "/api/v1/jobs/{id}/cancel", post(api::cancel::cancel))
             .says(doc("Stop a job").json::<api::cancel::Outcome>().json_as::<api::cancel::Outcome>(202)),
         change(M::POST, "/api/v1/jobs/{id}/rerun", post(api::rerun::rerun))

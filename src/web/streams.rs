@@ -10,7 +10,8 @@ use crate::store::{JobRow, StepRow};
 /// The stream of a step attempt.
 pub(super) fn file(app: &AppState, step: &StepRow) -> Answer<StreamFile> {
     let name = step.log_stream.parse().map_err(|e| WebError::internal(&e))?;
-    Ok(StreamFile::new(app.logs_of(step.job_id), name))
+    // What a rerun took over, it did not copy.
+    Ok(StreamFile::new(app.logs_of(step.reused_from.unwrap_or(step.job_id)), name))
 }
 
 /// Its length now; a stream without a file is empty.

@@ -18,6 +18,9 @@ struct Block {
     text: String,
 }
 
+/// The page whose danubefile fails.
+const REPLAYED: &str = "debug";
+
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk/docs")
 }
@@ -107,6 +110,29 @@ pages! {
     the_note_on_the_job_works: "annotate",
 }
 
+/// The page about failed runs: its danubefile fails, and the debugger's session is the one that the page shows.
+#[test]
+fn the_replay_of_a_failed_run_works() {
+    let blocks = blocks(REPLAYED);
+    let files: Vec<(&str, &str)> = blocks
+        .iter()
+        .filter(|block| !block.path.is_empty())
+        .map(|block| (block.path.as_str(), block.text.as_str()))
+        .collect();
+    let run = Run::with(&files);
+    assert_eq!(run.end().code, 1);
+    let mut command = Command::new(danube());
+    command.arg("replay").arg(run.repo()).arg("--data-dir").arg(run.data());
+    let session = &blocks.iter().find(|block| block.language == "pdb").expect("a session").text;
+    let lines: Vec<&str> = session.lines().filter_map(|line| line.strip_prefix("(Pdb) ")).collect();
+    let seen = crate::replay::typed(&command, &lines);
+    let printed: Vec<&str> = seen.text.lines().collect();
+    for line in session.lines() {
+        assert!(printed.contains(&line), "{REPLAYED} promises `{line}`, printed is:\n{}", seen.text);
+    }
+    assert_eq!(seen.code, 0);
+}
+
 #[test]
 fn every_page_is_run_and_listed() {
     let index = fs::read_to_string(docs().join("README.md")).unwrap();
@@ -115,7 +141,7 @@ fn every_page_is_run_and_listed() {
         let page = name.strip_suffix(".md").unwrap_or_else(|| panic!("{name} is no page"));
         if page != "README" {
             assert!(index.contains(&format!("]({name})")), "the index does not list {name}");
-            assert!(page == "reference" || PAGES.contains(&page), "{name} is not run");
+            assert!(page == "reference" || page == REPLAYED || PAGES.contains(&page), "{name} is not run");
         }
     }
 }

@@ -128,6 +128,24 @@ async fn signals_end_the_whole_tree() {
 }
 
 #[tokio::test]
+async fn what_cleans_up_gets_its_time_though_the_command_was_quicker() {
+    let this = Box::start();
+    let job = this.job().await;
+    let at = this.at(job, 1);
+    let command =
+        "(trap 'sleep 0.3; echo cleaned; exit 0' TERM; echo up; while :; do sleep 0.05; done) & exec sleep 600";
+    this.begin(at, spec(command)).await.unwrap();
+    while !this.log(at).contains("up") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    this.client.signal(at, Signal::Term).await.unwrap();
+    let (end, log) = this.end(at).await;
+    // The shell may say in between that what it waited for was ended.
+    assert!(end.exit_code == 143 && log.starts_with("up\n") && log.ends_with("cleaned\n"), "{end:?} {log}");
+    this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_step_that_is_just_starting_hears_its_signal() {
     let this = Box::start();
     let job = this.job().await;
@@ -221,4 +239,57 @@ async fn what_the_policy_does_not_give_is_refused() {
     root.user = Some("99999999".into());
     assert!(matches!(this.begin(this.at(job, 3), root).await, Err(ExecutorError::User(_))));
     this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kept_workspace_goes_to_the_next_job_with_its_files_and_to_no_other() {
+    let mut this = Box::start();
+    let first = this.job().await;
+    this.sh(first, 1, "echo one > made; mkdir deep; echo x > deep/file; chown 1000 deep; ln -s /etc/passwd link").await;
+    let jobs = this.dir.path().join("executor/jobs");
+    let bytes = this.client.keep(first).await.unwrap().expect("it is kept");
+    assert!(bytes > 0 && bytes < 1 << 20, "{bytes}");
+    assert_eq!(this.client.keep(first).await.unwrap(), Some(bytes), "once more is well");
+    let beside = |job| {
+        let mut names: Vec<String> = std::fs::read_dir(jobs.join(format!("{job}")))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(beside(first), ["kept", "workspace"]);
+    let closed = std::fs::metadata(jobs.join(first.to_string())).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&closed) & 0o777, 0o700, "nobody else reads what it left");
+    assert!(!this.run.join("jobs").join(first.to_string()).exists(), "its sockets are gone");
+    assert_eq!(this.client.list().await.unwrap(), [first]);
+    let other = this.job().await;
+    // It outlives the executor.
+    this.child.kill().unwrap();
+    this.child.wait().unwrap();
+    let instance = this.run.file_name().unwrap().to_str().unwrap().to_owned();
+    this.child = spawn(this.dir.path(), &this.run, &instance, 0);
+    assert_eq!(this.client.list().await.unwrap().len(), 2);
+    let next = this.job_after(Some(first)).await.unwrap();
+    let (end, log) = this
+        .sh(next, 1, "cat made deep/file; stat -c %u made deep; echo two >> made; touch deep/more; git log --format=%s")
+        .await;
+    assert_eq!((end.exit_code, log.as_str()), (0, "one\nx\n0\n1000\nfirst\n"));
+    let sources = std::fs::read_dir(jobs.join(next.to_string()).join("source")).unwrap();
+    let mut sources: Vec<_> = sources.map(|entry| entry.unwrap().file_name()).collect();
+    sources.sort();
+    assert_eq!(sources, ["danubefile.py", "src"], "the coordinator's checkout is the commit, and no repository");
+    let error = this.job_after(Some(first)).await.unwrap_err();
+    assert!(matches!(&error, ExecutorError::User(text) if text.contains("not on this machine any more")), "{error:?}");
+    let (end, log) = this.sh(other, 1, "ls").await;
+    assert_eq!((end.exit_code, log.as_str()), (0, "danubefile.py\nsrc\n"));
+    // Again and again.
+    this.client.keep(next).await.unwrap().expect("it is kept");
+    let last = this.job_after(Some(next)).await.unwrap();
+    assert_eq!(this.sh(last, 1, "cat made").await.1, "one\ntwo\n");
+    for job in [first, next, last, other] {
+        this.client.teardown(job).await.unwrap();
+    }
+    assert!(this.client.list().await.unwrap().is_empty());
+    assert_eq!(this.client.keep(last).await.unwrap(), None, "nothing is kept of a job that is gone");
 }

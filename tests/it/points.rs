@@ -7,7 +7,7 @@ use std::path::Path;
 const GOLDEN: &str = "tests/it/points.golden";
 
 /// Writes that need no point, and why: a file or folder, or one function of a file.
-const WITHOUT: [(&str, &str); 25] = [
+const WITHOUT: [(&str, &str); 27] = [
     ("src/artifacts/writer.rs:create_temp", "nobody knows of it before the commit"),
     ("src/cli/bench", "measures; a server of its own is thrown away"),
     ("src/cli/demo", "made for a look and thrown away"),
@@ -21,6 +21,7 @@ const WITHOUT: [(&str, &str); 25] = [
     ("src/cli/privileges.rs:start_executor_in", "the executor's log"),
     ("src/cli/run.rs", "a .gitignore, written again by the next run"),
     ("src/cli/serve.rs:make_data_dir", "a probe, removed at once"),
+    ("src/executor/local/cgroup.rs:thaw", "a file of the kernel"),
     ("src/executor/local/rootfs.rs", "a container's skeleton, made anew for each attempt that was not started"),
     ("src/executor/local/rootless.rs", "files of /proc"),
     ("src/executor/local/start.rs:hold", "a lock file"),
@@ -29,6 +30,7 @@ const WITHOUT: [(&str, &str); 25] = [
     ("src/executor/local/uids.rs:locked", "a lock file"),
     ("src/mirror/scratch.rs", "without a name, or swept at the next start"),
     ("src/platform/atomic.rs", "called with the point of its caller"),
+    ("src/platform/data_dir.rs:probe", "a probe, removed at once"),
     ("src/shim/src/fault.rs", "the list of hits"),
     ("src/shim/src/helper", "the workspace, which counts once `ready` is there"),
     ("src/shim/src/init", "a container's tmpfs"),

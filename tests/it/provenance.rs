@@ -252,7 +252,7 @@ fn a_change_of_any_leaf_is_refused_by_us_and_by_others() {
 #[test]
 fn a_job_record_is_genuine_but_no_provenance() {
     let bench = Bench::new();
-    let ending = Ending { status: Status::Failure, reason: Some("step 1 exited with 1".to_owned()) };
+    let ending = Ending { status: Status::Failure, reason: Some("step 1 exited with 1".to_owned()), continued: None };
     let record = sign(&job_record(&facts(), &ending), &bench.key).unwrap();
     let (code, said) = bench.verify(&record, &[]);
     assert_eq!(code, 2, "{said}");

@@ -10,6 +10,8 @@ import traceback
 from danube._errors import DanubeError, JobCancelled, NondeterministicPipeline, StepFailed
 from danube._places import PACKAGE
 
+_VALUE = 300
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from danube._places import Source
@@ -72,6 +74,21 @@ def _said(error: BaseException, source: Source) -> tuple[str, int]:
             return f"danube: {_file(error, source)} cannot be read as Python\n", 1
         case _:
             return f"danube: the danubefile raised {type(error).__name__}{at}\n", 1
+
+
+def with_values(error: BaseException, source: Source) -> str:
+    """The user's lines with the values of their variables."""
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    _trim(report, source)
+    for frame in report.stack:
+        # A module's variables are its imports and functions: they say nothing about the run.
+        values = {} if frame.name == "<module>" else frame.locals or {}
+        frame.locals = {name: _cut(value) for name, value in values.items()}
+    return "".join(report.format()).replace(f'File "{source.folder}', 'File "')
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _VALUE else f"{value[:_VALUE]}…"
 
 
 def _exit(error: SystemExit, at: str) -> tuple[str, int]:

@@ -29,23 +29,29 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Runs the danubefile and ends the process, whatever threads are left in it."""
+    prepare()
+    source = Source(os.path.dirname(os.environ.get("DANUBE_FILE", "")))
+    text, status = "", 0
+    try:
+        run(source)
+    except BaseException as error:
+        from danube._report import described
+
+        text, status = described(error, source)
+    end(text, status)
+
+
+def prepare() -> None:
+    """Makes the process's streams and signals fit for a run."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A character that the locale does not know must not fail a job.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    source = Source(os.path.dirname(os.environ.get("DANUBE_FILE", "")))
-    text, status = "", 0
-    try:
-        _run(source)
-    except BaseException as error:
-        from danube._report import described
-
-        text, status = described(error, source)
-    _end(text, status)
 
 
-def _run(source: Source) -> None:
+def run(source: Source) -> None:
+    """Loads the danubefile and calls its pipeline; every error of either comes out."""
     path = os.path.abspath(_variable("DANUBE_FILE"))
     transport = Transport(_variable("DANUBE_SOCKET_DIR"), _variable("DANUBE_CREDENTIAL"))
     # Programs that the danubefile starts have no business with the job's credential.
@@ -125,7 +131,8 @@ def _shown(item: Declared, source: Source) -> str:
     return f'"{item.name}" ({source.relative(file) or file}:{line})'
 
 
-def _end(text: str, status: int) -> NoReturn:
+def end(text: str, status: int) -> NoReturn:
+    """Ends the process with a last text for standard error."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.write(text if stream is sys.stderr else "")

@@ -60,6 +60,10 @@ class Transport:
             self._sleep(pause)
             pause = min(max(pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
 
+    def reopen(self) -> None:
+        """Lets calls through again after the job was cancelled: for who looks at a replay that was stopped."""
+        self._cancelled = False
+
     def release(self) -> None:
         """Closes the calling thread's connection."""
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)

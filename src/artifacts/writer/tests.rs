@@ -12,7 +12,7 @@ fn entries(dir: &Path) -> usize {
 #[test]
 fn a_committed_artifact_is_stored_under_its_digest() {
     let data = tempfile::tempdir().unwrap();
-    let dir = data.path().join("artifacts/job");
+    let dir = data.path().join("job");
     let mut writer = begin(&dir, 100).unwrap();
     writer.write(b"hello ").unwrap();
     writer.copy_from(&mut &b"world"[..]).unwrap();
@@ -29,11 +29,18 @@ fn a_committed_artifact_is_stored_under_its_digest() {
 fn files_and_directories_are_closed_to_others() {
     use std::os::unix::fs::PermissionsExt as _;
     let data = tempfile::tempdir().unwrap();
-    let dir = data.path().join("artifacts/job");
+    let dir = data.path().join("job");
     let stored = begin(&dir, 1).unwrap().commit(name("empty"), Kind::Tar).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
     assert_eq!(mode(&dir.join(stored.sha256.to_string())), 0o600);
+}
+
+#[test]
+fn no_other_place_is_begun_where_the_directory_of_all_artifacts_is_gone() {
+    let data = tempfile::tempdir().unwrap();
+    assert!(begin(&data.path().join("artifacts/job"), 1).is_err());
+    assert_eq!(entries(data.path()), 0);
 }
 
 #[test]

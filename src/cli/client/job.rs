@@ -51,6 +51,16 @@ pub struct Job {
     /// Why it does not run yet.
     #[serde(default)]
     pub waiting: Option<String>,
+    /// Of an ended job: whether it can be run again from where it stopped.
+    #[serde(default)]
+    pub rerun_from_failed: Option<FromFailed>,
+}
+
+/// Whether a job can be run again from where it stopped.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FromFailed {
+    /// Why not; none: it can.
+    pub why: Option<String>,
 }
 
 /// The newest attempt of a step.
@@ -76,6 +86,16 @@ pub struct Step {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// The job that ran it, where this one only took it over.
+    #[serde(default)]
+    pub reused_from: Option<ReusedFrom>,
+}
+
+/// The job that ran a step which another one took over.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ReusedFrom {
+    /// `web#42`.
+    pub label: String,
 }
 
 /// A page of jobs, newest first.

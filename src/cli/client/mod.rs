@@ -35,7 +35,7 @@ pub use error::ClientError;
 pub use events::{Events, JobEvent, Piece};
 pub use follow::follow;
 pub(in crate::cli) use job::branches;
-pub use job::{Job, Page, Started, Step};
+pub use job::{FromFailed, Job, Page, ReusedFrom, Started, Step};
 pub use job_name::{JobName, segment};
 pub use log_end::{LogEnd, log_end};
 pub use login::Login;

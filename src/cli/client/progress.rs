@@ -112,8 +112,12 @@ fn begun(step: &Step, look: Look) -> String {
 
 fn ended(step: &Step, look: Look) -> String {
     let shape = step_state(step.status, step.allow_failure).shape(look);
-    let took =
-        step.started_at.zip(step.finished_at).map_or_else(String::new, |(from, to)| format!("  {}", took(from, to)));
+    let took = match &step.reused_from {
+        Some(from) => format!("  reused from {}", plain(&from.label)),
+        None => {
+            step.started_at.zip(step.finished_at).map_or_else(String::new, |(from, to)| format!("  {}", took(from, to)))
+        }
+    };
     let word = match step.status {
         StepStatus::Success => String::new(),
         StepStatus::Failure => step.why().map_or_else(|| "  failed".to_owned(), |why| format!("  {}", plain(&why))),

@@ -37,6 +37,9 @@ impl Socket {
     pub(super) async fn send(&self, request: Request) -> Result<Answer, ClientError> {
         let connected = tokio::time::timeout(CONNECT, UnixStream::connect(&self.path)).await;
         let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(|e| self.closed(&e))?;
+        if self.is_closed_to_me() {
+            return Err(self.closed(&io::ErrorKind::PermissionDenied.into()));
+        }
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|e| self.broken(&e))?;
         // Ends by itself when the answer was read or dropped.
@@ -56,6 +59,13 @@ impl Socket {
         let (parts, body) = response.into_parts();
         let body = Body::new(body).into_data_stream().map(|piece| piece.map_err(|error| error.to_string())).boxed();
         Ok(Answer { status: parts.status, headers: parts.headers, body, place: self.place() })
+    }
+
+    /// The server hangs up on all but root and its own user, at any moment of a call: better to say so before it.
+    fn is_closed_to_me(&self) -> bool {
+        let me = rustix::process::geteuid();
+        let owner = std::fs::metadata(&self.path).map(|meta| std::os::unix::fs::MetadataExt::uid(&meta));
+        !me.is_root() && owner.is_ok_and(|owner| owner != me.as_raw())
     }
 
     fn closed(&self, error: &io::Error) -> ClientError {

@@ -37,6 +37,7 @@ pub(in crate::cli) fn job(status: Status) -> Job {
         cancel_requested_by: None,
         steps: Vec::new(),
         waiting: None,
+        rerun_from_failed: None,
     }
 }
 
@@ -53,5 +54,6 @@ pub(in crate::cli) fn step(n: u32, name: &str, status: StepStatus) -> Step {
         allow_failure: false,
         started_at: Some(at(0)),
         finished_at: None,
+        reused_from: None,
     }
 }

@@ -77,7 +77,8 @@ fn row(step: &Step, lead: &str, axis: &Axis, why: &Summary, now: Timestamp) -> [
     let cause = if step.status == StepStatus::Success { None } else { step.why() };
     let slow = why.slow.iter().flat_map(|slow| &slow.steps).find(|slow| slow.n == step.n);
     let slow = slow.map(|slow| format!("{:.1}× usual", slow.times_usual));
-    let told: Vec<String> = cause.into_iter().chain(slow).collect();
+    let reused = step.reused_from.as_ref().map(|from| format!("reused from {}", from.label));
+    let told: Vec<String> = reused.into_iter().chain(cause).chain(slow).collect();
     let bar = Cell::new(&axis.bar(step, now)).colour(shape.colour()).whole();
     let age = Cell::new(&age).whole();
     [Cell::new(&step.n.to_string()).whole(), shape.into(), name.into(), age, bar, told.join(", ").into()]
@@ -92,16 +93,17 @@ struct Axis {
 
 impl Axis {
     fn of(job: &Job, now: Timestamp, width: usize) -> Self {
-        let starts = job.steps.iter().filter_map(|step| step.started_at);
+        let own = || job.steps.iter().filter(|step| step.reused_from.is_none());
+        let starts = own().filter_map(|step| step.started_at);
         let from = job.started_at.into_iter().chain(starts).min().unwrap_or(job.created_at);
-        let ends = job.steps.iter().filter_map(|step| step.finished_at);
+        let ends = own().filter_map(|step| step.finished_at);
         let to = ends.chain([job.finished_at.unwrap_or(now), from]).max().unwrap_or(from);
         Self { from, to, width }
     }
 
     /// The characters of a step: its time filled, the rest dotted.
     fn bar(&self, step: &Step, now: Timestamp) -> String {
-        let Some(from) = step.started_at else { return String::new() };
+        let Some(from) = step.started_at.filter(|_| step.reused_from.is_none()) else { return String::new() };
         let begin = self.place(from).min(self.width - 1);
         let end = self.place(step.finished_at.unwrap_or(now)).clamp(begin + 1, self.width);
         (0..self.width).map(|at| if (begin..end).contains(&at) { '█' } else { '·' }).collect()

@@ -10,6 +10,9 @@ use crate::cli::style::plain;
 use crate::cli::trigger::unsaid;
 
 /// Ask for the end of a job
+///
+/// Says what came of it: cancelled, stopping, or how it has ended already. Each of these is well (exit 0): the
+/// job runs no more, or soon will not.
 #[derive(Debug, Args)]
 pub(super) struct CancelArgs {
     /// The job: web#42, or its id

@@ -146,6 +146,10 @@ fn facts(job: &Job, now: Timestamp) -> Vec<(&'static str, String)> {
     if job.attempt > 1 {
         facts.push(("attempt", job.attempt.to_string()));
     }
+    let not_from_there = job.rerun_from_failed.as_ref().and_then(|from| from.why.as_ref());
+    if let Some(why) = not_from_there.filter(|_| job.status != Status::Success) {
+        facts.push(("again", format!("only all of it: {why}")));
+    }
     facts.push(("id", job.id.to_string()));
     facts
 }
@@ -153,14 +157,15 @@ fn facts(job: &Job, now: Timestamp) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::client::Step;
     use crate::cli::client::tests::{at, job, step};
+    use crate::cli::client::{FromFailed, Step};
     use crate::model::step::StepStatus;
     use serde_json::json;
 
     #[test]
     fn the_answer_comes_first_then_the_facts_then_the_steps() {
         let mut job = job(Status::Failure);
+        job.rerun_from_failed = Some(FromFailed { why: Some("none of its steps had ended well".to_owned()) });
         (job.started_at, job.finished_at) = (Some(at(0)), Some(at(16)));
         job.reason = Some("step \"test\" failed: exit code 1".to_owned());
         job.message = "Reject\u{1b}[2J it\n\nmore".to_owned();
@@ -195,6 +200,7 @@ mod tests {
   author   Mina Ito <mina@example.com>
   asked    1 min ago (2027-01-15 08:00:00 UTC), by mina@example.com (manual)
   took     16.0 s
+  again    only all of it: none of its steps had ended well
   id       01890a5d-ac96-774b-bcce-b302099a8057
 
 #  STATE      STEP  TOOK    0 … 16.0 s

@@ -7,7 +7,7 @@ use crate::cli::client::{Client, ClientError, Job};
 use crate::cli::style::plain;
 
 /// Lines of one answer, at most.
-const PAGE: usize = 1000;
+const PAGE: u64 = 1000;
 
 #[derive(Deserialize)]
 struct Window {
@@ -17,6 +17,8 @@ struct Window {
 
 #[derive(Deserialize)]
 struct Line {
+    #[serde(default)]
+    number: Option<u64>,
     time: Option<Timestamp>,
     text: String,
 }
@@ -50,16 +52,18 @@ async fn of_step(
     name: Option<&str>,
     give: &mut impl FnMut(&[u8]) -> Result<(), ClientError>,
 ) -> Result<(), ClientError> {
-    let mut from = 1;
+    let (mut from, last) = args.lines.unwrap_or((1, u64::MAX));
     loop {
+        let limit = last.saturating_sub(from).saturating_add(1).min(PAGE);
         let about = format!("the log of step {step} of job {}", args.job);
-        let request = args.job.get(&format!("/steps/{step}/lines?from={from}&limit={PAGE}")).about(about);
+        let request = args.job.get(&format!("/steps/{step}/lines?from={from}&limit={limit}")).about(about);
         let window: Window = client.fetch(request).await?;
         for line in window.lines.iter().filter(|line| wanted(args, line)) {
-            give(shown(line, name, args.timestamps).as_bytes())?;
+            let number = line.number.filter(|_| args.lines.is_some());
+            give(shown(line, number, name, args.timestamps).as_bytes())?;
         }
         match window.next {
-            Some(next) if next > from => from = next,
+            Some(next) if next > from && next <= last => from = next,
             _ => return Ok(()),
         }
     }
@@ -71,10 +75,11 @@ fn wanted(args: &LogsArgs, line: &Line) -> bool {
     late && args.grep.as_ref().is_none_or(|wanted| wanted.is_match(line.text.as_bytes()))
 }
 
-fn shown(line: &Line, name: Option<&str>, timestamps: bool) -> String {
+fn shown(line: &Line, number: Option<u64>, name: Option<&str>, timestamps: bool) -> String {
+    let number = number.map(|number| format!("{number:>6}  ")).unwrap_or_default();
     let time = line.time.filter(|_| timestamps).map(|at| format!("{at:.3} ")).unwrap_or_default();
     let name = name.map(|name| format!("[{}] ", plain(name))).unwrap_or_default();
-    format!("{time}{name}{}\n", line.text)
+    format!("{number}{time}{name}{}\n", line.text)
 }
 
 #[cfg(test)]
@@ -84,8 +89,9 @@ mod tests {
     #[test]
     fn a_line_stands_behind_its_time_and_step() {
         let at = Some("2027-01-15T08:00:00.5Z".parse().unwrap());
-        let line = Line { time: at, text: "FAIL".to_owned() };
-        assert_eq!(shown(&line, Some("test\u{1b}"), true), "2027-01-15T08:00:00.500Z [test\u{fffd}] FAIL\n");
-        assert_eq!(shown(&line, None, false), "FAIL\n");
+        let line = Line { number: Some(7), time: at, text: "FAIL".to_owned() };
+        assert_eq!(shown(&line, None, Some("test\u{1b}"), true), "2027-01-15T08:00:00.500Z [test\u{fffd}] FAIL\n");
+        assert_eq!(shown(&line, None, None, false), "FAIL\n");
+        assert_eq!(shown(&line, Some(7), None, false), "     7  FAIL\n");
     }
 }

@@ -11,14 +11,14 @@ use crate::model::trigger::Revision;
 use crate::orchestrator::{Origin, OriginError, WorkTreeOrigin};
 
 /// A danubefile in a repository.
-pub(super) struct Checkout {
-    pub(super) root: PathBuf,
+pub(in crate::cli) struct Checkout {
+    pub(in crate::cli) root: PathBuf,
     /// Relative to the root.
     script: String,
 }
 
 /// Finds the danubefile and the repository around it.
-pub(super) fn locate(path: &Path) -> anyhow::Result<Checkout> {
+pub(in crate::cli) fn locate(path: &Path) -> anyhow::Result<Checkout> {
     let path = std::fs::canonicalize(path).with_context(|| format!("cannot find {}", path.display()))?;
     let file = if path.is_dir() { path.join("danubefile.py") } else { path };
     if !file.is_file() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,8 +15,8 @@ use crate::config_repo::{self, Sync};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
 use crate::mirror::Repos;
-use crate::orchestrator::{BuilderFacts, Scheduler};
-use crate::platform::{Clock, Ids, SystemClock, SystemIds, Tasks};
+use crate::orchestrator::{BuilderFacts, Keeping, Scheduler, keep_in_bounds, remove_temporary};
+use crate::platform::{Clock, DataDir, Ids, SystemClock, SystemIds, Tasks, Trouble};
 use crate::provenance::{self, SigningKey};
 use crate::secrets;
 use crate::store::Store;
@@ -25,6 +25,9 @@ use crate::web::{self, AppState, Hooks, PublicKey, Setup};
 
 /// How long running work gets when the server stops. Steps go on without it.
 const FAREWELL: Duration = Duration::from_secs(15);
+/// How often the data directory is looked at, and where something is wrong with it.
+const LOOK: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(super) async fn run(
@@ -40,6 +43,9 @@ pub(super) async fn run(
     let stop = tasks.stop_token();
     let listener = TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
+    for dir in [data.to_owned(), data.join("keys"), data.join("scratch")] {
+        remove_temporary(&dir);
+    }
     let store = Store::open(data, Arc::clone(&clock), Arc::clone(&ids))?;
     let keys = data.join("keys");
     let vault = secrets::open(&store, &keys, Arc::clone(&ids)).await?;
@@ -59,7 +65,7 @@ pub(super) async fn run(
         clock,
         ids: Arc::clone(&ids),
         executor: client,
-        bounds: bounds(&config.executor.limits),
+        bounds: bounds(&config.executor.limits, keeping(&config)),
         builder: BuilderFacts {
             id: builder.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -78,6 +84,7 @@ pub(super) async fn run(
         room: trigger::Room::default(),
     };
     let sync = config_sync(&config, data, &store).await?;
+    let watched = Arc::new(DataDir::open(data).with_context(|| format!("cannot open {}", data.display()))?);
     let state = AppState::new(Setup {
         ids,
         logs: data.join("logs"),
@@ -89,8 +96,10 @@ pub(super) async fn run(
         trusted_proxies: config.server.trusted_proxies.clone(),
         trigger: trigger.clone(),
         stop: stop.clone(),
-        hooks: hooks(&sync, &engine),
+        hooks: hooks(&sync, &engine, &watched),
     });
+    let kept = Arc::clone(&engine);
+    tasks.spawn("kept workspaces", |stop| keep_in_bounds(kept, stop));
     let scheduler = Scheduler::new(engine, trigger.clone(), format!("{}@{instance}", std::process::id()));
     let jobs = tasks.clone();
     tasks.spawn("scheduler", |stop| scheduler.run(jobs, stop));
@@ -104,14 +113,44 @@ pub(super) async fn run(
     tasks.spawn("http", |stop| web::serve_tcp(listener, state, stop));
     crate::platform::atomic::write("cli.address", &data.join("http.addr"), address.to_string().as_bytes(), 0o644)?;
     tracing::info!(%address, data = %data.display(), "danube serves");
-    interrupted().await;
+    if !data.starts_with("/var/lib/danube") {
+        let socket = data.join("api.sock");
+        tracing::info!("the command line finds this server by DANUBE_SOCKET={}", socket.display());
+    }
+    tracing::info!("the way into the console before the first login: danube admin link");
+    let gone = tokio::select! {
+        () = interrupted() => None,
+        sentence = gone(&watched) => Some(sentence),
+    };
     tracing::info!("stopping; running steps go on and are met again at the next start");
     if !tasks.shutdown(FAREWELL).await {
         tracing::warn!("some work did not stop in time");
     }
     remove(&data.join("http.addr"));
     remove(&data.join("api.sock"));
-    Ok(())
+    // Said once more where it is seen last. Nothing can be kept any more, so it is no good end.
+    gone.map_or(Ok(()), |sentence| Err(anyhow!(sentence)))
+}
+
+/// Looks at the data directory now and then; ends where it is not in its place any more.
+async fn gone(data: &Arc<DataDir>) -> String {
+    loop {
+        let (looked, sentence) = (look(data).await, data.sentence());
+        if looked == Some(Trouble::Gone) {
+            return sentence.unwrap_or_default();
+        }
+        tokio::time::sleep(if looked.is_none() { LOOK } else { LOOK_AGAIN }).await;
+    }
+}
+
+/// Where no thread is to be had, the last look counts.
+async fn look(data: &Arc<DataDir>) -> Option<Trouble> {
+    let this = Arc::clone(data);
+    tokio::task::spawn_blocking(move || this.look()).await.unwrap_or_else(|_| data.trouble())
+}
+
+fn keeping(config: &Config) -> Keeping {
+    Keeping { age: config.executor.keep_workspaces_for, bytes: config.executor.keep_workspaces_bytes }
 }
 
 fn signing_key(keys: &Path, ids: &dyn Ids) -> anyhow::Result<SigningKey> {
@@ -127,15 +166,17 @@ async fn config_sync(config: &Config, data: &Path, store: &Store) -> anyhow::Res
     Ok(Arc::new(sync))
 }
 
-fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>) -> Hooks {
+fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>, data: &Arc<DataDir>) -> Hooks {
+    let (told, data) = (Arc::clone(data), Arc::clone(data));
     let (wake, look, seen, engine) = (Arc::clone(sync), Arc::clone(sync), Arc::clone(sync), Arc::clone(engine));
     Hooks {
         config: Arc::new(move || seen.status()),
         sync: Arc::new(move || wake.wake()),
+        data: Arc::new(move || told.sentence()),
         down: Arc::new(move || {
-            let (look, engine) = (Arc::clone(&look), Arc::clone(&engine));
+            let (look, engine, data) = (Arc::clone(&look), Arc::clone(&engine), Arc::clone(&data));
             Box::pin(async move {
-                let mut down = Vec::new();
+                let mut down: Vec<String> = data.trouble().iter().map(|trouble| trouble.name().to_owned()).collect();
                 if engine.store.read(|view| crate::store::settings::find(view, "ready")).await.is_err() {
                     down.push("database".to_owned());
                 }

@@ -80,6 +80,22 @@ impl Cgroups {
         pids
     }
 
+    /// The names of the cgroups right below one, in any hierarchy.
+    pub(super) fn below(&self, cgroup: &str) -> Vec<String> {
+        let below = cgroup.trim_start_matches('/');
+        let dirs = self.hierarchies.iter().flat_map(|hierarchy| children(&hierarchy.join(below)));
+        let mut names: Vec<String> = dirs.filter_map(|dir| Some(dir.file_name()?.to_str()?.to_owned())).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Whether a cgroup is there, in any hierarchy.
+    pub(super) fn exists(&self, cgroup: &str) -> bool {
+        let below = cgroup.trim_start_matches('/');
+        self.hierarchies.iter().any(|hierarchy| hierarchy.join(below).exists())
+    }
+
     /// Lets frozen processes at and below `cgroup` go on: in version 1 one that was killed ends only then.
     pub(super) fn thaw(&self, cgroup: &str) {
         let freezer = self.hierarchies.iter().filter(|hierarchy| hierarchy.ends_with("freezer"));

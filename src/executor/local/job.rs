@@ -26,11 +26,18 @@ impl Local {
         let dir = self.layout.job(spec.job);
         // What stands here without the mark is half done, perhaps by a helper that outlived its executor.
         self.end_rest(spec.job)?;
-        remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
-        fault::around("executor.tree", || self.make_tree(spec.job)).map_err(|e| io_error("make the workspace", &e))?;
-        self.checkout(spec.job, source)?;
+        if let Some(from) = spec.adopt {
+            self.adopt(from, spec.job)?;
+            self.checkout_beside(spec.job, source)?;
+        } else {
+            remove_tree(&dir).map_err(|e| io_error("remove a half-made workspace", &e))?;
+            fault::around("executor.tree", || self.make_tree(spec.job))
+                .map_err(|e| io_error("make the workspace", &e))?;
+            self.checkout(spec.job, source)?;
+        }
         crate::platform::atomic::write("executor.ready", &self.layout.ready(spec.job), b"1\n", 0o600)
             .map_err(|e| io_error("mark the workspace as ready", &e))?;
+        self.forget_kept(spec.job)?;
         Ok(place)
     }
 
@@ -41,16 +48,18 @@ impl Local {
         chown(&dir, Some(self.master_uid), Some(self.master_uid))
     }
 
-    fn make_tree(&self, job: JobId) -> io::Result<()> {
+    /// The parts of a job's directory that are missing, its workspace among them.
+    pub(super) fn make_tree(&self, job: JobId) -> io::Result<()> {
         let dir = self.layout.job(job);
         make_dir(&dir, 0o711)?;
         let base = self.lease(&dir)?.base;
         for path in [self.layout.steps(job), self.layout.roots(job)] {
             make_dir(&path, 0o711)?;
         }
-        for path in [self.layout.workspace(job), self.layout.source(job)] {
-            make_dir(&path, 0o755)?;
-            chown(&path, Some(base), Some(base))?;
+        let own = [self.layout.workspace(job), self.layout.source(job)];
+        for path in own.iter().filter(|path| !path.exists()) {
+            make_dir(path, 0o755)?;
+            chown(path, Some(base), Some(base))?;
         }
         Ok(())
     }
@@ -87,6 +96,12 @@ impl Local {
     pub fn teardown(&self, job: JobId) -> Result<(), ExecutorError> {
         let lock = self.lock_of(job);
         let _one = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.end_all(job)?;
+        self.remove(job)
+    }
+
+    /// Ends every process of the job.
+    pub(super) fn end_all(&self, job: JobId) -> Result<(), ExecutorError> {
         self.wait_for_clearing(job);
         let attempts = self.attempts(job);
         // All at once, then one after the other: a job may have left many.
@@ -96,6 +111,11 @@ impl Local {
         self.end_rest(job)?;
         self.crun_forget_all(&format!("danube-{}-{job}-", self.layout.instance));
         self.cgroups.remove(&self.job_cgroup(job));
+        Ok(())
+    }
+
+    /// Removes the files of a job that has ended.
+    pub(super) fn remove(&self, job: JobId) -> Result<(), ExecutorError> {
         let dir = self.layout.job(job);
         fault::around("executor.teardown", || remove_tree(&dir)).map_err(|e| io_error("remove the workspace", &e))?;
         remove_tree(&self.layout.job_run(job)).map_err(|e| io_error("remove the job's sockets", &e))?;

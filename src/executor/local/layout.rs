@@ -40,6 +40,11 @@ impl Layout {
         self.job(job).join("ready")
     }
 
+    /// Exists where the job is gone and only its workspace is kept.
+    pub(super) fn kept(&self, job: JobId) -> PathBuf {
+        self.job(job).join("kept")
+    }
+
     pub(super) fn steps(&self, job: JobId) -> PathBuf {
         self.job(job).join("steps")
     }

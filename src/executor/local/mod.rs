@@ -8,7 +8,9 @@ mod bundle;
 mod cgroup;
 mod crun;
 mod job;
+mod keep;
 mod layout;
+mod leftovers;
 mod plan;
 mod policy;
 mod processes;
@@ -30,7 +32,7 @@ pub use bundle::run_bundle;
 pub use layout::Layout;
 pub use policy::Policy;
 pub use rootless::{Rootless, enter_own_namespace};
-pub use start::{InstallOptions, StartError, install};
+pub use start::{InstallOptions, StartError, install, write_sdk};
 
 use super::spec::Probe;
 use crate::model::JobId;

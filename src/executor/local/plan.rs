@@ -23,6 +23,11 @@ impl Bind {
     fn readonly(from: &Path, to: &str) -> Self {
         Self { from: from.to_owned(), to: to.to_owned(), writable: false, exec: true }
     }
+
+    /// A directory that root shares with every step; no program is started from it.
+    pub(super) fn shared(from: &Path, to: &str) -> Self {
+        Self { from: from.to_owned(), to: to.to_owned(), writable: true, exec: false }
+    }
 }
 
 /// A container.

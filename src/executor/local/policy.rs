@@ -1,4 +1,6 @@
 //! The executor's own policy: what may be asked for at all, set by root, not by the master.
+use std::path::PathBuf;
+
 use crate::executor::{ExecutorError, Limits, StepSpec};
 
 /// Bounds that hold whatever the master asks for. Mounts, devices, capabilities and networks can't
@@ -11,6 +13,8 @@ pub struct Policy {
     pub ceiling: Limits,
     /// The longest log of one step attempt, in bytes.
     pub log_bytes: u64,
+    /// Directories of this machine that every step sees and may write to: from, and to in the container.
+    pub binds: Vec<(PathBuf, String)>,
 }
 
 impl Default for Policy {
@@ -19,6 +23,7 @@ impl Default for Policy {
             host_image: false,
             ceiling: Limits { cpu: 256.0, memory_bytes: 1 << 40, pids: 65_536 },
             log_bytes: 64 << 30,
+            binds: Vec::new(),
         }
     }
 }
@@ -38,7 +43,7 @@ impl Policy {
             });
         }
         if !self.host_image {
-            return denied("the image \"host\" is switched off here (executor.host_image)".to_owned());
+            return denied("the image \"host\" is switched off on this server: who runs it sets `host_image = true` in the table [executor] of danube.toml and restarts it".to_owned());
         }
         let limits = &spec.limits;
         if !(limits.cpu.is_finite() && limits.cpu >= 0.0 && limits.cpu <= self.ceiling.cpu) {

@@ -69,7 +69,7 @@ impl Local {
     }
 
     /// Kills whatever is left in a cgroup, until nothing is.
-    fn end_processes(&self, cgroup: &str, what: impl Fn() -> String) -> Result<(), ExecutorError> {
+    pub(super) fn end_processes(&self, cgroup: &str, what: impl Fn() -> String) -> Result<(), ExecutorError> {
         let limit = Instant::now() + PATIENCE;
         loop {
             let left = self.kill_in(cgroup);

@@ -91,19 +91,19 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     let seccomp = seccomp::program().map_err(StartError::Seccomp)?;
     let cgroups = Cgroups::probe();
     let rootless = rootless.is_some();
-    Ok((
-        Local {
-            layout,
-            policy,
-            cgroups,
-            seccomp,
-            master_uid,
-            rootless,
-            locks: Mutex::default(),
-            clearing: Mutex::default(),
-        },
-        held,
-    ))
+    let local = Local {
+        layout,
+        policy,
+        cgroups,
+        seccomp,
+        master_uid,
+        rootless,
+        locks: Mutex::default(),
+        clearing: Mutex::default(),
+    };
+    local.reclaim();
+    local.remove_leftovers();
+    Ok((local, held))
 }
 
 impl Local {
@@ -155,7 +155,8 @@ fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
     fs::set_permissions(to, Permissions::from_mode(0o755))
 }
 
-fn write_sdk(dir: &Path) -> io::Result<()> {
+/// Writes the SDK of this binary below `dir`, which goes onto the path of an interpreter.
+pub fn write_sdk(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir.join("danube"))?;
     for path in [dir.to_owned(), dir.join("danube")] {
         fs::set_permissions(path, Permissions::from_mode(0o755))?;

@@ -15,7 +15,7 @@ use danube_shim::{control, frame};
 use rustix::fs::FlockOperation;
 
 use super::job::{io_error, make_dir, remove_tree};
-use super::plan::{ContainerPlan, STEP_CAPABILITIES, Sources, binds, host_binds};
+use super::plan::{Bind, ContainerPlan, STEP_CAPABILITIES, Sources, binds, host_binds};
 use super::uids::Range;
 use super::{Local, rootfs, rootless, sys, uids};
 use crate::executor::{ExecutorError, Mask, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState};
@@ -73,6 +73,10 @@ impl Local {
                 socket_dir: &self.layout.socket_dir(at.job),
             },
         ));
+        if spec.kind == StepKind::Step {
+            let shared = |(from, to): &(std::path::PathBuf, String)| Bind::shared(from, to);
+            mounts.extend(self.policy.binds.iter().map(shared));
+        }
         let plan = ContainerPlan {
             users,
             rootfs: root,
@@ -233,7 +237,7 @@ impl Local {
     }
 
     /// Removes what an ended attempt no longer needs; its records stay until the job goes.
-    fn clear(&self, at: StepAt) {
+    pub(super) fn clear(&self, at: StepAt) {
         // Nothing of it lives: crun has nothing to do but to forget it.
         self.crun_forget(&self.layout.container(at));
         self.cgroups.remove(&self.layout.cgroup(at));
@@ -300,7 +304,7 @@ impl Local {
     }
 }
 
-fn was_started(dir: &Path) -> bool {
+pub(super) fn was_started(dir: &Path) -> bool {
     dir.join("rec").join("started").exists()
 }
 

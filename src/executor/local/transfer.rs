@@ -2,6 +2,7 @@
 //! the master nor the executor ever opens a path that a job made.
 use std::fs::{self, File};
 use std::io::Read;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,6 +25,14 @@ impl Local {
     pub(super) fn checkout(&self, job: JobId, source: File) -> Result<(), ExecutorError> {
         let target = Bind { to: "/danube/source".to_owned(), ..workspace(&self.layout.source(job)) };
         self.helper(job, &["checkout"], source.into(), Stdio::null(), vec![target])
+    }
+
+    /// Writes the source alone, beside a workspace that an earlier job left.
+    pub(super) fn checkout_beside(&self, job: JobId, source: File) -> Result<(), ExecutorError> {
+        let place = self.layout.source(job);
+        self.helper_in(job, &place, &["checkout"], source.into(), Stdio::null(), Vec::new())?;
+        // The coordinator sees files and no repository.
+        remove_tree(&place.join(".git")).map_err(|e| io_error("remove what a checkout leaves", &e))
     }
 
     /// Streams a file or directory of the workspace into `sink`.
@@ -49,6 +58,19 @@ impl Local {
         stdout: Stdio,
         more: Vec<Bind>,
     ) -> Result<(), ExecutorError> {
+        self.helper_in(job, &self.layout.workspace(job), args, stdin, stdout, more)
+    }
+
+    /// The same in another directory of the job than its workspace.
+    fn helper_in(
+        &self,
+        job: JobId,
+        place: &Path,
+        args: &[&str],
+        stdin: Stdio,
+        stdout: Stdio,
+        more: Vec<Bind>,
+    ) -> Result<(), ExecutorError> {
         if args.iter().any(|a| a.contains('\0') || a.len() > 4096) {
             return Err(ExecutorError::User("a path must not contain NUL or be longer than 4096 bytes".to_owned()));
         }
@@ -60,7 +82,7 @@ impl Local {
         rootfs::make(&root, users).map_err(|e| io_error("make a helper's root", &e))?;
         let mut binds = host_binds(|p| p.exists());
         binds.push(Bind { writable: false, to: "/danube/init".to_owned(), ..workspace(&self.layout.shim()) });
-        binds.push(workspace(&self.layout.workspace(job)));
+        binds.push(workspace(place));
         binds.extend(more);
         let container = format!("danube-{}-{job}-{name}", self.layout.instance);
         let cgroup = format!("/danube-{}/{job}/{name}", self.layout.instance);
@@ -87,13 +109,7 @@ impl Local {
         result
     }
 
-    fn run_helper(
-        &self,
-        bundle: &std::path::Path,
-        container: &str,
-        stdin: Stdio,
-        stdout: Stdio,
-    ) -> Result<(), ExecutorError> {
+    fn run_helper(&self, bundle: &Path, container: &str, stdin: Stdio, stdout: Stdio) -> Result<(), ExecutorError> {
         let mut command = self.crun();
         command.arg("run").arg("-b").arg(bundle).arg(container).stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| io_error("run crun", &e))?;

@@ -79,6 +79,53 @@ pub(super) fn release(dir: &Path, owner: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Moves a job's directory to another job, with the range of its files: in one step for whoever leases.
+pub(super) fn hand_over(dir: &Path, from: &Path, to: &Path) -> io::Result<()> {
+    let _lock = locked(dir)?;
+    fs::rename(from, to)?;
+    for n in 1..=last_used(dir)? {
+        if holder(dir, n)?.is_some_and(|holder| holder == from) {
+            let lease = dir.join(n.to_string());
+            fault::around("executor.hand_over", || fs::write(lease, to.as_os_str().as_encoded_bytes()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Leases the range that begins at `base`, for files that are in it already: leases do not outlive the machine's
+/// start, directories do. False: somebody else has it.
+pub(super) fn claim(dir: &Path, owner: &Path, base: u32) -> io::Result<bool> {
+    let n = base.wrapping_sub(POOL) / SIZE;
+    if !(1..=RANGES).contains(&n) || POOL + n * SIZE != base {
+        return Ok(false);
+    }
+    let _lock = locked(dir)?;
+    if holder(dir, n)?.is_some_and(|holder| holder != owner && holder.exists()) {
+        return Ok(false);
+    }
+    fault::around("executor.claim", || fs::write(dir.join(n.to_string()), owner.as_os_str().as_encoded_bytes()))?;
+    Ok(true)
+}
+
+/// Gives the ranges back whose jobs lay below `jobs` and are gone; whose they were.
+pub(super) fn release_gone(dir: &Path, jobs: &Path) -> io::Result<Vec<PathBuf>> {
+    let _lock = locked(dir)?;
+    let mut gone = Vec::new();
+    for n in 1..=last_used(dir)? {
+        if let Some(owner) = holder(dir, n)?.filter(|owner| owner.starts_with(jobs) && !owner.exists()) {
+            fs::remove_file(dir.join(n.to_string()))?;
+            gone.push(owner);
+        }
+    }
+    Ok(gone)
+}
+
+/// The directories of jobs that hold a range.
+pub(super) fn holders(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let _lock = locked(dir)?;
+    (1..=last_used(dir)?).filter_map(|n| holder(dir, n).transpose()).collect()
+}
+
 fn holder(dir: &Path, n: u32) -> io::Result<Option<PathBuf>> {
     match fs::read_to_string(dir.join(n.to_string())) {
         Ok(text) => Ok(Some(PathBuf::from(text))),
@@ -121,6 +168,41 @@ mod tests {
         fs::remove_dir(&c).unwrap();
         release(&uids, &c).unwrap();
         assert!(!uids.join("1").exists());
+    }
+
+    #[test]
+    fn a_range_goes_with_its_files_and_is_found_again_after_a_start_of_the_machine() {
+        let dir = tempfile::tempdir().unwrap();
+        let (uids, a, b) = (dir.path().join("uids"), dir.path().join("a"), dir.path().join("b"));
+        fs::create_dir(&a).unwrap();
+        let base = lease(&uids, &a).unwrap();
+        hand_over(&uids, &a, &b).unwrap();
+        assert!(!a.exists() && b.exists());
+        assert_eq!(lease(&uids, &b).unwrap(), base);
+        // Leases lie on a tmpfs.
+        fs::remove_dir_all(&uids).unwrap();
+        assert!(claim(&uids, &b, base).unwrap() && claim(&uids, &b, base).unwrap());
+        fs::create_dir(&a).unwrap();
+        assert!(!claim(&uids, &a, base).unwrap(), "two owners of one range");
+        assert_ne!(lease(&uids, &a).unwrap(), base);
+        assert_eq!(lease(&uids, &b).unwrap(), base);
+        for wrong in [0, base + 1, POOL, POOL - SIZE] {
+            assert!(!claim(&uids, &a, wrong).unwrap(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_ranges_of_ones_own_jobs_that_are_gone_are_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (uids, own, other) = (dir.path().join("uids"), dir.path().join("own"), dir.path().join("other"));
+        for path in [own.join("a"), own.join("b"), other.join("c")] {
+            fs::create_dir_all(&path).unwrap();
+            lease(&uids, &path).unwrap();
+        }
+        fs::remove_dir(own.join("b")).unwrap();
+        fs::remove_dir(other.join("c")).unwrap();
+        assert_eq!(release_gone(&uids, &own).unwrap(), [own.join("b")]);
+        assert!(uids.join("1").exists() && !uids.join("2").exists() && uids.join("3").exists());
     }
 
     #[test]

@@ -241,6 +241,15 @@ impl Executor for Client {
         Box::pin(self.done(Verb::Import { job, dest }, vec![source]))
     }
 
+    fn keep(&self, job: JobId) -> BoxFuture<'_, Result<Option<u64>, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::Keep { job }, Vec::new()).await? {
+                Answer::Kept { bytes } => Ok(bytes),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
     fn list(&self) -> BoxFuture<'_, Result<Vec<JobId>, ExecutorError>> {
         Box::pin(async move {
             match self.call(Verb::List, Vec::new()).await? {

@@ -5,9 +5,11 @@
 
 mod client;
 mod protocol;
+mod replace;
 mod server;
 mod wire;
 
 pub use client::Client;
 pub use protocol::VERSION;
+pub use replace::{Standing, leave_unless};
 pub use server::{ServeOptions, serve};

@@ -61,6 +61,9 @@ pub(super) enum Verb {
         job: JobId,
         dest: String,
     },
+    Keep {
+        job: JobId,
+    },
     List,
     Teardown {
         job: JobId,
@@ -85,6 +88,7 @@ pub(super) enum Answer {
     Place { place: JobPlace },
     State { state: StepState },
     Captured { base64: String },
+    Kept { bytes: Option<u64> },
     Jobs { jobs: Vec<JobId> },
     Done,
 }

@@ -190,6 +190,7 @@ fn perform(shared: &Shared, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, Exe
         Verb::Export { job, path } => local.export(job, &path, next()?).map(|()| Answer::Done),
         Verb::Collect { job, pattern } => local.collect(job, &pattern, next()?).map(|()| Answer::Done),
         Verb::Import { job, dest } => local.import(job, &dest, next()?).map(|()| Answer::Done),
+        Verb::Keep { job } => Ok(Answer::Kept { bytes: local.keep(job)? }),
         Verb::List => Ok(Answer::Jobs { jobs: local.list()? }),
         Verb::Teardown { job } => local.teardown(job).map(|()| Answer::Done),
         Verb::Leave => Ok(Answer::Done),

@@ -31,6 +31,10 @@ struct State {
     imported: Vec<(String, Vec<u8>)>,
     masked: Vec<String>,
     torn_down: Vec<JobId>,
+    /// Workspaces that were kept, with their sizes.
+    kept: HashMap<JobId, u64>,
+    /// What the next ones take on disk.
+    size: u64,
     killed: Vec<StepAt>,
     /// How many of the next calls of a verb get no answer.
     failing: HashMap<&'static str, usize>,
@@ -158,6 +162,28 @@ impl FakeExecutor {
         self.state.lock().unwrap().failing.get(verb).copied().unwrap_or(0)
     }
 
+    /// The workspaces that are kept.
+    pub(crate) fn kept(&self) -> Vec<JobId> {
+        let mut kept: Vec<JobId> = self.state.lock().unwrap().kept.keys().copied().collect();
+        kept.sort();
+        kept
+    }
+
+    /// Waits until a workspace is kept.
+    pub(crate) async fn keeps(&self, job: JobId) {
+        self.until(|state| state.kept.contains_key(&job).then_some(())).await;
+    }
+
+    /// What workspaces take on disk from now on.
+    pub(crate) fn weigh(&self, bytes: u64) {
+        self.state.lock().unwrap().size = bytes;
+    }
+
+    /// Loses a kept workspace, as a person with `rm` would.
+    pub(crate) fn lose(&self, job: JobId) {
+        self.state.lock().unwrap().kept.remove(&job);
+    }
+
     pub(crate) fn killed(&self) -> Vec<StepAt> {
         self.state.lock().unwrap().killed.clone()
     }
@@ -204,6 +230,12 @@ impl Executor for FakeExecutor {
 
     fn ensure_job(&self, spec: JobSpec, _source: File) -> Answer<'_, JobPlace> {
         let mut state = self.state.lock().unwrap();
+        if let Some(from) = spec.adopt
+            && state.kept.remove(&from).is_none()
+            && !state.jobs.contains_key(&spec.job)
+        {
+            return async { Err(ExecutorError::User("the workspace is gone".to_owned())) }.boxed();
+        }
         let dir = state.jobs.entry(spec.job).or_insert_with(|| tempfile::tempdir().unwrap());
         let place = JobPlace { socket_dir: dir.path().to_owned() };
         async { Ok(place) }.boxed()
@@ -341,8 +373,27 @@ impl Executor for FakeExecutor {
         .boxed()
     }
 
+    fn keep(&self, job: JobId) -> Answer<'_, Option<u64>> {
+        let mut state = self.state.lock().unwrap();
+        if state.fails("keep") {
+            return no_answer();
+        }
+        state.attempts.retain(|at, _| at.job != job);
+        let size = state.size;
+        let bytes = state.jobs.remove(&job).map(|_| size).or(state.kept.get(&job).copied());
+        state.kept.extend(bytes.map(|bytes| (job, bytes)));
+        let hangs = state.fails("keep without an answer");
+        drop(state);
+        self.bump();
+        if hangs {
+            return futures::future::pending().boxed();
+        }
+        async move { Ok(bytes) }.boxed()
+    }
+
     fn list(&self) -> Answer<'_, Vec<JobId>> {
-        let jobs = self.state.lock().unwrap().jobs.keys().copied().collect();
+        let state = self.state.lock().unwrap();
+        let jobs = state.jobs.keys().chain(state.kept.keys()).copied().collect();
         async { Ok(jobs) }.boxed()
     }
 
@@ -353,6 +404,7 @@ impl Executor for FakeExecutor {
         }
         state.attempts.retain(|at, _| at.job != job);
         state.jobs.remove(&job);
+        state.kept.remove(&job);
         state.torn_down.push(job);
         async { Ok(()) }.boxed()
     }

@@ -27,10 +27,13 @@ pub(crate) fn request(command: &str) -> StepRequest {
 
 mod artifacts;
 mod calls;
+mod cancels;
 mod endings;
 pub(crate) mod fake;
+mod leftovers;
 mod reports;
 mod restarts;
+mod reuse;
 mod running;
 mod silence;
 pub(crate) mod world;

@@ -56,7 +56,8 @@ async fn a_report_that_cannot_be_read_says_why() {
 async fn annotations_are_kept_in_order_and_have_bounds() {
     let (world, master) = world(&[]).await;
     let note = |n: u32, text: &str, level: &'static str| {
-        master.job.annotate(call("annotate", &format!("/annotate#{n}")), text.to_owned(), level)
+        let annotation = Annotation::parse(text.to_owned(), level).unwrap();
+        master.job.annotate(call("annotate", &format!("/annotate#{n}")), annotation)
     };
     note(0, "**81 %**", "").await.unwrap();
     note(0, "**81 %**", "").await.unwrap();
@@ -68,10 +69,12 @@ async fn annotations_are_kept_in_order_and_have_bounds() {
 async fn too_many_or_too_long_annotations_are_refused() {
     let (world, master) = world(&[]).await;
     let note = |n: u32, text: String, level: &'static str| {
-        master.job.annotate(call("annotate", &format!("/annotate#{n}")), text, level)
+        let annotation = Annotation::parse(text, level).unwrap();
+        master.job.annotate(call("annotate", &format!("/annotate#{n}")), annotation)
     };
-    assert!(note(90, "x".repeat((64 << 10) + 1), "").await.unwrap_err().to_string().contains("65537 bytes"));
-    assert!(note(91, " ".to_owned(), "").await.is_err() && note(92, "x".to_owned(), "loud").await.is_err());
+    let wrong = |text: &str, level: &str| Annotation::parse(text.to_owned(), level).unwrap_err().to_string();
+    assert!(wrong(&"x".repeat((64 << 10) + 1), "").contains("65537 bytes"));
+    assert!(wrong(" ", "").contains("empty") && wrong("x", "loud").contains("level="));
     for n in 0..50 {
         note(n, format!("note {n}"), "warning").await.unwrap();
     }

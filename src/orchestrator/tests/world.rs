@@ -66,6 +66,7 @@ pub(crate) struct World {
     pub(crate) vault: Vault,
     pub(crate) script: bool,
     pub(crate) machine: String,
+    pub(crate) keeping: Keeping,
     pub(crate) secrets: Vec<(String, String)>,
 }
 
@@ -79,6 +80,9 @@ pub(crate) struct Master {
 impl World {
     pub(crate) async fn new(pipeline: Pipeline) -> Self {
         let test = with(settings(vec![pipeline])).await;
+        for name in ["logs", "artifacts"] {
+            std::fs::create_dir_all(test.dir.path().join(name)).unwrap();
+        }
         let keys = test.dir.path().join("keys");
         std::fs::create_dir_all(&keys).unwrap();
         let vault = secrets::open(&test.store, &keys, Arc::new(SeededIds::new(7))).await.unwrap();
@@ -88,6 +92,7 @@ impl World {
             vault,
             script: true,
             machine: "boot-1".to_owned(),
+            keeping: Keeping::default(),
             secrets: vec![("DANUBE_SECRET_TOKEN".to_owned(), "hunter22".to_owned())],
         }
     }
@@ -103,6 +108,7 @@ impl World {
             dirs: Dirs { logs: dir.join("logs"), artifacts: dir.join("artifacts"), scratch: dir.to_owned() },
             bounds: Bounds {
                 artifact_bytes: 1 << 20,
+                keeping: self.keeping,
                 step: Limits { cpu: 1.0, memory_bytes: 1 << 30, pids: 100 },
                 grace: Duration::from_millis(40),
                 patience: Duration::from_millis(400),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::provenance::facts::{JobFacts, example};
+use crate::provenance::{Continued, LogFile, ReusedStep};
 use crate::provenance::{Ending, Outcome, SigningKey, job_record, provenance, sign};
 use serde_json::{Value, json};
 
@@ -161,12 +162,37 @@ fn a_source_that_contradicts_itself_is_refused_even_when_none_is_expected() {
 
 #[test]
 fn a_job_record_is_refused_as_provenance_and_named() {
-    let ending = Ending { status: crate::model::job::Status::Failure, reason: None };
+    let ending = Ending { status: crate::model::job::Status::Failure, reason: None, continued: None };
     let envelope = sign(&job_record(&example(), &ending), &key()).unwrap();
     let report = check(&envelope, |_| {});
     assert!(
-        matches!(report.refusal(), Some((Check::PredicateType, Refusal::JobRecord { status })) if status == "failure")
+        matches!(report.refusal(), Some((Check::PredicateType, Refusal::JobRecord { status, continued: None })) if status == "failure")
     );
+}
+
+#[test]
+fn a_job_that_went_on_in_an_old_workspace_is_refused_with_its_reason_and_what_to_do() {
+    let continued = Continued {
+        job_id: example().job_id,
+        label: "frontend#12".to_owned(),
+        steps: vec![ReusedStep {
+            job_id: example().job_id,
+            log: Some(LogFile::step(1, 1, Digest::of(b"log"))),
+            number: 1,
+            name: "build".to_owned(),
+        }],
+    };
+    let ending = Ending { status: crate::model::job::Status::Success, reason: None, continued: Some(continued) };
+    let statement = job_record(&example(), &ending);
+    let record: serde_json::Value = serde_json::from_slice(&statement).unwrap();
+    let reused = &record["predicate"]["continued"]["reusedSteps"][0];
+    assert_eq!((&reused["name"], &reused["number"]), (&json!("build"), &json!(1)));
+    assert_eq!(reused["logSha256"], Digest::of(b"log").to_string());
+    let report = check(&sign(&statement, &key()).unwrap(), |_| {});
+    let (at, refusal) = report.refusal().unwrap();
+    let told = refusal.to_string();
+    assert!(at == Check::PredicateType && told.contains("workspace that frontend#12 had left"), "{told}");
+    assert!(told.contains("danube job rerun frontend#12"), "{told}");
 }
 
 #[test]

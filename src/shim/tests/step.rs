@@ -3,6 +3,7 @@
 //! Containers need root and crun; elsewhere these tests say so and do nothing.
 
 mod bundle;
+mod golden;
 
 use std::fs;
 use std::time::Duration;

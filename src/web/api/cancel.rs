@@ -20,17 +20,18 @@ use crate::web::visitor::Visitor;
 #[schemars(rename = "CancelOutcome")]
 pub(in crate::web) struct Outcome {
     id: JobId,
-    /// `cancelled`, `stopping`, or `already …`.
+    /// `cancelled`, `stopping`, `already ending as …` (its end was decided before), or `already …`.
     outcome: String,
 }
 
-/// Asks for the end of a job. Asking twice, or for one that has ended, is no error.
+/// Asks for the end of a job. Asking twice, or for one that has ended, is no error and changes nothing.
 pub(in crate::web) async fn cancel(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
     let (authorized, job) = access::job(&app, &visitor, &name, Action::Cancel).await?;
     let id = job.id;
     let (status, outcome) = match cancel_job(&app, authorized, job).await? {
         Cancelled::AtOnce => (StatusCode::OK, "cancelled".to_owned()),
         Cancelled::Requested | Cancelled::AlreadyRequested => (StatusCode::ACCEPTED, "stopping".to_owned()),
+        Cancelled::AlreadyDecided(status) => (StatusCode::OK, format!("already ending as {status}")),
         Cancelled::AlreadyEnded(status) => (StatusCode::OK, format!("already {status}")),
     };
     Ok((status, Json(Outcome { id, outcome })).into_response())

@@ -63,6 +63,10 @@ pub(in crate::web) struct ConfigSync {
     pub(in crate::web) last_success: Option<Timestamp>,
     /// Why the config repo cannot be looked at.
     pub(in crate::web) error: Option<String>,
+    /// The newest commit, where its mistakes keep it from being in force.
+    pub(in crate::web) refused: Option<String>,
+    /// How many mistakes it has.
+    pub(in crate::web) mistakes: u64,
 }
 
 /// The room where a directory lies.
@@ -113,6 +117,8 @@ pub(in crate::web) async fn details(app: &AppState, visitor: &Visitor) -> Answer
             last_attempt: config.last_attempt,
             last_success: config.last_success,
             error: config.error,
+            refused: config.last_seen.filter(|_| !config.issues.is_empty()),
+            mistakes: config.issues.len() as u64,
         },
         database_bytes,
         disks,

@@ -270,6 +270,10 @@ impl Follower {
 
     /// Makes events of what a stream has beyond the cursor. True: the stream is whole and was sent.
     async fn log(&mut self, step: &StepRow) -> Answer<bool> {
+        if step.reused_from.is_some() {
+            // Another job's log: a follower of this one has not missed it.
+            return Ok(true);
+        }
         let key = (step.seq, step.attempt);
         let Some(mut at) = self.cursor.at(key) else { return Ok(true) };
         let ended = step.status.is_terminal();

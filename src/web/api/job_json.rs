@@ -34,6 +34,8 @@ pub(in crate::web) struct Job<'a> {
     params: &'a BTreeMap<String, String>,
     config_commit: &'a str,
     parent: Option<JobId>,
+    /// It goes on where its parent stopped, in the parent's workspace: its record is no provenance.
+    reuse: bool,
     attempt: u32,
     max_attempts: u32,
     created_at: Timestamp,
@@ -62,6 +64,29 @@ pub(in crate::web) struct Step<'a> {
     finished_at: Option<Timestamp>,
     log_bytes: Option<u64>,
     log_sha256: Option<&'a str>,
+    /// The job that ran it, where this one only took it over; times and log are that job's.
+    reused_from: Option<ReusedFrom<'a>>,
+}
+
+/// The job that ran a step which another one took over.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::web) struct ReusedFrom<'a> {
+    job: JobId,
+    /// `web#12`.
+    label: &'a str,
+}
+
+/// Whether a job can be run again from where it stopped.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::web) struct FromFailed {
+    possible: bool,
+    /// Why not, as the end of a sentence.
+    why: Option<String>,
+}
+
+/// The form of an answer; `None`: it is possible.
+pub(in crate::web) fn from_failed(why: Option<String>) -> FromFailed {
+    FromFailed { possible: why.is_none(), why }
 }
 
 /// An artifact.
@@ -98,6 +123,7 @@ pub(in crate::web) fn job(row: &JobRow) -> Job<'_> {
         params: &row.params,
         config_commit: &row.config_commit,
         parent: row.parent,
+        reuse: row.reuse,
         attempt: row.attempt,
         max_attempts: row.max_attempts,
         created_at: row.created_at,
@@ -135,6 +161,9 @@ fn step(row: &StepRow) -> Step<'_> {
         finished_at: row.finished_at,
         log_bytes: row.log_bytes,
         log_sha256: row.log_sha256.as_deref(),
+        reused_from: row
+            .reused_from
+            .map(|job| ReusedFrom { job, label: row.reused_label.as_deref().unwrap_or_default() }),
     }
 }
 

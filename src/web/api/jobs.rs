@@ -12,6 +12,7 @@ use crate::model::{Action, JobId};
 use crate::queue;
 use crate::store::job_list::{self, Filter};
 use crate::store::{config_commits, steps};
+use crate::trigger::no_workspace;
 use crate::web::access;
 use crate::web::cursor::Cursors;
 use crate::web::error::{Answer, WebError};
@@ -65,6 +66,8 @@ pub(in crate::web) struct Details<'a> {
     steps: Vec<job_json::Step<'a>>,
     /// Why a pending job does not run yet.
     waiting: Option<String>,
+    /// Of an ended job: whether it can be run again from where it stopped.
+    rerun_from_failed: Option<job_json::FromFailed>,
 }
 
 /// Newest first; `next` is the cursor of the next page.
@@ -105,9 +108,16 @@ pub(in crate::web) async fn list(
 pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
     let (_read, job) = access::job(&app, &visitor, &name, Action::ReadPipeline).await?;
     let id = job.id;
-    let rows = app.store.read(move |view| steps::of_job(view, id)).await?;
+    let ended = job.status.is_terminal().then(|| job.clone());
+    let read = app.store.read(move |view| {
+        let why = ended.map(|job| no_workspace(view, &job)).transpose()?;
+        Ok((steps::of_job(view, id)?, why))
+    });
+    let (rows, why) = read.await?;
     let waiting = if job.status == Status::Pending { waiting(&app, id).await? } else { None };
-    Ok(Json(Details { job: job_json::job(&job), steps: job_json::steps(&rows), waiting }).into_response())
+    let rerun_from_failed = why.map(job_json::from_failed);
+    let details = Details { job: job_json::job(&job), steps: job_json::steps(&rows), waiting, rerun_from_failed };
+    Ok(Json(details).into_response())
 }
 
 /// Why a pending job does not run yet.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::logs::{JobLog, LogError, StreamFile};
 use crate::model::Action;
-use crate::store::{StepRow, steps};
+use crate::store::{StepRow, jobs, steps};
 use crate::web::access;
 use crate::web::blocking;
 use crate::web::error::{Answer, WebError};
@@ -80,7 +80,12 @@ pub(super) async fn attempt(
         Some(wanted) => rows.into_iter().find(|row| row.attempt == wanted),
         None => rows.into_iter().next_back(),
     };
-    row.ok_or_else(WebError::not_found)
+    let row = row.ok_or_else(WebError::not_found)?;
+    if let Some(from) = row.reused_from {
+        let origin = app.store.read(move |view| jobs::find(view, from)).await?;
+        streams::kept(&origin.ok_or_else(WebError::not_found)?)?;
+    }
+    Ok(row)
 }
 
 /// The whole log of a job in order of time: a view over its streams, in which every range is cheap.

@@ -151,7 +151,9 @@ pub(super) fn refusal(error: TriggerError) -> WebError {
     let status = match &error {
         TriggerError::Store(_) => return WebError::internal(&error),
         TriggerError::Draining => StatusCode::SERVICE_UNAVAILABLE,
-        TriggerError::Inactive { .. } | TriggerError::NotEnded { .. } => StatusCode::CONFLICT,
+        TriggerError::Inactive { .. } | TriggerError::NotEnded { .. } | TriggerError::NoWorkspace { .. } => {
+            StatusCode::CONFLICT
+        }
         TriggerError::OnNoBranch { .. }
         | TriggerError::NoDefaultBranch { .. }
         | TriggerError::Params(_)

@@ -266,7 +266,7 @@ pub(in crate::web) struct Waiting {
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "NextAction")]
 pub(in crate::web) struct Action {
-    /// `read_log`, `compare`, `rerun`, `cancel`, `change`.
+    /// `read_log`, `compare`, `rerun`, `rerun_failed`, `cancel`, `change`.
     #[serde(rename = "do")]
     pub(in crate::web) what: &'static str,
     /// What it is, for people.

@@ -13,7 +13,7 @@ const GAP: i64 = 100;
 /// waited for the one that ended last before it, of its own line of branches if that explains its start.
 pub(in crate::web) fn critical(spans: &[Span]) -> BTreeSet<u32> {
     let mut path = BTreeSet::new();
-    let mut by_end: Vec<&Span> = spans.iter().collect();
+    let mut by_end: Vec<&Span> = spans.iter().filter(|span| !span.reused).collect();
     by_end.sort_by_key(|span| (span.to, span.seq));
     let mut current = by_end.pop();
     while let Some(span) = current {

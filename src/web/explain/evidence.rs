@@ -11,6 +11,7 @@ use crate::model::Action;
 use crate::model::job::Status;
 use crate::orchestrator::{failing, newest};
 use crate::store::{JobRow, StepRow, job_past, steps};
+use crate::trigger::no_workspace;
 use crate::web::access;
 use crate::web::api;
 use crate::web::error::Answer;
@@ -70,6 +71,8 @@ pub(in crate::web) struct Evidence {
     pub(in crate::web) host: Option<Host>,
     /// What the one who asks may do.
     pub(in crate::web) may: May,
+    /// Of an ended job: why it cannot go on where it stopped; the inner `None`: it can.
+    pub(in crate::web) no_workspace: Option<Option<String>>,
     /// The moment of the question.
     pub(in crate::web) now: Timestamp,
 }
@@ -87,7 +90,9 @@ pub(in crate::web) async fn gather(app: &AppState, visitor: &Visitor, job: JobRo
     let (id, pipeline, branch) = (job.id, job.pipeline_id, job.branch.clone());
     let red = matches!(job.status, Status::Failure | Status::Timeout);
     let asked = job.clone();
+    let ended = job.status.is_terminal().then(|| job.clone());
     let read = app.store.read(move |view| {
+        let no_workspace = ended.map(|job| no_workspace(view, &job)).transpose()?;
         let greens = job_past::green_before(view, pipeline, &branch, id, GREENS)?;
         let after = if red { job_past::green_after(view, pipeline, &branch, id, GREENS)? } else { Vec::new() };
         let base = match greens.first() {
@@ -98,9 +103,9 @@ pub(in crate::web) async fn gather(app: &AppState, visitor: &Visitor, job: JobRo
         let tests = tests_sum(view, &asked)?;
         let ids: Vec<_> = greens.iter().map(|green| green.id).collect();
         let times = job_past::step_times(view, &ids)?;
-        Ok((steps::of_job(view, id)?, greens, after, times, base, tests))
+        Ok((steps::of_job(view, id)?, greens, after, times, (base, tests, no_workspace)))
     });
-    let (steps, greens, greens_after, times, base, tests) = read.await?;
+    let (steps, greens, greens_after, times, (base, tests, no_workspace)) = read.await?;
     let newest_green = times.chunk_by(|one, other| one.job_id == other.job_id).next().unwrap_or_default();
     let newest_green = newest_green.iter().filter(|t| greens.first().is_some_and(|green| green.id == t.job_id));
     let green_steps = past(&newest_green.cloned().collect::<Vec<_>>());
@@ -136,6 +141,7 @@ pub(in crate::web) async fn gather(app: &AppState, visitor: &Visitor, job: JobRo
         waiting,
         host,
         may,
+        no_workspace,
         now,
     })
 }

@@ -22,6 +22,7 @@ pub(super) use answer::Explanation;
 pub(super) use critical::critical;
 pub(super) use evidence::{Evidence, gather};
 pub(super) use lines::failing_line;
+pub(super) use next::from_where;
 pub(super) use span::Span;
 pub(super) use usual::{Usual, times_usual};
 

@@ -1,9 +1,12 @@
 //! What can be done about it now.
-use super::answer::{Action, Changed, Kind, Why};
+use super::answer::{Action, Changed, Kind, Log, Why};
 use super::evidence::Evidence;
 use crate::model::JobId;
+use crate::model::job::Status;
 use crate::orchestrator::SHORT_OF_MEMORY;
 
+/// Lines of the log before and after the failing one.
+const AROUND: u64 = 20;
 const MEMORY: &str = "If it needs that much: give the step more by memory=\"…\"";
 
 /// Where a person reads a line.
@@ -24,7 +27,7 @@ pub(super) fn next(evidence: &Evidence, why: Option<&Why>, changed: Option<&Chan
                 "Read the log's end".to_owned()
             },
             url: Some(log.url.clone()),
-            command: Some(format!("danube logs {label} --step {}", log.step)),
+            command: Some(format!("danube logs {label} --step {}{}", log.step, around(log))),
         });
     }
     let change = |text: &str| Action { what: "change", text: text.to_owned(), url: None, command: None };
@@ -53,15 +56,50 @@ pub(super) fn next(evidence: &Evidence, why: Option<&Why>, changed: Option<&Chan
             command: Some(format!("danube job cancel {label}")),
         });
     }
+    let goes_on = evidence.no_workspace == Some(None);
+    if goes_on && evidence.may.rerun {
+        next.push(Action {
+            what: "rerun_failed",
+            text: format!("Run it again {}", from_where(job.status)),
+            url: Some(format!("/jobs/{}", job.id)),
+            command: Some(format!("danube job rerun {label} --failed")),
+        });
+    }
     if job.status.is_terminal() && evidence.may.rerun {
         next.push(Action {
             what: "rerun",
-            text: "Run it again".to_owned(),
+            text: if goes_on { "Run all of it again" } else { "Run it again" }.to_owned(),
             url: Some(format!("/jobs/{}", job.id)),
             command: Some(format!("danube job rerun {label}")),
         });
     }
+    // Who may run it again may see what it was answered.
+    if job.status == Status::Failure && evidence.may.rerun {
+        next.push(Action {
+            what: "replay",
+            text: "Debug it on your machine, with the recorded values".to_owned(),
+            url: None,
+            command: Some(format!("danube replay {label}")),
+        });
+    }
     next
+}
+
+/// Where a rerun begins that goes on.
+pub(in crate::web) const fn from_where(status: Status) -> &'static str {
+    match status {
+        Status::Failure => "from the failed step",
+        _ => "from where it stopped",
+    }
+}
+
+/// The lines around the failing one; where none is known, all of them.
+fn around(log: &Log) -> String {
+    if log.error {
+        format!(" --lines {}-{}", log.line.saturating_sub(AROUND).max(1), log.line.saturating_add(AROUND))
+    } else {
+        String::new()
+    }
 }
 
 /// A pipeline's name may hold what a shell would read.

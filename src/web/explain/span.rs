@@ -1,5 +1,5 @@
 //! From the start of a step's first attempt to the end of its last, and the same step in other jobs.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -27,6 +27,8 @@ pub(in crate::web) struct Span {
     pub(in crate::web) from: Timestamp,
     /// The end of its last attempt, or now.
     pub(in crate::web) to: Timestamp,
+    /// An earlier job ran it: it lies on that job's axis.
+    pub(in crate::web) reused: bool,
 }
 
 impl Span {
@@ -42,7 +44,10 @@ pub(in crate::web) fn spans(rows: &[StepRow], now: Timestamp) -> Vec<Span> {
     let attempts = started.filter_map(|row| {
         Some((row.seq, row.branch.as_str(), row.name.as_str(), row.started_at?, row.finished_at.unwrap_or(now)))
     });
-    together(attempts)
+    let mut spans = together(attempts);
+    let reused: HashSet<u32> = rows.iter().filter(|row| row.reused_from.is_some()).map(|row| row.seq).collect();
+    spans.iter_mut().for_each(|span| span.reused = reused.contains(&span.seq));
+    spans
 }
 
 /// The same of a job in the past.
@@ -60,7 +65,7 @@ fn together<'a>(attempts: impl Iterator<Item = (u32, &'a str, &'a str, Timestamp
                 let count = seen.entry((branch, name)).or_default();
                 let same = Same { branch: branch.to_owned(), name: name.to_owned(), nth: *count };
                 *count += 1;
-                spans.push(Span { seq, same, from, to });
+                spans.push(Span { seq, same, from, to, reused: false });
             }
         }
     }

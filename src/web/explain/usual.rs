@@ -24,6 +24,8 @@ pub(in crate::web) struct Usual {
 impl Usual {
     /// From the last green jobs and the times of their steps, newest job first.
     pub(super) fn of(greens: &[JobRow], times: &[StepTime]) -> Self {
+        // A job that went on where another stopped was shorter than its pipeline.
+        let whole = greens.iter().filter(|job| !job.reuse);
         let took = |job: &JobRow| Some((job.finished_at?.as_millisecond() - job.started_at?.as_millisecond()).max(0));
         let mut steps: HashMap<Same, Vec<i64>> = HashMap::new();
         let mut newest = HashSet::new();
@@ -38,9 +40,7 @@ impl Usual {
         }
         let enough = |(same, times): (Same, Vec<i64>)| (times.len() >= ENOUGH).then(|| Some((same, median(times)?)));
         Self {
-            job: Some(greens.iter().filter_map(took).collect::<Vec<_>>())
-                .filter(|t| t.len() >= ENOUGH)
-                .and_then(median),
+            job: Some(whole.filter_map(took).collect::<Vec<_>>()).filter(|t| t.len() >= ENOUGH).and_then(median),
             steps: steps.into_iter().filter_map(enough).flatten().collect(),
             newest,
         }

@@ -1,6 +1,6 @@
 //! `/jobs/{id}`: the answer first, then the steps on one axis of time, then the logs.
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::response::{IntoResponse, Redirect};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -10,11 +10,12 @@ use crate::model::Action;
 use crate::model::job::Status;
 use crate::model::step::StepStatus;
 use crate::store::artifacts::ArtifactKind;
-use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, job_past};
+use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, job_past, jobs};
+use crate::trigger::RerunFrom;
 use crate::web::access;
 use crate::web::api::{self, Cursor};
 use crate::web::error::Answer;
-use crate::web::explain::{Evidence, Explanation, critical, explain, gather};
+use crate::web::explain::{Evidence, Explanation, critical, explain, from_where, gather};
 use crate::web::parts::{Chrome, Focus, JobNews, LogSection, TestsSum, chrome, job_news, sections};
 use crate::web::state::AppState;
 use crate::web::view::{
@@ -50,6 +51,12 @@ struct Page {
     after: String,
     may_cancel: bool,
     may_rerun: bool,
+    /// Where it can go on, for the button.
+    goes_on: Option<&'static str>,
+    /// Why only all of it can be run again.
+    all_only: Option<String>,
+    /// The job that it goes on from.
+    parent: Option<(String, String)>,
     stopping: Option<String>,
     origin: String,
     commit: String,
@@ -146,21 +153,36 @@ pub(in crate::web) async fn cancel(State(app): State<AppState>, visitor: Visitor
     Ok(Redirect::to(&format!("/jobs/{id}")).into_response())
 }
 
+/// Where a rerun begins: `failed`, else at the start.
+#[derive(Deserialize)]
+pub(in crate::web) struct RerunFields {
+    from: Option<String>,
+}
+
 /// Runs an ended job again and shows the new one.
-pub(in crate::web) async fn rerun(State(app): State<AppState>, visitor: Visitor, Path(name): Path<String>) -> Answer {
+pub(in crate::web) async fn rerun(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Form(fields): Form<RerunFields>,
+) -> Answer {
     let (authorized, job) = access::job(&app, &visitor, &name, Action::Rerun).await?;
-    let id = api::rerun::rerun_job(&app, authorized, job).await?;
+    let from = if fields.from.as_deref() == Some("failed") { RerunFrom::Failed } else { RerunFrom::Start };
+    let id = api::rerun::rerun_job(&app, authorized, job, from).await?;
     Ok(Redirect::to(&format!("/jobs/{id}")).into_response())
 }
 
 async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Answer {
     let now = app.now();
     let (id, pipeline_id, number) = (job.id, job.pipeline_id, job.number);
+    let parent = job.parent.filter(|_| job.reuse);
     let read = app.store.read(move |view| {
         let beside = job_past::neighbours(view, pipeline_id, number)?;
-        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, id)?))
+        let parent = parent.map(|id| jobs::find(view, id)).transpose()?.flatten();
+        let parent = parent.map(|job| (format!("/jobs/{}", job.id), job.label()));
+        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, id)?, parent))
     });
-    let (files, attestation, beside, news) = read.await?;
+    let (files, attestation, beside, news, parent) = read.await?;
     let mut evidence = gather(app, visitor, job).await?;
     let explanation = explain(&evidence);
     let tests = evidence.tests.take();
@@ -185,6 +207,9 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
     });
     let success = job.status == Status::Success;
     let live = !job.status.is_terminal();
+    let proven = success && !job.reuse;
+    let may_rerun = !live && evidence.may.rerun;
+    let goes_on = may_rerun && evidence.no_workspace == Some(None);
     let from = job.started_at.unwrap_or(job.created_at);
     let page = Page {
         chrome: chrome(app, visitor, "pipelines").await?,
@@ -196,7 +221,10 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         status: job.status.as_str(),
         live,
         after: after(&logs),
-        may_rerun: !live && evidence.may.rerun,
+        may_rerun,
+        goes_on: goes_on.then(|| from_where(job.status)),
+        all_only: evidence.no_workspace.clone().flatten().filter(|_| may_rerun && !success),
+        parent,
         may_cancel: live && job.cancel_requested_at.is_none() && evidence.may.cancel,
         stopping: job.cancel_requested_by.clone().filter(|_| live),
         origin: origin(job),
@@ -218,12 +246,12 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         queued: axis.queued(job, now),
         steps,
         logs,
-        verify: verify(app, job, &files).filter(|_| success),
+        verify: verify(app, job, &files).filter(|_| proven),
         artifacts_more: files.len().saturating_sub(ARTIFACTS),
         artifacts_size: size(files.iter().map(|row| row.size).sum()),
         artifacts: files.iter().take(ARTIFACTS).map(|row| file(job, row)).collect(),
-        record_label: if success || live { "Attestation" } else { "Job record" },
-        record_link: if success { "signed provenance (DSSE)" } else { "signed job record (no provenance)" },
+        record_label: if proven || live { "Attestation" } else { "Job record" },
+        record_link: if proven { "signed provenance (DSSE)" } else { "signed job record (no provenance)" },
         attested: attestation.is_some(),
         actor: job.actor.clone(),
         branch: job.tag.as_ref().map_or_else(|| job.branch.clone(), |tag| format!("{} (tag {tag})", job.branch)),

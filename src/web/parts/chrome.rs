@@ -31,8 +31,10 @@ pub(in crate::web) struct Chrome {
     pub(in crate::web) here: &'static str,
     /// The navigation: only what the visitor may see.
     pub(in crate::web) nav: Vec<Entry>,
-    /// Something that every admin should know.
+    /// Something that people should know.
     pub(in crate::web) banner: Option<String>,
+    /// Where they see more of it; none: they may not.
+    pub(in crate::web) more: Option<&'static str>,
     /// The running release.
     pub(in crate::web) version: &'static str,
 }
@@ -50,7 +52,13 @@ const ENTRIES: &[(&str, &str, &str, bool)] = &[
 /// The head for a visitor.
 pub(in crate::web) async fn chrome(app: &AppState, visitor: &Visitor, here: &'static str) -> Answer<Chrome> {
     let global = access::may(visitor, Action::ReadConfigStatus);
-    let banner = if global && here != "config" { banner(app).await? } else { None };
+    let data = (app.hooks.data)();
+    let (banner, more) = match data {
+        // Everybody's jobs wait for it.
+        Some(trouble) => (Some(trouble), global.then_some("/system")),
+        None if global && here != "config" => (banner(app).await?, Some("/config")),
+        None => (None, None),
+    };
     let (who, teams) = match &visitor.caller.principal {
         Principal::User { email, .. } => (email.clone(), teams_of(app, email.clone()).await?),
         other => (other.label(), "may do everything on this machine".to_owned()),
@@ -64,6 +72,7 @@ pub(in crate::web) async fn chrome(app: &AppState, visitor: &Visitor, here: &'st
         here,
         nav: nav.map(|&(key, href, name, _)| Entry { href, name, here: key == here }).collect(),
         banner,
+        more,
         version: env!("CARGO_PKG_VERSION"),
     })
 }

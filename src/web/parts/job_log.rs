@@ -8,7 +8,7 @@ use crate::web::blocking;
 use crate::web::error::Answer;
 use crate::web::state::AppState;
 use crate::web::streams;
-use crate::web::view::{Run, runs, size};
+use crate::web::view::{Run, reused, runs, size};
 
 /// Lines of the step that is looked at.
 pub(in crate::web) const SHOWN: usize = 500;
@@ -38,6 +38,8 @@ pub(in crate::web) struct LogSection {
     pub(in crate::web) command: String,
     pub(in crate::web) status: &'static str,
     pub(in crate::web) note: String,
+    /// The same step on the page of the job that ran it, where that was an earlier one.
+    pub(in crate::web) reused: Option<(String, String)>,
     pub(in crate::web) open: bool,
     pub(in crate::web) failed: bool,
     /// The address of this log's own page.
@@ -123,6 +125,7 @@ pub(in crate::web) fn section(step: StepRow, window: Window) -> LogSection {
         attempt,
         status: step.status.as_str(),
         note: note(&step),
+        reused: step.reused_from.and_then(|job| Some((format!("/jobs/{job}?step={seq}#s{seq}"), reused(&step)?))),
         open: false,
         failed,
         later: more.then(|| format!("{href}&at={end}")),
@@ -182,5 +185,6 @@ pub(in crate::web) fn note(step: &StepRow) -> String {
         (status, ..) => status.as_str().to_owned(),
     };
     let attempt = if step.attempt > 1 { format!(" · attempt {}", step.attempt) } else { String::new() };
-    format!("{ended}{attempt}{bytes}")
+    let from = reused(step).map(|from| format!("{from} · ")).unwrap_or_default();
+    format!("{from}{ended}{attempt}{bytes}")
 }

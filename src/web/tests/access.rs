@@ -68,6 +68,8 @@ const MATRIX: &[Row] = &[
     Row("GET /api/v1/jobs/{id}/annotations", READ),
     Row("GET /api/v1/jobs/{id}/tests", READ),
     Row("GET /api/v1/jobs/{id}/attestation", READ),
+    Row("GET /api/v1/jobs/{id}/replay", WRITE),
+    Row("GET /api/v1/jobs/{id}/replay/source", WRITE),
     Row("POST /api/v1/jobs/{id}/cancel", WRITE),
     Row("POST /api/v1/jobs/{id}/rerun", WRITE),
     Row("GET /api/v1/pipelines", EVERYBODY),

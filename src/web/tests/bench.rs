@@ -127,7 +127,9 @@ impl Bench {
         let ids: Arc<dyn Ids> = Arc::new(SystemIds::new());
         let store = Store::open(dir.path(), clock.clone(), ids.clone()).unwrap();
         let keys = dir.path().join("keys");
-        std::fs::create_dir_all(&keys).unwrap();
+        for made in [&keys, &dir.path().join("logs"), &dir.path().join("artifacts")] {
+            std::fs::create_dir_all(made).unwrap();
+        }
         let vault = secrets::open(&store, &keys, ids.clone()).await.unwrap();
         secrets::set(&store, &vault, Scope::Global, "HOOK", Secret::new(HOOK.to_vec()), "test").await.unwrap();
         let repos = Arc::new(Repos::open(&dir.path().join("repos")).unwrap());
@@ -152,6 +154,7 @@ impl Bench {
             hooks: Hooks {
                 sync: Arc::new(|| {}),
                 config: Arc::new(crate::config_repo::Status::default),
+                data: Arc::new(|| None),
                 down: Arc::new(|| Box::pin(async { Vec::new() })),
             },
         });

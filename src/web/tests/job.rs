@@ -1,7 +1,10 @@
 //! The job's page: its states, its steps on one axis, what is huge.
 use super::bench::Bench;
+use super::bench::request;
 use super::html::{decode, tags};
 use super::rows::{Texts, shard};
+use crate::queue::{self, Limits};
+use crate::store::{Durability, Tx, kept_workspaces, steps};
 
 async fn page(bench: &Bench, path: &str) -> String {
     let reply = bench.get(path, &bench.login("alice").await).await;
@@ -93,6 +96,8 @@ async fn an_ended_job_is_run_again_by_who_may() {
     let reply = bench.get(&format!("/api/v1/jobs/{job}/summary"), &bench.login("alice").await).await.json();
     let again = reply["next"].as_array().unwrap().iter().find(|action| action["do"] == "rerun").unwrap();
     assert_eq!(again["command"], "danube job rerun web#1");
+    let replay = reply["next"].as_array().unwrap().iter().find(|action| action["do"] == "replay").unwrap();
+    assert_eq!(replay["command"], "danube replay web#1");
     let running = bench.start("web", &Texts::usual()).await;
     let text = page(&bench, &format!("/jobs/{}", running.job)).await;
     assert!(!text.contains("/rerun\"") && text.contains("/cancel\""));
@@ -107,4 +112,63 @@ async fn a_name_that_turns_the_line_shows_what_it_does() {
         assert!(!text.contains(['\u{202e}', '\u{2066}']), "{path}");
         assert!(decode(&text).contains("<U+202E>gnp.exe<U+2066>"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_job_goes_on_where_it_stopped_while_its_workspace_is_kept_and_says_why_where_it_is_not() {
+    let bench = Bench::new().await;
+    // The pipeline takes no params.
+    let lease = bench.start("web", &Texts { param: String::new(), ..Texts::usual() }).await;
+    let lint = bench.step(lease, "lint", "", "all is fine\n").await;
+    bench.end_step(lease, &lint, 0).await;
+    let test = bench.step(lease, "test", "", "no\n").await;
+    bench.end_step(lease, &test, 1).await;
+    let note = move |tx: &Tx<'_>| kept_workspaces::note(tx, lease.id, lease.job, 4096, None);
+    bench.store.write("test", Durability::Progress, note).await.unwrap();
+    bench.finish(lease, 1, Some("step \"test\" failed: exit code 1")).await;
+    let (old, cookie) = (lease.job, bench.login("alice").await);
+    let api = format!("/api/v1/jobs/{old}");
+    let text = page(&bench, &format!("/jobs/{old}")).await;
+    assert!(text.contains("Run again from the failed step") && text.contains("Run all again"));
+    assert_eq!(bench.get(&api, &cookie).await.json()["rerun_from_failed"]["possible"], true);
+    let summary = bench.get(&format!("{api}/summary"), &cookie).await.text();
+    assert!(summary.contains("danube job rerun web#1 --failed"), "{summary}");
+
+    let reply = bench.post(&format!("/jobs/{old}/rerun"), &cookie, "from=failed").await;
+    assert_eq!(reply.status, 303, "{}", reply.text());
+    let new = reply.header("location").trim_start_matches("/jobs/").to_owned();
+    let text = page(&bench, &format!("/jobs/{old}")).await;
+    assert!(!text.contains("from the failed step") && text.contains("Only all of it: web#2 goes on in its workspace"));
+    let rerun = |body: &'static str| {
+        let request = request(axum::http::Method::POST, &format!("{api}/rerun"))
+            .header("cookie", format!("danube_session={cookie}"))
+            .header("x-csrf-token", crate::auth::csrf::token(&cookie))
+            .header("content-type", "application/json");
+        request.body(axum::body::Body::from(body)).unwrap()
+    };
+    let refused = bench.send(rerun("{\"from\":\"failed\"}")).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.text().contains("web#2 goes on in its workspace; run all of it again"), "{}", refused.text());
+    assert_eq!(bench.send(rerun("{\"from\":\"start\"}")).await.status, 201);
+
+    let claimed = queue::claim(&bench.store, "test", Limits { max_running: 9 }).await.unwrap().unwrap();
+    assert_eq!((claimed.job.id.to_string(), claimed.job.parent, claimed.job.reuse), (new.clone(), Some(old), true));
+    let (id, lease) = (claimed.job.id, claimed.lease);
+    let take = move |tx: &Tx<'_>| steps::take_over(tx, lease.id, old, id, "/run#lint");
+    bench.store.write("test", Durability::Progress, take).await.unwrap();
+    let test = bench.step(lease, "test", "", "yes\n").await;
+    bench.end_step(lease, &test, 0).await;
+    bench.finish(lease, 0, None).await;
+    let shown = bench.get(&format!("/api/v1/jobs/{new}"), &cookie).await.json();
+    assert_eq!((&shown["reuse"], &shown["rerun_from_failed"]["why"]), (&true.into(), &"it ended well".into()));
+    assert_eq!(shown["steps"][0]["reused_from"]["label"], "web#1");
+    assert!(shown["steps"][1]["reused_from"].is_null());
+    assert_eq!(bench.get(&format!("/api/v1/jobs/{new}/steps/1/log"), &cookie).await.text(), "all is fine\n");
+    assert_eq!(bench.get(&format!("/api/v1/jobs/{new}/log"), &cookie).await.text(), "yes\n");
+    let followed = bench.get(&format!("/api/v1/jobs/{new}/events"), &cookie).await.text();
+    assert!(followed.contains("yes") && !followed.contains("fine"), "{followed}");
+    let text = page(&bench, &format!("/jobs/{new}")).await;
+    assert!(text.contains("reused from web#1") && text.contains(&format!("/jobs/{old}?step=1#s1")), "{text}");
+    assert!(text.contains("goes on from") && text.contains("No provenance") && text.contains("all is fine"));
+    assert!(text.contains("signed job record (no provenance)"));
 }

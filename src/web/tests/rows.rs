@@ -79,7 +79,11 @@ impl Bench {
             pull_request: None,
             pr_base: None,
             fork: false,
-            params: [("target".to_owned(), texts.param.clone())].into(),
+            params: Some(&texts.param)
+                .filter(|param| !param.is_empty())
+                .map(|param| ("target".to_owned(), param.clone()))
+                .into_iter()
+                .collect(),
             parent: None,
             reuse: false,
             dedupe_key: None,

@@ -36,9 +36,10 @@ pub(in crate::web) struct Queued {
 
 /// The axis of a job. A long wait in the queue would make everything else a dot: it is left of the axis then.
 pub(in crate::web) fn axis(job: &JobRow, steps: &[StepRow], now: Timestamp) -> Axis {
-    let first = steps.iter().filter_map(|step| step.started_at).min();
+    let steps = || steps.iter().filter(|step| step.reused_from.is_none());
+    let first = steps().filter_map(|step| step.started_at).min();
     let started = job.started_at.into_iter().chain(first).min();
-    let last = steps.iter().filter_map(|step| step.finished_at).max();
+    let last = steps().filter_map(|step| step.finished_at).max();
     let end = job.finished_at.unwrap_or(now).max(job.created_at);
     let to = last.map_or(end, |last| end.max(last));
     let from = match started {

@@ -35,4 +35,4 @@ pub(super) use size::size;
 pub(super) use test_line::{TestLine, seconds, test_line};
 pub(super) use time::{When, duration, took, when};
 pub(super) use visible::Visible;
-pub(super) use waterfall::{Drawn, Waterfall, waterfall};
+pub(super) use waterfall::{Drawn, Waterfall, reused, waterfall};

@@ -184,8 +184,8 @@ impl Painter<'_> {
     fn group(&self, place: usize, inside: &[&StepRow], depth: usize, folded: bool) -> StepLine {
         let group = &self.tree.groups[place];
         let status = together(inside);
-        let from = inside.iter().filter_map(|step| self.spans.get(&step.seq)).map(|span| span.from).min();
-        let to = inside.iter().filter_map(|step| self.spans.get(&step.seq)).map(|span| span.to).max();
+        let spans = || inside.iter().filter_map(|step| self.spans.get(&step.seq)).filter(|span| !span.reused);
+        let (from, to) = (spans().map(|span| span.from).min(), spans().map(|span| span.to).max());
         let branches = group.children.iter().filter(|child| matches!(child, Node::Group(_))).count();
         let what = if group.branch || branches == 0 {
             counted(inside.len(), "step")
@@ -214,16 +214,20 @@ impl Painter<'_> {
 
     fn step(&self, step: &StepRow, depth: usize) -> StepLine {
         let span = self.spans.get(&step.seq).copied();
-        let usual = span.and_then(|span| Some((span, self.drawn.usual.step(&span.same)?)));
+        let usual = span.filter(|span| !span.reused).and_then(|span| Some((span, self.drawn.usual.step(&span.same)?)));
         let slower = usual.and_then(|(span, usual)| times_usual(span.millis(), usual));
         let attempts = self.attempts.get(&step.seq).map(Vec::as_slice).unwrap_or_default();
         let drawn = &attempts[attempts.len().saturating_sub(ATTEMPTS)..];
         let bar = |row: &&StepRow| {
+            if row.reused_from.is_some() {
+                return None;
+            }
             let (from, to) = (row.started_at?, row.finished_at.unwrap_or(self.drawn.now));
             Some(Bar { class: class(row.status), at: self.drawn.axis.stretch(from, to) })
         };
         let current = self.drawn.focus == Some(step.seq);
         let mut notes: Vec<String> = untold(&step.branch, &step.name).into_iter().collect();
+        notes.extend(reused(step));
         if step.attempt > 1 {
             notes.push(format!("attempt {}", step.attempt));
         }
@@ -271,6 +275,12 @@ fn together(steps: &[&StepRow]) -> StepStatus {
     let counts = |step: &&&StepRow| !(step.allow_failure && step.status == StepStatus::Failure);
     let has = |status: &StepStatus| steps.iter().filter(|step| counts(step)).any(|step| step.status == *status);
     WORST.into_iter().find(has).unwrap_or(if steps.is_empty() { StepStatus::Skipped } else { StepStatus::Success })
+}
+
+/// Which job ran a step that this one did not run.
+pub(in crate::web) fn reused(step: &StepRow) -> Option<String> {
+    step.reused_from?;
+    Some(format!("reused from {}", step.reused_label.as_deref().unwrap_or("an earlier job")))
 }
 
 const fn class(status: StepStatus) -> &'static str {

@@ -69,7 +69,19 @@ pub(super) fn red(seed: &Seed, pipeline: &str) -> JobId {
     reports::unit(seed, lease, true);
     reports::bad_notes(seed, lease);
     seed.pass(18);
+    seed.keep(lease);
     seed.end(lease, Event::Exited { code: 1 }, Some("step \"test 3.11\" failed: exit code 1"));
+    lease.job
+}
+
+/// Goes on where a red one stopped, and ends well.
+pub(super) fn gone_on(seed: &Seed, pipeline: &str, parent: JobId) -> JobId {
+    let lease = seed.going_on(pipeline, parent, &["lint", "test 3.12"]);
+    let good = green_log("parses example");
+    seed.steps(lease, &[step("test 3.11", "/matrix#0[python=3.11]", Some(0), (1, 11), &good)]);
+    seed.artifact(lease, "report.xml", b"<testsuite/>");
+    seed.pass(14);
+    seed.end(lease, Event::Exited { code: 0 }, None);
     lease.job
 }
 

@@ -15,7 +15,7 @@ use danube::platform::{Clock, ManualClock, SystemIds};
 use danube::queue::{self, Lease, Limits, NewJob};
 use danube::store::artifacts::{ArtifactKind, KeepWhen, NewArtifact};
 use danube::store::steps::{NewStep, StepEnd};
-use danube::store::{Durability, Store, Tx, pipelines, steps};
+use danube::store::{Durability, Store, Tx, kept_workspaces, pipelines, steps};
 use danube_shim::index::{HEADER, Record, Stream};
 use jiff::Timestamp;
 
@@ -105,12 +105,35 @@ impl Seed {
 
     /// A job that waits.
     pub(super) fn pending(&self, pipeline: &str, push: &Push) -> JobId {
+        self.pending_after(pipeline, push, None)
+    }
+
+    /// A running job that goes on where another one stopped, and has taken over these of its steps.
+    pub(super) fn going_on(&self, pipeline: &str, parent: JobId, reused: &[&str]) -> Lease {
+        let id = self.pending_after(pipeline, &Push::default(), Some(parent));
+        self.pass(2);
+        let claim = queue::claim(&self.store, "seed", Limits { max_running: 1000 });
+        let lease = self.runtime.block_on(claim).unwrap().expect("a job waits").lease;
+        let keys: Vec<String> = reused.iter().map(|name| format!("/run#{name}")).collect();
+        self.write(move |tx| {
+            kept_workspaces::take(tx, lease.id, parent, id)?;
+            keys.iter().try_for_each(|key| steps::take_over(tx, lease.id, parent, id, key))
+        });
+        lease
+    }
+
+    /// The workspace of a running job is kept.
+    pub(super) fn keep(&self, lease: Lease) {
+        self.write(move |tx| kept_workspaces::note(tx, lease.id, lease.job, 3 << 20, None));
+    }
+
+    fn pending_after(&self, pipeline: &str, push: &Push, parent: Option<JobId>) -> JobId {
         let row = self.store.read_blocking(|view| pipelines::find_by_name(view, pipeline)).unwrap().expect(pipeline);
         let new = NewJob {
             pipeline_id: row.id,
             pipeline: row.pipeline().unwrap(),
             config_commit: "c0".repeat(20),
-            trigger: Trigger::Webhook,
+            trigger: if parent.is_some() { Trigger::Rerun } else { Trigger::Webhook },
             event: Some(RepoEvent::Push),
             origin: None,
             actor: Principal::System,
@@ -125,8 +148,8 @@ impl Seed {
             pr_base: None,
             fork: false,
             params: push.params.iter().cloned().collect(),
-            parent: None,
-            reuse: false,
+            parent,
+            reuse: parent.is_some(),
             dedupe_key: None,
         };
         self.write(move |tx| queue::enqueue_in(tx, &new)).id

@@ -103,6 +103,10 @@ fn names(names: &[&str]) -> Vec<String> {
 fn seeded<T>(server: &mut Danube, fill: impl FnOnce(&Seed) -> T) -> T {
     let seed = Seed::open(&server.data(), PAST);
     let made = fill(&seed);
+    // What the rows say of workspaces is true of the executor's directories.
+    for kept in seed.store.read_blocking(danube::store::kept_workspaces::here).unwrap() {
+        fs::create_dir_all(server.workspace(&kept.job_id.to_string())).unwrap();
+    }
     seed.close();
     server.start();
     made
@@ -145,6 +149,9 @@ pub(super) fn failed() -> World {
             ("timeout", jobs::timeout(seed, "tomli")),
             ("rejected", jobs::rejected(seed, "tomli")),
         ];
+        let taken = jobs::red(seed, "tomli");
+        let others =
+            [others[0], others[1], others[2], ("taken", taken), ("goes_on", jobs::gone_on(seed, "tomli", taken))];
         seed.pass_until(Duration::from_secs(300));
         (jobs::red(seed, "web"), others)
     });

@@ -64,8 +64,8 @@ fn a_disk_that_is_full_ends_the_step_and_is_the_reason() {
     command.env("DANUBE_SHIM", crate::support::shim());
     let end = run.start(command).end();
     end.failed(
-        "step \"loud\" failed: its output could not be stored, because the disk of the data directory is full: free \
-         some space and run it again (danubefile.py:4)",
+        "step \"loud\" failed: its output could not be stored, because the disk of the data directory is full, \
+         read-only or broken: mend that and run it again (danubefile.py:4)",
     );
     assert!(end.err.contains("danube: the disk of the logs is full; "), "{}", end.err);
     assert_nothing_of(&end.err[..8]);

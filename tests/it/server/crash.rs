@@ -104,6 +104,36 @@ fn a_step_that_ends_while_nobody_looks_is_met_at_the_next_start() {
 }
 
 #[test]
+fn the_exit_code_and_the_last_bytes_of_a_step_that_ends_while_nobody_lives_are_met() {
+    let words = "printf 'first\\n'; touch up; until test -e go; do sleep 0.01; done; printf 'no end of line'; exit 37";
+    let mut server = Danube::building(&[
+        &format!("end = step.run(\"{words}\", name='end', image='host', check=False)"),
+        "step.run(f'echo it was {end.exit_code}', name='tell', image='host')",
+    ]);
+    for kill_executor_first in [true, false] {
+        let job = server.trigger();
+        until("the step runs", || server.workspace(&job).join("up").exists().then_some(()));
+        let workspace = server.workspace(&job);
+        if kill_executor_first {
+            server.kill_executor();
+            server.kill();
+        } else {
+            server.kill();
+            server.kill_executor();
+        }
+        fs::write(workspace.join("go"), "").unwrap();
+        let log = server.data().join("logs").join(&job).join("1.1.log");
+        until("the step has ended", || fs::read_to_string(&log).unwrap_or_default().ends_with("line").then_some(()));
+        server.start();
+        let ended = server.succeeds(&job);
+        assert_eq!((&ended["attempt"], &ended["steps"][0]["attempt"]), (&1.into(), &1.into()), "{ended:#}");
+        assert_eq!(ended["steps"][0]["exit_code"], 37);
+        assert_eq!(server.log(&job, 2), "it was 37\n");
+        assert!(fs::read(&log).unwrap().ends_with(b"first\nno end of line"));
+    }
+}
+
+#[test]
 fn a_server_that_is_told_to_stop_leaves_steps_running() {
     let mut this = Counting::start();
     this.server.stop();

@@ -33,6 +33,49 @@ fn a_cancelled_job_ends_its_step_politely_and_says_who_asked() {
 }
 
 #[test]
+fn a_cancel_that_was_accepted_outlives_the_server_and_is_noted_once() {
+    let mut server = server("", "");
+    let id = server.trigger();
+    is_up(&server, &id);
+    let path = format!("/api/v1/jobs/{id}/cancel");
+    assert_eq!(server.post(&path, &serde_json::Value::Null).with(202)["outcome"], "stopping");
+    server.kill();
+    server.start();
+    // Asked again meanwhile, or when it is over: either way the same end.
+    let again = server.danube(&["job", "cancel", "app#1"]);
+    let said = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(
+        again.status.success() && ["app#1: stopping\n", "app#1: already cancelled\n"].contains(&said.as_str()),
+        "{said}"
+    );
+    let job = server.ended(&id);
+    assert_eq!((&job["status"], &job["reason"]), (&"cancelled".into(), &"cancelled by local-admin".into()), "{job:#}");
+    let late = server.danube(&["job", "cancel", "app#1"]);
+    assert_eq!(
+        (late.status.code(), String::from_utf8_lossy(&late.stdout).as_ref()),
+        (Some(0), "app#1: already cancelled\n")
+    );
+    let rows: u32 = server
+        .database()
+        .query_row("SELECT count(*) FROM audit_log WHERE action LIKE '%cancel%'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 1, "one request was taken");
+}
+
+#[test]
+fn a_cancel_of_an_ended_job_says_how_it_ended_and_is_well() {
+    let server = Danube::building(&["step.run('true', name='short', image='host')"]);
+    let id = server.trigger();
+    server.succeeds(&id);
+    let late = server.danube(&["job", "cancel", "app#1"]);
+    assert_eq!(
+        (late.status.code(), String::from_utf8_lossy(&late.stdout).as_ref()),
+        (Some(0), "app#1: already success\n")
+    );
+    assert_eq!(server.job(&id)["cancel_requested_at"], serde_json::Value::Null);
+}
+
+#[test]
 fn a_job_ends_when_its_time_is_up() {
     let server = server("  max_duration_seconds: 3\n", "");
     let id = server.trigger();

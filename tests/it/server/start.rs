@@ -180,3 +180,20 @@ fn what_a_taken_over_master_left_does_not_lead_root_astray_at_the_next_start() {
     server.start();
     untouched();
 }
+
+#[test]
+fn a_restart_brings_the_executors_new_settings_into_force_and_waits_for_no_linger() {
+    let mut server = prepared();
+    let toml = fs::read_to_string(server.toml()).unwrap();
+    fs::write(server.toml(), toml.replace("host_image = true", "host_image = false")).unwrap();
+    server.start();
+    let refused = server.trigger();
+    let reason = server.ended(&refused)["reason"].to_string();
+    assert!(reason.contains("danube.toml") && reason.contains("host_image"), "{reason}");
+    server.stop();
+    // As a person does it: the key goes, and what holds without it is what the README says.
+    fs::write(server.toml(), toml.replace("host_image = true", "")).unwrap();
+    server.start();
+    let job = server.trigger();
+    server.succeeds(&job);
+}

@@ -47,12 +47,16 @@ impl Box {
     }
 
     pub(crate) async fn job(&self) -> JobId {
+        self.job_after(None).await.expect("the job's place is made")
+    }
+
+    /// A job that goes on in the workspace of another.
+    pub(crate) async fn job_after(&self, adopt: Option<JobId>) -> Result<JobId, ExecutorError> {
         let job = JobId::from_uuid(SystemIds::new().uuid());
         let repo = self.dir.path().join(format!("repo-{job}"));
         let commit = repository(&repo, &[("danubefile.py", "print(1)\n"), ("src/a.txt", "a\n")]);
-        let spec = JobSpec { job, workspace_bytes: 1 << 30 };
-        self.client.ensure_job(spec, source(&repo, &commit)).await.expect("the job's place is made");
-        job
+        let spec = JobSpec { job, workspace_bytes: 1 << 30, adopt };
+        self.client.ensure_job(spec, source(&repo, &commit)).await.map(|_| job)
     }
 
     /// Runs a command to its end; what became of it and its log.

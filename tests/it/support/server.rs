@@ -39,6 +39,7 @@ pub(crate) struct Danube {
     dir: tempfile::TempDir,
     child: Option<Child>,
     instance: String,
+    boot: String,
 }
 
 /// Waits until `look` finds something.
@@ -79,7 +80,7 @@ impl Danube {
     pub(crate) fn prepared(setup: &Setup<'_>) -> Self {
         let dir = tempfile::Builder::new().prefix("it-").tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let this = Self { dir, child: None, instance: String::new() };
+        let this = Self { dir, child: None, instance: String::new(), boot: String::new() };
         repository(&this.app(), setup.files);
         let pipeline = this.pipeline_document("app", setup.pipeline);
         let global = setup.global;
@@ -150,10 +151,18 @@ impl Danube {
         &self.instance
     }
 
+    /// The next start is on a machine that was started so.
+    pub(crate) fn boot(&mut self, id: &str) {
+        self.boot = id.to_owned();
+    }
+
     /// `danube serve`, not yet started.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(danube());
         command.arg("serve").arg("--config").arg(self.toml()).arg("--data-dir").arg(self.data());
+        if !self.boot.is_empty() {
+            command.env("DANUBE_TEST_BOOT_ID", &self.boot);
+        }
         command.env("DANUBE_SHIM", shim()).stdin(Stdio::null()).current_dir(self.dir.path());
         for name in ["DANUBE_LOG", "DANUBE_SERVER", "DANUBE_TOKEN", "SUDO_UID", "SUDO_GID"] {
             command.env_remove(name);
@@ -166,7 +175,12 @@ impl Danube {
     pub(crate) fn refused(&mut self, mut command: Command) -> (Option<i32>, String) {
         let said = self.path("refused.log");
         let file = File::create(&said).unwrap();
-        let mut child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        command.stdout(file.try_clone().unwrap()).stderr(file);
+        let mut child = until("the program can be started", || match command.spawn() {
+            // A copy just made: another test's fork holds its descriptor for a moment.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => None,
+            started => Some(started.unwrap()),
+        });
         let end = Instant::now() + LIMIT;
         let status: ExitStatus = loop {
             if let Some(status) = child.try_wait().unwrap() {
@@ -225,7 +239,7 @@ impl Danube {
         if let Some(child) = &mut self.child
             && let Some(status) = child.try_wait().unwrap()
         {
-            panic!("the server ended with {status}");
+            panic!("the server ended with {status}: {}", self.log_tail());
         }
     }
 
@@ -245,6 +259,14 @@ impl Danube {
         let mut child = self.child.take().expect("the server runs");
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Waits until the server ends by itself; its exit code.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("the server runs");
+        let ended = until("the server ends", || child.try_wait().unwrap());
+        ended.code()
     }
 
     /// SIGTERM, and waits for its end.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use danube::executor::{Executor, Signal, StepAt, StepState};
 use rustix::process::{Pid, Signal as Kernel, kill_process};
 
-use super::{cgroups, nothing_lives};
+use super::{cgroups, nothing_lives, processes};
 use crate::support::executor::{Box, spec};
 
 /// Ten seconds and more pass before what does not end is ended otherwise.
@@ -48,13 +48,17 @@ fn frozen(this: &Box, at: StepAt) -> PathBuf {
     dir
 }
 
-/// A start in which the runtime hangs, for its container does not go on.
+/// A start in which the runtime hangs: its container does not go on, and then it does not either.
 async fn hanging(this: &Box, at: StepAt) -> Pid {
     frozen(this, at);
     this.begin(at, spec("echo never")).await.unwrap();
     let instance = this.run.file_name().unwrap().to_string_lossy().into_owned();
-    let name = format!("danube-{instance}-{}-{}.{}", at.job, at.step, at.attempt);
-    until("the runtime starts the container", || process("crun", &name)).await
+    let job = at.job;
+    let name = format!("danube-{instance}-{job}-{}.{}", at.step, at.attempt);
+    let crun = until("the runtime starts the container", || process("crun", &name)).await;
+    until("it has put something there", || (!processes(&job.to_string()).is_empty()).then_some(())).await;
+    kill_process(crun, Kernel::STOP).unwrap();
+    crun
 }
 
 #[tokio::test]

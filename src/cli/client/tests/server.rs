@@ -70,7 +70,9 @@ impl Server {
     pub(super) async fn serve(&mut self) {
         let dir = self.dir.path();
         let keys = dir.join("keys");
-        std::fs::create_dir_all(&keys).unwrap();
+        for made in [&keys, &dir.join("logs"), &dir.join("artifacts")] {
+            std::fs::create_dir_all(made).unwrap();
+        }
         let vault = secrets::open(&self.store, &keys, self.ids.clone()).await.unwrap();
         let repos = Arc::new(Repos::open(&dir.join("repos")).unwrap());
         let known_hosts = keys.join("known_hosts");
@@ -95,6 +97,7 @@ impl Server {
             hooks: Hooks {
                 sync: Arc::new(|| {}),
                 config: Arc::new(crate::config_repo::Status::default),
+                data: Arc::new(|| None),
                 down: Arc::new(|| Box::pin(async { Vec::new() })),
             },
         });

@@ -4,6 +4,6 @@ from danube import ctx, pipeline, step
 
 @pipeline(name="example", timeout="20m")
 def build() -> None:
-    step.run("make test", name="test", image="debian:12")
+    step.run("make test", name="test", image="host")
     if ctx.branch == "main":
-        step.run("make package", name="package", image="debian:12")
+        step.run("make package", name="package", image="host")

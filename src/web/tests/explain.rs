@@ -93,7 +93,7 @@ async fn every_place_shows_the_same_line_and_the_last_ones_too() {
     assert_eq!(last, &json!({"number": 1304, "text": "make: *** [Makefile:7: app] Error 1"}));
     assert_eq!(why["log"]["line"], 1003);
     let read = summary(&bench, job).await["next"][0]["command"].clone();
-    assert_eq!(read, "danube logs 'web#1' --step 1 --lines 983-1023");
+    assert_eq!(read, "danube logs web#1 --step 1 --lines 983-1023");
     let page = decode(&bench.get(&format!("/jobs/{job}"), &cookie).await.text());
     assert!(page.contains("Go to line 1003 of the log"), "{page}");
     let dashboard = decode(&bench.get("/", &cookie).await.text());

@@ -113,7 +113,10 @@ impl Trees {
             let ended = self.server.ended(job);
             nothing_lives(job);
             assert_eq!(cgroups(job), [] as [&std::path::Path; 0], "{kind}");
-            assert!(!self.server.workspace(job).exists(), "{kind}: its workspace is gone");
+            // What ended badly after a step that ended well may go on from there, without anything that lived in it.
+            let well = |step: &Value| step["status"] == "success";
+            let goes_on = ended["status"] != "success" && ended["steps"].as_array().unwrap().iter().any(well);
+            assert_eq!(self.server.workspace(job).exists(), goes_on, "{kind}: its workspace");
             check(kind, &ended, &self.server.log(job, step(&ended)));
         }
         // Nobody else noticed.

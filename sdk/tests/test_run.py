@@ -79,7 +79,31 @@ class OutcomeTest(RunTest):
         done = self.run_file(text)
         self.assertIn("direct cause", done.err)
         self.assertNotIn("_step.py", done.err)
-        self.assertTrue(done.err.endswith("danube: the danubefile raised ValueError (danubefile.py:7)\n"), done.err)
+        self.assertTrue(
+            done.err.endswith(
+                'danube: step "a" failed: exit code 1 (danubefile.py:5)\n'
+                "danube: after that: the danubefile raised ValueError (danubefile.py:7)\n"
+            ),
+            done.err,
+        )
+
+    def test_what_fails_in_a_finally_does_not_hide_the_step_that_failed_first(self) -> None:
+        self.ends(outcome="exit", exit_code=3)
+        self.master.answers["Junit"] = lambda _: Failure(5, "reports/*.xml: no such file")
+        last = "danube.tests.junit('reports/*.xml')"
+        text = "import danube\n" + HEAD + BUILD + f"    try:\n        step.run('a')\n    finally:\n        {last}\n"
+        done = self.run_file(text)
+        first = 'danube: step "a" failed: exit code 3 (danubefile.py:6)\n'
+        self.assertEqual((done.status, done.err.split("danube: after that: ")[0]), (1, first))
+        self.assertIn("no such file (danubefile.py:8)", done.err)
+        # An error of the danubefile itself is a first cause too.
+        done = self.run_file(text.replace("step.run('a')", "int('x')"))
+        self.assertIn("danube: the danubefile raised ValueError (danubefile.py:6)\ndanube: after that: ", done.err)
+        self.assertIn("invalid literal", done.err)
+        # What was said on purpose stands.
+        for said in ("sys.exit(0)", "raise ValueError('mine') from None"):
+            done = self.run_file("import sys\n" + text.replace(last, said))
+            self.assertNotIn("after that", done.err)
 
     def test_a_refused_call_shows_the_servers_words_and_the_users_line(self) -> None:
         self.master.answers["RunStep"] = lambda _: Failure(

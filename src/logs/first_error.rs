@@ -1,4 +1,7 @@
-//! The first line of a log that looks like the cause of a failure.
+//! The line of a log that tells most of a failure.
+//!
+//! A guess for readers, never a reason to decide anything. Of the heaviest lines it is the first of the last cluster:
+//! what failed before and was followed by a long silence was most likely overcome.
 use std::ops::ControlFlow;
 use std::sync::{LazyLock, PoisonError};
 
@@ -7,19 +10,27 @@ use regex::bytes::Regex;
 use super::line_indexes::LineIndexes;
 use super::search::seen;
 use super::source::{LogFile, Source};
+use super::traceback::Traceback;
 use super::walk::{Spot, walk};
+use super::weight::{STEMS, Weight, weight};
 use super::{LogError, StreamFile};
 
 /// Bytes looked at from the beginning, and as many at the end of a longer log.
 const LOOK: u64 = 16 << 20;
 /// Bytes of the line that are given.
 const SHOWN: usize = 1000;
+/// Lines of one weight that are so near to each other are one cluster.
+const NEAR: u64 = 100;
+/// A word alone counts only among so many last lines.
+const LAST: u64 = 50;
 
-/// Where a log first tells of a failure.
+/// Where a log tells of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstError {
     /// Its number, from 1.
     pub line: u64,
+    /// So many lines before it belong to it: the place of an exception.
+    pub before: u64,
     /// Where it begins in the log.
     pub offset: u64,
     /// Its text, without colours, cut at 1,000 bytes.
@@ -27,105 +38,90 @@ pub struct FirstError {
 }
 
 impl LineIndexes {
-    /// The first line that looks like an error; a guess for readers, never a reason to decide
-    /// anything. Looks at the first and the last 16 MiB.
+    /// The line that tells most of a failure. Looks at the first and the last 16 MiB, once for each length of the log.
     pub fn first_error(&self, file: &StreamFile) -> Result<Option<FirstError>, LogError> {
         let Some(log) = LogFile::open(file)? else { return Ok(None) };
         let length = log.len()?;
-        let early = find(&log, Spot::START, length.min(LOOK))?;
-        if early.is_some() || length <= LOOK {
-            return Ok(early);
+        if let Some(known) = self.known_error(file, length) {
+            return Ok(known);
+        }
+        let found = self.find(file, &log, length)?;
+        self.keep_error(file, length, found.clone());
+        Ok(found)
+    }
+
+    fn find(&self, file: &StreamFile, log: &LogFile, length: u64) -> Result<Option<FirstError>, LogError> {
+        let early = find(log, Spot::START, length.min(LOOK))?;
+        if length <= LOOK {
+            return Ok(early.best(true));
         }
         let offset = length.saturating_sub(LOOK).max(LOOK);
-        let Some(mut late) = find(&log, Spot { offset, line: 1 }, length)? else { return Ok(None) };
+        let late = find(log, Spot { offset, line: 1 }, length)?;
+        if early.weight() > late.weight() {
+            return Ok(early.best(false));
+        }
+        let Some(mut found) = late.best(true) else { return Ok(None) };
         let index = self.of(file);
         let mut index = index.lock().unwrap_or_else(PoisonError::into_inner);
-        index.count(&log, late.offset, u64::MAX)?;
-        late.line = index.number_at(&log, late.offset)?;
-        Ok(Some(late))
+        index.count(log, found.offset, u64::MAX)?;
+        found.line = index.number_at(log, found.offset)?;
+        Ok(Some(found))
     }
 }
 
-fn find(log: &impl Source, from: Spot, end: u64) -> Result<Option<FirstError>, LogError> {
-    let (found, _) = walk(log, from, end, |spot, line| {
-        if !COULD_BE.is_match(line) {
-            return ControlFlow::Continue(());
+/// The last cluster of each weight: its first line, and the number of its last one.
+#[derive(Default)]
+struct Clusters {
+    of: [Option<(FirstError, u64)>; 4],
+    /// The last line that was seen.
+    last: u64,
+}
+
+impl Clusters {
+    fn note(&mut self, weight: Weight, found: FirstError) {
+        let line = found.line;
+        match &mut self.of[weight as usize] {
+            Some((_, last)) if line - *last <= NEAR => *last = line,
+            other => *other = Some((found, line)),
+        }
+    }
+
+    /// The heaviest weight but that of a word.
+    fn weight(&self) -> Option<usize> {
+        self.of.iter().rposition(Option::is_some).filter(|weight| *weight > Weight::Word as usize)
+    }
+
+    fn best(mut self, at_end: bool) -> Option<FirstError> {
+        if let Some(weight) = self.weight() {
+            return self.of[weight].take().map(|(found, _)| found);
+        }
+        let (found, _) = self.of[Weight::Word as usize].take()?;
+        (at_end && self.last - found.line < LAST).then_some(found)
+    }
+}
+
+fn find(log: &impl Source, from: Spot, end: u64) -> Result<Clusters, LogError> {
+    let (mut clusters, mut traceback) = (Clusters::default(), Traceback::default());
+    let look = |spot: Spot, line: &[u8]| {
+        clusters.last = spot.line;
+        if !traceback.open() && !COULD_BE.is_match(line) && !Traceback::begins(line) {
+            return ControlFlow::<()>::Continue(());
         }
         let mut text = seen(line);
-        if !looks_wrong(&text) {
-            return ControlFlow::Continue(());
+        let raised = traceback.line(spot.line, &text);
+        let weight = if raised.is_some() { Some(Weight::Cause) } else { weight(&text) };
+        if let Some(weight) = weight {
+            text.truncate(text.floor_char_boundary(SHOWN));
+            let found = FirstError { line: spot.line, before: raised.unwrap_or(0), offset: spot.offset, text };
+            clusters.note(weight, found);
         }
-        text.truncate(text.floor_char_boundary(SHOWN));
-        ControlFlow::Break(FirstError { line: spot.line, offset: spot.offset, text })
-    })?;
-    Ok(found)
+        ControlFlow::Continue(())
+    };
+    walk(log, from, end, look)?;
+    Ok(clusters)
 }
-
-/// What a line begins with, behind its white space.
-const BEGINS: [&str; 19] = [
-    "error:",
-    "error[",
-    "Error:",
-    "ERROR",
-    "FAIL",
-    "fatal:",
-    "FATAL",
-    "panic:",
-    "Traceback (most recent",
-    "E   ",
-    "--- FAIL",
-    "npm ERR!",
-    "npm error",
-    "✗",
-    "✕",
-    "CMake Error",
-    "Segmentation fault",
-    "BUILD FAILED",
-    "##[error]",
-];
-
-/// What a line has anywhere.
-const HAS: [&str; 23] = [
-    ": error:",
-    ": error[",
-    ": error ",
-    ": fatal error",
-    "Error: ",
-    "Exception: ",
-    "Exception in thread",
-    "AssertionError",
-    " panicked at ",
-    ": not found",
-    ": command not found",
-    ": No such file or directory",
-    "Permission denied",
-    "make: ***",
-    "]: ***",
-    "Segmentation fault",
-    "core dumped",
-    "undefined reference to",
-    "No space left on device",
-    "Out of memory",
-    " FAILED",
-    "[ERROR]",
-    "Killed",
-];
-
-/// What says that nothing is wrong.
-const NOT: [&str; 8] =
-    ["0 error", "no error", "No error", "0 failed", "0 FAILED", "errors=0", "without error", "error: 0"];
-
-/// Every text above has one of these; so most lines are told apart in one look.
-const STEMS: &str = r"(?-u)rror|ERROR|FAIL|atal|FATAL|anic|raceback|E   |npm ERR|\xe2\x9c|\*\*\*|ault|xception|not found|No such|denied|dumped|undefined ref|No space|Out of mem|Killed";
 
 static COULD_BE: LazyLock<Regex> = LazyLock::new(|| Regex::new(STEMS).expect("a fixed expression; a test runs it"));
-
-/// Whether a line looks like the word of an error.
-pub fn looks_wrong(text: &str) -> bool {
-    let text = text.trim_start();
-    let wrong = BEGINS.iter().any(|begin| text.starts_with(begin)) || HAS.iter().any(|has| text.contains(has));
-    wrong && !NOT.iter().any(|not| text.contains(not))
-}
 
 #[cfg(test)]
 mod tests {
@@ -139,40 +135,76 @@ mod tests {
         found.map(|found| (found.line, found.text))
     }
 
+    #[track_caller]
+    fn tells(log: &str, line: u64, text: &str) {
+        assert_eq!(first(log), Some((line, text.to_owned())), "{log}");
+    }
+
     #[test]
-    fn the_first_line_that_tells_of_a_failure_is_found() {
-        for line in [
-            "error[E0308]: mismatched types",
-            "\x1b[0m\x1b[1m\x1b[38;5;9merror\x1b[0m\x1b[1m: could not compile\x1b[0m",
-            "src/main.c:3:5: error: expected ';'",
-            "Traceback (most recent call last):",
-            "thread 'main' panicked at src/main.rs:2:5:",
-            "FAIL: test_bare_cr (tests.test_comment.TestComment)",
-            "--- FAIL: TestX (0.00s)",
-            "tests/test_x.py::test_y FAILED",
-            "E       AssertionError: not raised",
-            "npm ERR! code ELIFECYCLE",
-            "make: *** [Makefile:3: all] Error 1",
-            "make[1]: *** [x] Error 2",
-            "fatal: not a git repository",
-            "Segmentation fault (core dumped)",
-            "bash: cc: command not found",
-            "sh: 1: cc: not found",
-            "java.lang.IllegalStateException: x",
-            "  ✗ renders",
-        ] {
-            let found = first(&format!("compiling\n0 errors, no error here\n{line}\nerror: later\n"));
-            assert_eq!(found, Some((3, seen(line.as_bytes()))), "{line}");
-        }
+    fn what_a_test_runner_says_comes_before_a_word_in_a_warning() {
+        let passed = "tests/x.py::test_p PASSED\n".repeat(4);
+        let log = format!(
+            "collecting\nWARNING: error reporting is off\n{passed}FAILED tests/x.py::test_a\nE   assert 1 == 2\n"
+        );
+        tells(&log, 7, "FAILED tests/x.py::test_a");
+        let log = format!(
+            "ok (expected error: cannot open foo)\n{}./app: libx.so: cannot open shared object file: No \
+                           such file or directory\n",
+            "ok (expected error: no)\n".repeat(20)
+        );
+        tells(&log, 22, "./app: libx.so: cannot open shared object file: No such file or directory");
+    }
+
+    #[test]
+    fn one_failure_among_many_good_tests_is_found() {
+        let mut log: String = (1..=1000).map(|n| format!("ok {n} - error path {n}\n")).collect();
+        log.push_str("not ok 1001 - name\nok 1002 - more\n1..1002\n# failed 1 of 1002\n");
+        tells(&log, 1001, "not ok 1001 - name");
+    }
+
+    #[test]
+    fn the_error_comes_before_what_follows_from_it() {
+        let before = "cc -c x.c\n".repeat(1002);
+        let tests = "test: prints an error: it is one of the tested ones\n".repeat(300);
+        let log = format!("{before}app.c:7:3: error: 'x' undeclared\n{tests}make: *** [Makefile:7: app] Error 1\n");
+        tells(&log, 1003, "app.c:7:3: error: 'x' undeclared");
+        tells("a\nmake: *** [Makefile:7: app] Error 1\n", 2, "make: *** [Makefile:7: app] Error 1");
+    }
+
+    #[test]
+    fn the_last_cluster_counts_and_of_it_the_first_line() {
+        let quiet = "working\n".repeat(300);
+        let log = format!("a.c:1:1: error: old\n{quiet}a.c:2:1: error: one\na.c:3:1: error: two\n");
+        tells(&log, 302, "a.c:2:1: error: one");
+    }
+
+    #[test]
+    fn a_word_alone_counts_only_near_the_end() {
+        let quiet = "working\n".repeat(60);
+        assert_eq!(first(&format!("an error was seen\n{quiet}")), None);
+        tells(&format!("{quiet}an error was seen\nbye\n"), 61, "an error was seen");
         assert_eq!(first("all good\nerror_handling.py ok\n12 passed, 0 failed\n"), None);
         assert_eq!(first(""), None);
     }
 
     #[test]
-    fn every_text_that_looks_wrong_is_looked_at() {
-        for text in BEGINS.iter().chain(&HAS) {
-            assert!(COULD_BE.is_match(text.as_bytes()), "{text}");
-        }
+    fn colours_hide_nothing() {
+        tells("\x1b[0m\x1b[1m\x1b[38;5;9merror[E0308]\x1b[0m\x1b[1m: no\x1b[0m\n", 1, "error[E0308]: no");
+    }
+
+    #[test]
+    fn of_an_exception_the_last_line_tells_and_its_place_belongs_to_it() {
+        let job = Job::new();
+        job.append_log_only("0.1", "hello\nTraceback (most recent call last):\n  File \"danubefile.py\", line 21, in build\n    \
+            load()\n  File \"/usr/lib/python3.11/json/decoder.py\", line 353, in raw_decode\n    raise x\nbuild.Stop: no\n");
+        let found = LineIndexes::default().first_error(&job.stream("0.1")).unwrap().unwrap();
+        assert_eq!((found.line, found.before, found.text.as_str()), (7, 4, "build.Stop: no"));
+        job.append_log_only(
+            "0.2",
+            "  File \"danubefile.py\", line 2\n    def (:\n        ^\nSyntaxError: invalid syntax\n",
+        );
+        let found = LineIndexes::default().first_error(&job.stream("0.2")).unwrap().unwrap();
+        assert_eq!((found.line, found.before), (4, 3));
     }
 
     #[test]
@@ -181,7 +213,11 @@ mod tests {
         let line = format!("{}\n", "x".repeat(1023));
         job.append_log_only("1.1", &line.repeat(40 << 10));
         job.append_log_only("1.1", "error: at last\n");
-        let found = LineIndexes::default().first_error(&job.stream("1.1")).unwrap().unwrap();
+        let indexes = LineIndexes::default();
+        let found = indexes.first_error(&job.stream("1.1")).unwrap().unwrap();
         assert_eq!((found.line, found.offset), ((40 << 10) + 1, 40 << 20));
+        assert_eq!(indexes.first_error(&job.stream("1.1")).unwrap(), Some(found));
+        job.append_log_only("1.1", "a.c:1: error: heavier\n");
+        assert_eq!(indexes.first_error(&job.stream("1.1")).unwrap().unwrap().text, "a.c:1: error: heavier");
     }
 }

@@ -1,4 +1,5 @@
 //! One attempt of a step: started unless it was, followed to its end.
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::call::{Capture, StepRequest};
@@ -100,13 +101,16 @@ impl LiveJob {
         made.map_err(|error| ExecutorError::Start(format!("the log could not be made: {}", chain(&error))))
     }
 
-    /// Told once in the log of each step that asks for a network that is not there.
+    /// Told once in a job: to the first step that asks for a network that is not there.
     async fn notes(&self, request: &StepRequest) -> Vec<String> {
         if !request.network {
             return Vec::new();
         }
         match self.engine.executor.probe().await {
-            Ok(probe) => network_note(&probe, request.network).into_iter().collect(),
+            Ok(probe) => {
+                let note = network_note(&probe, request.network);
+                note.filter(|_| !self.network_told.swap(true, Ordering::Relaxed)).into_iter().collect()
+            }
             Err(_) => Vec::new(),
         }
     }

@@ -2,14 +2,14 @@
 use super::live::Ending;
 use super::outcome::{LOG_LOST, bytes};
 use super::watching::{Manners, Seen, ensure};
-use super::{DriveError, LiveJob, reason};
+use super::{DriveError, LiveJob, culprit, reason};
 use crate::executor::{ExecutorError, StepEnd};
 use crate::model::step::{Cause, StepStatus};
 use crate::store::steps::{self, NewStep};
 use crate::store::{Durability, StepRow, jobs, journal};
 
 /// Restarts of a lost coordinator that makes no further call.
-const RESTARTS: usize = 3;
+pub(super) const RESTARTS: usize = 3;
 
 /// How a job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,7 +161,12 @@ impl LiveJob {
         if reason::was_killed(end.exit_code, &tail) {
             return Verdict::Lost("the coordinator was killed".to_owned());
         }
-        Verdict::Failed(self.masks.redact(&reason::of_coordinator(end.exit_code, &tail)))
+        let said = reason::of_coordinator(end.exit_code, &tail);
+        let job = self.row.id;
+        let steps = self.engine.store.read(move |view| steps::of_job(view, job)).await;
+        // A failed step is the first cause also where the danubefile went on after it.
+        let said = steps.map_or_else(|_| said.clone(), |steps| culprit::first_cause(&said, &steps));
+        Verdict::Failed(self.masks.redact(&said))
     }
 
     async fn tail(&self, row: &StepRow) -> String {

@@ -2,6 +2,7 @@
 //! in the rows, and a new master makes a new one of these from them.
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
@@ -55,6 +56,8 @@ pub struct LiveJob {
     pub(super) closing: CancellationToken,
     /// Cancelled when this master must not touch the job any more.
     pub(super) halt: CancellationToken,
+    /// A step was told that it has no network.
+    pub(super) network_told: AtomicBool,
     ending: OnceLock<Ending>,
     under_way: Mutex<HashMap<CallKey, Progress>>,
 }
@@ -91,6 +94,7 @@ impl LiveJob {
             work: TaskTracker::new(),
             closing: CancellationToken::new(),
             halt: CancellationToken::new(),
+            network_told: AtomicBool::new(false),
             ending: OnceLock::new(),
             under_way: Mutex::default(),
         }))

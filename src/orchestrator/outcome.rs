@@ -2,11 +2,14 @@
 use std::time::Duration;
 
 use super::call::Retry;
+use super::reason::KILLED;
 use crate::executor::{ExecutorError, Limits, StepEnd};
 use crate::model::step::{Cause, StepStatus};
 
 /// The exit code that stands for "nothing was started".
 const NOTHING_RAN: i32 = 125;
+/// Follows the exit code of a step that outlived one of its processes.
+pub const SHORT_OF_MEMORY: &str = "; earlier a process of it was killed for lack of memory";
 /// Output that nobody can read is no record of a success.
 pub(super) const LOG_LOST: &str = "its output could not be stored, because the disk of the data directory is full, \
                                    read-only or broken: mend that and run it again";
@@ -59,8 +62,12 @@ pub(super) fn of_end(end: &StepEnd, bound: &Bound, timeout: Option<Duration>) ->
         (Cause::Exit, LOG_LOST.to_owned(), false)
     } else if end.exit_code == 0 {
         (Cause::Success, String::new(), false)
-    } else if end.oom_kills > 0 {
+    } else if end.oom_kills > 0 && end.exit_code == KILLED {
         (Cause::Oom, format!("out of memory: its limit is {}", bytes(bound.limits.memory_bytes)), true)
+    } else if end.oom_kills > 0 {
+        // It went on without the process that was killed, and may have failed of something else.
+        let limit = bytes(bound.limits.memory_bytes);
+        (Cause::Exit, format!("exit code {}{SHORT_OF_MEMORY} (limit {limit})", end.exit_code), true)
     } else {
         (Cause::Exit, format!("exit code {}", end.exit_code), true)
     };
@@ -107,6 +114,7 @@ pub(super) fn bytes(n: u64) -> String {
         n if n >= 1 << 30 && n % (1 << 30) == 0 => format!("{} GiB", n >> 30),
         n if n >= 1 << 20 => format!("{} MiB", n >> 20),
         n if n >= 1 << 10 => format!("{} KiB", n >> 10),
+        1 => "1 byte".to_owned(),
         n => format!("{n} bytes"),
     }
 }
@@ -164,6 +172,14 @@ mod tests {
     #[test]
     fn a_kill_that_the_step_survived_is_no_failure() {
         assert_eq!(of_end(&StepEnd { oom_kills: 2, ..end(0) }, &BOUND, None).cause, Cause::Success);
+    }
+
+    #[test]
+    fn a_step_that_went_on_after_a_kill_failed_of_its_exit_code() {
+        let survived = of_end(&StepEnd { oom_kills: 1, ..end(1) }, &BOUND, None);
+        assert_eq!(survived.cause, Cause::Exit);
+        let said = "exit code 1; earlier a process of it was killed for lack of memory (limit 256 MiB)";
+        assert_eq!(survived.message, said);
     }
 
     #[test]

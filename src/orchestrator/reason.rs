@@ -6,6 +6,13 @@ const OWN: &str = "danube: ";
 const ABOUT_PYTHON: [&str; 2] = ["the danubefile raised ", " cannot be read as Python"];
 /// 128 + SIGKILL.
 pub(super) const KILLED: i32 = 137;
+/// What the traceback of an exception begins with.
+const TRACEBACK: &str = "Traceback (most recent call last):";
+/// What stands between the tracebacks of a chain of exceptions.
+const CHAINED: [&str; 2] = [
+    "During handling of the above exception, another exception occurred:",
+    "The above exception was the direct cause of the following exception:",
+];
 /// How much of the log's end is looked at.
 pub(super) const TAIL: usize = 16 << 10;
 
@@ -36,14 +43,13 @@ fn own_line(tail: &str) -> Option<&str> {
     own.last()?.strip_prefix(OWN).map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// `danubefile.py:12: ValueError: …` from the last traceback.
+/// `danubefile.py:12: ValueError: …` from the first cause that the last traceback names.
 fn python_error(tail: &str) -> Option<String> {
-    let start = tail.rfind("Traceback (most recent call last):").unwrap_or(0);
     let mut place = None;
     let mut error = None;
-    for line in tail[start..].lines() {
-        if let Some(found) = frame(line) {
-            place = Some(found);
+    for line in first_traceback(tail).lines() {
+        if line.trim_start().starts_with("File \"") {
+            place = users_frame(line).or(place);
             error = None;
         } else if place.is_some() && error.is_none() && names_an_error(line) {
             error = Some(line.trim_end());
@@ -52,12 +58,27 @@ fn python_error(tail: &str) -> Option<String> {
     Some(format!("{}: {}", place?, error?))
 }
 
-/// The place of a line such as `  File "/danube/source/danubefile.py", line 12, in build`.
-fn frame(line: &str) -> Option<String> {
+/// The last traceback; of a chain, its first one.
+fn first_traceback(tail: &str) -> &str {
+    let chained = |block: &str| {
+        let last = block.trim_end().lines().next_back().unwrap_or_default();
+        CHAINED.contains(&last.trim())
+    };
+    let mut start = tail.rfind(TRACEBACK).unwrap_or(0);
+    let mut end = tail.len();
+    while let Some(before) = tail[..start].rfind(TRACEBACK).filter(|before| chained(&tail[*before..start])) {
+        (start, end) = (before, start);
+    }
+    &tail[start..end]
+}
+
+/// The place of a line such as `  File "/danube/source/danubefile.py", line 12, in build`; none for a file that lies
+/// outside the checkout. The SDK tells the checkout's files from its folder on.
+fn users_frame(line: &str) -> Option<String> {
     let (file, rest) = line.trim_start().strip_prefix("File \"")?.split_once("\", line ")?;
     let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
     let file = file.strip_prefix("/danube/source/").unwrap_or(file);
-    (!number.is_empty()).then(|| format!("{file}:{number}"))
+    (!number.is_empty() && !file.starts_with(['/', '<'])).then(|| format!("{file}:{number}"))
 }
 
 /// A line such as `ValueError: text` or `KeyboardInterrupt`, unindented, begins with a Python name.
@@ -97,6 +118,34 @@ mod tests {
         assert_eq!(of_coordinator(1, tail), "danubefile.py:4: ValueError: no");
         let tail = "danube: step \"a\" failed: exit code 1\ndanube: another branch failed too\n";
         assert_eq!(of_coordinator(1, tail), "step \"a\" failed: exit code 1");
+    }
+
+    #[test]
+    fn the_users_line_is_the_deepest_one_of_the_checkout() {
+        let tail = "Traceback (most recent call last):\n  File \"danubefile.py\", line 21, in build\n    \
+                    json.loads(text)\n  File \"/usr/lib/python3.11/json/decoder.py\", line 353, in raw_decode\n    raise \
+                    JSONDecodeError(\"Expecting value\", s, err.value) from None\njson.decoder.JSONDecodeError: Expecting \
+                    value: line 1 column 1 (char 0)\ndanube: the danubefile raised JSONDecodeError (danubefile.py:21)\n";
+        let said = "danubefile.py:21: json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)";
+        assert_eq!(of_coordinator(1, tail), said);
+    }
+
+    #[test]
+    fn of_a_chain_the_first_cause_is_the_reason() {
+        for between in CHAINED {
+            let block = |line: u32, error: &str| {
+                format!(
+                    "Traceback (most recent call last):\n  File \"danubefile.py\", line {line}, in b\n    x\n{error}\n"
+                )
+            };
+            let earlier = block(2, "KeyError: 'shown by the danubefile itself'");
+            let (first, last) = (block(4, "ValueError: no"), block(8, "OSError: gone"));
+            let tail = format!(
+                "{earlier}\n{first}\n{between}\n\n{last}danube: the danubefile raised ValueError (danubefile.py:4)\n\
+                 danube: after that: the danubefile raised OSError (danubefile.py:8)\n"
+            );
+            assert_eq!(of_coordinator(1, &tail), "danubefile.py:4: ValueError: no");
+        }
     }
 
     #[test]

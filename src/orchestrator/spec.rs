@@ -135,7 +135,7 @@ impl LiveJob {
 pub(super) fn network_note(probe: &Probe, wants_network: bool) -> Option<String> {
     let denied = probe.not_enforced.iter().any(|line| line.starts_with("egress"));
     (wants_network && denied)
-        .then(|| "danube: no network in this step: egress is not available on this executor yet".to_owned())
+        .then(|| "danube: no network in the steps of this job: egress is not available on this executor yet".to_owned())
 }
 
 /// Where a step starts; a relative path is one below the workspace.

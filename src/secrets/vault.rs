@@ -110,7 +110,8 @@ pub fn check_value(key: &str, value: &[u8]) -> Result<(), SecretError> {
     let refuse = |why: String| Err(SecretError::BadValue { key: key.to_owned(), why });
     match value.len() {
         n if n < MIN_VALUE => {
-            refuse(format!("it has {n} bytes, and values shorter than {MIN_VALUE} cannot be kept out of logs"))
+            let bytes = if n == 1 { "byte" } else { "bytes" };
+            refuse(format!("it has {n} {bytes}, and values shorter than {MIN_VALUE} cannot be kept out of logs"))
         }
         n if n > MAX_VALUE => refuse(format!("it has {n} bytes, more than {MAX_VALUE}")),
         _ => Ok(()),

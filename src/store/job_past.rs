@@ -56,6 +56,24 @@ pub fn green_before(
     )
 }
 
+/// Branches that others are compared with, where they are there.
+const MAIN: [&str; 3] = ["main", "master", "trunk"];
+
+/// The newest green job of a pipeline that was made before a job, for a branch that was never green: of its main
+/// branch, else of any.
+pub fn green_elsewhere(view: &View<'_>, pipeline: PipelineId, job: JobId) -> Result<Option<JobRow>, StoreError> {
+    for branch in MAIN {
+        if let Some(green) = green_before(view, pipeline, branch, job, 1)?.pop() {
+            return Ok(Some(green));
+        }
+    }
+    view.first(
+        "read the last green job before",
+        "SELECT * FROM jobs WHERE pipeline_id = ?1 AND status = 'success' AND id < ?2 ORDER BY id DESC LIMIT 1",
+        params![pipeline, job],
+    )
+}
+
 /// The oldest green jobs of a branch that were made after a job, oldest first.
 pub fn green_after(
     view: &View<'_>,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 
-from danube._errors import DanubeError, JobCancelled, StepFailed
+from danube._errors import DanubeError, JobCancelled, NondeterministicPipeline, StepFailed
 from danube._places import PACKAGE
 
 _VALUE = 300
@@ -19,6 +19,44 @@ if TYPE_CHECKING:
 
 def described(error: BaseException, source: Source) -> tuple[str, int]:
     """The text for standard error and the exit code of the process."""
+    first = _first_cause(error)
+    text, code = _said(error, source)
+    if first is not error:
+        # What went wrong first is the reason; what failed while that was handled comes after it.
+        text = _said(first, source)[0] + text.replace("danube: ", "danube: after that: ", 1)
+    shown = next((told for told in (error, first) if _is_python(told)), None)
+    return ("" if shown is None else _text(shown, source)) + text, code
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """The step that failed first of a chain of exceptions, else the chain's first exception."""
+    if isinstance(error, JobCancelled | KeyboardInterrupt | NondeterministicPipeline):
+        return error
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return error
+    chain = [error]
+    inner = _inner(error)
+    while inner is not None and not any(inner is known for known in chain):
+        chain.append(inner)
+        inner = _inner(inner)
+    causes = [cause for cause in reversed(chain) if isinstance(cause, Exception)]
+    for cause in causes:
+        if isinstance(cause, StepFailed):
+            return cause
+    # Leaving by sys.exit after an error of one's own is no accident.
+    return error if isinstance(error, SystemExit) or not causes else causes[0]
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    """What was raised before, and led to this one."""
+    while isinstance(error, DanubeError) and error.__suppress_context__ and isinstance(error.__context__, DanubeError):
+        # The SDK said an error of its own again in better words.
+        error = error.__context__
+    return error.__cause__ if error.__suppress_context__ else error.__cause__ or error.__context__
+
+
+def _said(error: BaseException, source: Source) -> tuple[str, int]:
+    """The SDK's own words about an error, and the exit code."""
     place = source.of_error(error.__traceback__)
     at = f" ({place})" if place else ""
     match error:
@@ -33,9 +71,9 @@ def described(error: BaseException, source: Source) -> tuple[str, int]:
         case DanubeError():
             return f"danube: {error}{'' if error.place else at}\n{_notes(error)}", 1
         case SyntaxError():
-            return f"{_text(error, source)}danube: {_file(error, source)} cannot be read as Python\n", 1
+            return f"danube: {_file(error, source)} cannot be read as Python\n", 1
         case _:
-            return f"{_text(error, source)}danube: the danubefile raised {type(error).__name__}{at}\n", 1
+            return f"danube: the danubefile raised {type(error).__name__}{at}\n", 1
 
 
 def with_values(error: BaseException, source: Source) -> str:
@@ -71,6 +109,11 @@ def _notes(error: BaseException) -> str:
 
 def _file(error: SyntaxError, source: Source) -> str:
     return source.relative(error.filename or "") or error.filename or "the danubefile"
+
+
+def _is_python(error: BaseException) -> bool:
+    """Whether Python's traceback says more than the SDK does."""
+    return not isinstance(error, JobCancelled | KeyboardInterrupt | SystemExit | StepFailed | DanubeError)
 
 
 def _text(error: BaseException, source: Source) -> str:

@@ -42,7 +42,7 @@ pub use login::Login;
 pub use meant::meant;
 pub use pages::Pages;
 pub use request::{Client, Request};
-pub use summary::{Summary, summary};
+pub use summary::{FailedTest, Summary, summary};
 
 /// A part of an answer as a type of its own.
 pub(super) fn read<T: serde::de::DeserializeOwned>(

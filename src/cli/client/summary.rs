@@ -16,6 +16,8 @@ pub struct Summary {
     pub changed: Option<Said>,
     /// What took longer than usual.
     pub slow: Option<Slow>,
+    /// What its test reports say.
+    pub tests: Option<Tests>,
     /// What can be done now.
     pub next: Vec<Action>,
 }
@@ -37,6 +39,48 @@ pub struct Why {
     /// Further steps that failed.
     #[serde(default)]
     pub also: Vec<String>,
+    /// The same steps with what they say.
+    #[serde(default)]
+    pub failed_too: Vec<FailedToo>,
+}
+
+/// A further step that failed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FailedToo {
+    /// Why, in a sentence.
+    pub sentence: String,
+    /// The line of its log that tells most.
+    #[serde(default)]
+    pub line: Option<Line>,
+}
+
+/// What the test reports of a job say.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Tests {
+    /// All of it in a sentence.
+    pub sentence: String,
+    /// Tests that failed.
+    #[serde(default)]
+    pub failed: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub first: Vec<FailedTest>,
+}
+
+/// A test that failed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FailedTest {
+    /// Its suite, if it has one.
+    #[serde(default)]
+    pub suite: String,
+    /// Its name.
+    pub name: String,
+    /// `newly failing`, `failed`, or `failed, flaky`.
+    #[serde(default)]
+    pub state: String,
+    /// The first line of what it said.
+    #[serde(default)]
+    pub message: String,
 }
 
 /// A line of a log.
@@ -87,6 +131,9 @@ pub struct SlowStep {
 /// Something that can be done now.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Action {
+    /// Its kind: `change` is a change that helps.
+    #[serde(default, rename = "do")]
+    pub what: String,
     /// What it is.
     pub text: String,
     /// The same as a command.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::bars;
-use crate::cli::client::{Client, ClientError, Job, JobName, LogEnd, Summary, log_end, read, summary};
+use crate::cli::client::{Client, ClientError, FailedTest, Job, JobName, LogEnd, Summary, log_end, read, summary};
 use crate::cli::say::{say, say_json};
 use crate::cli::style::{Colour, Look, ago, exact, plain, state, took};
 use crate::cli::trigger::unsaid;
@@ -80,13 +80,35 @@ fn render(job: &Job, why: &Summary, end: Option<&LogEnd>, now: Timestamp, look: 
     text
 }
 
-/// What changed, what was slow, what else failed.
+/// What else failed, what tests say, what changed, what was slow, what helps.
 fn remarks(why: &Summary) -> Vec<String> {
-    let also = why.why.as_ref().filter(|why| !why.also.is_empty());
-    let also = also.map(|why| format!("also failed: {}", why.also.join(", ")));
-    let changed = why.changed.as_ref().map(|said| said.sentence.clone());
-    let slow = why.slow.as_ref().map(|slow| slow.sentence.clone());
-    [also, changed, slow].into_iter().flatten().collect()
+    let mut lines = Vec::new();
+    if let Some(why) = &why.why {
+        if why.failed_too.is_empty() && !why.also.is_empty() {
+            lines.push(format!("also failed: {}", why.also.join(", ")));
+        }
+        for step in &why.failed_too {
+            let line = step.line.as_ref().map(|line| format!(" Line {}: {}", line.number, line.text.trim()));
+            lines.push(format!("also failed: {}{}", step.sentence, line.unwrap_or_default()));
+        }
+    }
+    if let Some(tests) = &why.tests {
+        lines.push(format!("tests: {}", tests.sentence));
+        lines.extend(tests.first.iter().map(failed_test));
+        let more = tests.failed.saturating_sub(tests.first.len() as u64);
+        lines.extend((more > 0).then(|| format!("  and {more} more")));
+    }
+    lines.extend(why.changed.as_ref().map(|said| said.sentence.clone()));
+    lines.extend(why.slow.as_ref().map(|slow| slow.sentence.clone()));
+    let change = why.next.iter().filter(|action| action.what == "change");
+    lines.extend(change.map(|action| action.text.clone()));
+    lines
+}
+
+fn failed_test(test: &FailedTest) -> String {
+    let suite = if test.suite.is_empty() { String::new() } else { format!("{}: ", test.suite) };
+    let said = if test.message.is_empty() { String::new() } else { format!(": {}", test.message) };
+    format!("  ✗ {suite}{} ({}){said}", test.name, test.state)
 }
 
 fn reason(job: &Job, explained: &Summary) -> String {
@@ -96,7 +118,13 @@ fn reason(job: &Job, explained: &Summary) -> String {
         Status::Running => job.parked.as_deref(),
         _ => sentence.or(job.reason.as_deref()),
     };
-    why.map_or_else(String::new, |why| format!(": {}", plain(why)))
+    // A step may be green although a test of it is red.
+    let red = explained.tests.as_ref().filter(|tests| job.status == Status::Success && tests.failed > 0);
+    match (why, red) {
+        (Some(why), _) => format!(": {}", plain(why)),
+        (None, Some(tests)) => format!(", but tests failed: {}", plain(&tests.sentence)),
+        (None, None) => String::new(),
+    }
 }
 
 fn facts(job: &Job, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -181,6 +209,41 @@ mod tests {
   run it again: danube job rerun web#42
 ";
         assert_eq!(render(&job, &why, Some(&end), at(60), Look::bare()), expected);
+    }
+
+    #[test]
+    fn failed_tests_are_named_also_of_a_green_job_and_what_helps_is_said() {
+        let explained = json!({
+            "tests": { "sentence": "12 tests, 7 failed, 1 of them newly", "failed": 7, "first": [
+                { "suite": "comment", "name": "bare_cr", "state": "newly failing", "message": "not\u{1b} raised" },
+                { "suite": "", "name": "crlf", "state": "failed, flaky", "message": "" },
+            ] },
+            "next": [{ "do": "change", "text": "give the step more", "url": null, "command": null }],
+        });
+        let why: Summary = serde_json::from_value(explained).unwrap();
+        let text = render(&job(Status::Success), &why, None, at(60), Look::bare());
+        let expected = "\
+✓ success web#42, but tests failed: 12 tests, 7 failed, 1 of them newly
+
+  tests: 12 tests, 7 failed, 1 of them newly
+    ✗ comment: bare_cr (newly failing): not\u{fffd} raised
+    ✗ crlf (failed, flaky)
+    and 5 more
+  give the step more
+";
+        assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn a_further_failed_step_says_its_line() {
+        let explained = json!({ "why": { "sentence": "x", "also": ["lint"], "failed_too": [
+            { "step": 2, "name": "lint", "sentence": "Step \"lint\" exited with code 1 after 1 s.",
+              "line": { "number": 3, "text": "x.py:1: error: no" }, "url": "/x" },
+        ] } });
+        let why: Summary = serde_json::from_value(explained).unwrap();
+        let text = render(&job(Status::Failure), &why, None, at(60), Look::bare());
+        let said = "  also failed: Step \"lint\" exited with code 1 after 1 s. Line 3: x.py:1: error: no\n";
+        assert!(text.contains(said), "{text}");
     }
 
     #[test]

@@ -45,6 +45,35 @@ async fn a_failed_danubefile_fails_the_job_with_the_line_from_its_log() {
 }
 
 #[tokio::test]
+async fn the_step_that_failed_first_is_the_reason_whatever_the_danubefile_says_later() {
+    for (said, reason) in [
+        (
+            "danube: reports/*.xml: no such file (danubefile.py:10)",
+            "step \"exit 3\" failed: exit code 3; after that: reports/*.xml: no such file (danubefile.py:10)",
+        ),
+        (
+            "danube: step \"exit 4\" failed: exit code 4 (danubefile.py:8)",
+            "step \"exit 4\" failed: exit code 4 (danubefile.py:8)",
+        ),
+        (
+            "Traceback (most recent call last):\n  File \"danubefile.py\", line 4, in b\n    x\nValueError: no\ndanube: the danubefile raised ValueError (danubefile.py:4)",
+            "danubefile.py:4: ValueError: no",
+        ),
+    ] {
+        let (world, claimed) = world().await;
+        let id = claimed.job.id;
+        let master = world.master(claimed).await;
+        master.run("/run#0", request("exit 3")).await.unwrap();
+        master.run("/run#1", request("exit 4")).await.unwrap();
+        let at = world.executor.coordinator(1).await;
+        world.executor.print(at, Stream::Stderr, &format!("{said}\n"));
+        world.executor.finish(at, StepState::Ended(end(1)));
+        assert_eq!(master.ended().await, Status::Failure);
+        assert_eq!(world.row(id).await.reason.as_deref(), Some(reason));
+    }
+}
+
+#[tokio::test]
 async fn a_coordinator_out_of_memory_names_its_limit() {
     let (world, claimed) = world().await;
     let id = claimed.job.id;
@@ -187,7 +216,8 @@ async fn a_coordinator_that_is_lost_again_and_again_loses_the_attempt() {
     let (world, claimed) = world().await;
     let id = claimed.job.id;
     let master = world.master(claimed).await;
-    for attempt in 1..=4 {
+    let most = u32::try_from(crate::orchestrator::coordinate::RESTARTS).unwrap() + 1;
+    for attempt in 1..=most {
         world.executor.finish(world.executor.coordinator(attempt).await, StepState::Lost);
     }
     assert_eq!(master.driving.await.unwrap().unwrap(), Driven::Retried);

@@ -21,6 +21,8 @@ pub(in crate::web) struct Explanation {
     pub(in crate::web) slow: Option<Slow>,
     /// What it waits for.
     pub(in crate::web) waiting: Option<Waiting>,
+    /// What its test reports say, if it has any.
+    pub(in crate::web) tests: Option<Tests>,
     /// What can be done now.
     pub(in crate::web) next: Vec<Action>,
 }
@@ -64,12 +66,68 @@ pub(in crate::web) struct Why {
     pub(in crate::web) step: Option<String>,
     /// Its exit code.
     pub(in crate::web) exit_code: Option<i32>,
-    /// The first failing lines of its log, else the last lines.
+    /// The first failing lines of its log and, where they are not among them, the last ones; else the last lines.
     pub(in crate::web) lines: Vec<Line>,
     /// Where they stand.
     pub(in crate::web) log: Option<Log>,
     /// Further steps that failed.
     pub(in crate::web) also: Vec<String>,
+    /// The same steps with what they say.
+    pub(in crate::web) failed_too: Vec<FailedToo>,
+}
+
+/// A further step that failed.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "FailedToo")]
+pub(in crate::web) struct FailedToo {
+    /// Its number.
+    pub(in crate::web) step: u32,
+    /// Its name.
+    pub(in crate::web) name: String,
+    /// Why, in a sentence.
+    pub(in crate::web) sentence: String,
+    /// The first failing line of its log, else the last.
+    pub(in crate::web) line: Option<Line>,
+    /// Where a person reads it, below the server's address.
+    pub(in crate::web) url: Option<String>,
+}
+
+/// What the test reports of a job say.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "SummaryTests")]
+pub(in crate::web) struct Tests {
+    /// Tests in all.
+    pub(in crate::web) total: u64,
+    /// Of these, failed.
+    pub(in crate::web) failed: u64,
+    /// Of these, failing here and not in the last green run.
+    pub(in crate::web) newly_failing: u64,
+    /// Tests that sometimes fail on the same commit.
+    pub(in crate::web) flaky: u64,
+    /// Not run.
+    pub(in crate::web) skipped: u64,
+    /// All of it in a sentence.
+    pub(in crate::web) sentence: String,
+    /// The first tests that failed, newly failing ones first.
+    pub(in crate::web) first: Vec<FailedTest>,
+    /// Where a person reads all of them, below the server's address.
+    pub(in crate::web) url: String,
+}
+
+/// A test that failed.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "FailedTest")]
+pub(in crate::web) struct FailedTest {
+    /// Its suite or class; empty where it has none.
+    pub(in crate::web) suite: String,
+    /// Its name.
+    pub(in crate::web) name: String,
+    /// `newly failing`, `failed`, or `failed, flaky`.
+    pub(in crate::web) state: String,
+    /// The first line of what it said.
+    pub(in crate::web) message: String,
+    /// Its history, below the server's address.
+    pub(in crate::web) url: String,
 }
 
 /// A line of a log.
@@ -88,7 +146,7 @@ pub(in crate::web) struct Line {
 pub(in crate::web) struct Log {
     /// The step's number; 0 is the danubefile's own output.
     pub(in crate::web) step: u32,
-    /// The first failing line, from 1.
+    /// The first failing line, else the last one of the output; from 1.
     pub(in crate::web) line: u64,
     /// It looks like an error; else these are only the last lines.
     pub(in crate::web) error: bool,
@@ -96,7 +154,7 @@ pub(in crate::web) struct Log {
     pub(in crate::web) url: String,
 }
 
-/// What changed since the last green run of the branch.
+/// What changed since the last green run of the branch, else of the pipeline's main branch.
 #[derive(Debug, Clone, PartialEq, Default, JsonSchema, Serialize)]
 #[schemars(rename = "Changed")]
 pub(in crate::web) struct Changed {
@@ -140,6 +198,8 @@ pub(in crate::web) struct Since {
     pub(in crate::web) job: String,
     /// Its number.
     pub(in crate::web) number: u64,
+    /// Its branch: another one where no run of the job's own branch was green.
+    pub(in crate::web) branch: String,
     /// Its commit.
     pub(in crate::web) commit: String,
     /// When it ended.

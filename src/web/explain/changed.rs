@@ -2,6 +2,7 @@
 use super::answer::{Changed, Commit, Since};
 use super::evidence::Evidence;
 use crate::model::job::Status;
+use crate::store::JobRow;
 use crate::web::view::first_line;
 
 /// Steps that are named.
@@ -14,7 +15,7 @@ pub(super) fn changed(evidence: &Evidence) -> Option<Changed> {
     }
     let passed = evidence.greens.iter().chain(&evidence.greens_after).find(|green| green.commit_sha == job.commit_sha);
     let passed = passed.map(|green| green.label());
-    let Some(green) = evidence.greens.first() else {
+    let Some(green) = &evidence.base else {
         let sentence = match &passed {
             Some(passed) => format!("The same commit passed in {passed}: maybe flaky."),
             None => format!("No run of {} was green before.", branch(evidence)),
@@ -34,6 +35,7 @@ pub(super) fn changed(evidence: &Evidence) -> Option<Changed> {
         since: Some(Since {
             job: green.label(),
             number: green.number,
+            branch: green.branch.clone(),
             commit: green.commit_sha.clone(),
             finished_at: green.finished_at,
             url: format!("/jobs/{}", green.id),
@@ -53,14 +55,13 @@ pub(super) fn changed(evidence: &Evidence) -> Option<Changed> {
         sentence: String::new(),
         url: host.filter(|_| green.commit_sha != job.commit_sha).map(|h| h.compare(&green.commit_sha, &job.commit_sha)),
     };
-    changed.sentence = sentence(&changed, evidence, green.number);
+    changed.sentence = sentence(&changed, evidence, green);
     Some(changed)
 }
 
-fn sentence(changed: &Changed, evidence: &Evidence, green: u64) -> String {
+fn sentence(changed: &Changed, evidence: &Evidence, green: &JobRow) -> String {
     let mut parts = Vec::new();
-    let same = evidence.greens.first().is_some_and(|green| green.commit_sha == evidence.job.commit_sha);
-    match (same, &evidence.between) {
+    match (green.commit_sha == evidence.job.commit_sha, &evidence.between) {
         (true, _) => {}
         (false, None) => parts.push("another commit (the copy of the repository does not have both)".to_owned()),
         (false, Some(_)) => {
@@ -78,7 +79,17 @@ fn sentence(changed: &Changed, evidence: &Evidence, green: u64) -> String {
     if changed.pipeline {
         parts.push("the pipeline's configuration".to_owned());
     }
-    let since = format!("since #{green} was green");
+    if evidence.greens.is_empty() {
+        // A new branch: all that it brings is its own.
+        let what = if parts.is_empty() { "nothing changed".to_owned() } else { parts.join(", ") };
+        let number = green.number;
+        return format!(
+            "No run of {} was green before. Compared with #{number} of {}, which was: {what}.",
+            branch(evidence),
+            if green.branch.is_empty() { "this pipeline" } else { &green.branch }
+        );
+    }
+    let since = format!("since #{} was green", green.number);
     let flaky = changed.passed.as_ref().filter(|_| !changed.pipeline);
     match (parts.is_empty(), flaky) {
         (true, Some(passed)) => format!("The same commit passed in {passed}, and nothing changed: maybe flaky."),

@@ -23,13 +23,19 @@ pub(super) const fn signal(exit_code: i32) -> Option<(&'static str, &'static str
     })
 }
 
-/// `exited with code 1`, with what the code says where it says more.
-pub(super) fn words(exit_code: i32) -> String {
+/// `exited with code 1`, and what the code means where the step's log says so too.
+pub(super) fn words(exit_code: i32, says: impl Fn(&[&str]) -> bool) -> (String, &'static str) {
+    let plain = || format!("exited with code {exit_code}");
     match (exit_code, signal(exit_code)) {
-        (126, _) => "exited with code 126: a command is there but cannot be executed".to_owned(),
-        (127, _) => "exited with code 127: a command was not found".to_owned(),
-        (code, Some((name, what))) => format!("was ended by {name} ({what}), exit code {code}"),
-        (code, None) => format!("exited with code {code}"),
+        // Programs have exit codes of their own.
+        (126, _) if says(&["Permission denied", "cannot execute", "Exec format error", "is a directory"]) => {
+            (plain(), ": a command is there but cannot be executed")
+        }
+        (127, _) if says(&[": not found", "command not found", "No such file or directory"]) => {
+            (plain(), ": a command was not found")
+        }
+        (code, Some((name, what))) => (format!("was ended by {name} ({what}, exit code {code})"), ""),
+        _ => (plain(), ""),
     }
 }
 
@@ -39,11 +45,18 @@ mod tests {
 
     #[test]
     fn codes_of_shells_and_signals_are_put_into_words() {
-        assert_eq!(words(1), "exited with code 1");
-        assert_eq!(words(127), "exited with code 127: a command was not found");
-        assert_eq!(words(139), "was ended by SIGSEGV (segmentation fault), exit code 139");
+        let of = |code: i32, line: &'static str| {
+            let (what, more) = words(code, |texts| texts.iter().any(|text| line.contains(text)));
+            format!("{what}{more}")
+        };
+        assert_eq!(of(1, ""), "exited with code 1");
+        assert_eq!(of(127, "sh: 1: cc: not found"), "exited with code 127: a command was not found");
+        assert_eq!(of(127, "127 tests failed"), "exited with code 127");
+        let no = "sh: 1: ./x: Permission denied";
+        assert_eq!(of(126, no), "exited with code 126: a command is there but cannot be executed");
+        assert_eq!(of(139, ""), "was ended by SIGSEGV (segmentation fault, exit code 139)");
         for code in [0, 128, -1, 255, i32::MAX] {
-            assert_eq!(words(code), format!("exited with code {code}"));
+            assert_eq!(of(code, ""), format!("exited with code {code}"));
         }
     }
 }

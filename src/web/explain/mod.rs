@@ -14,12 +14,14 @@ mod lines;
 mod next;
 mod slow;
 mod span;
+mod tests;
 mod usual;
 mod why;
 
 pub(super) use answer::Explanation;
 pub(super) use critical::critical;
 pub(super) use evidence::{Evidence, gather};
+pub(super) use lines::failing_line;
 pub(super) use next::from_where;
 pub(super) use span::Span;
 pub(super) use usual::{Usual, times_usual};
@@ -37,6 +39,7 @@ pub(super) fn explain(evidence: &Evidence) -> Explanation {
         changed,
         slow,
         waiting: evidence.waiting.clone(),
+        tests: evidence.tests.as_ref().map(tests::tests),
         next,
     }
 }

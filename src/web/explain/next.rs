@@ -1,8 +1,13 @@
 //! What can be done about it now.
-use super::answer::{Action, Changed, Kind, Why};
+use super::answer::{Action, Changed, Kind, Log, Why};
 use super::evidence::Evidence;
 use crate::model::JobId;
 use crate::model::job::Status;
+use crate::orchestrator::SHORT_OF_MEMORY;
+
+/// Lines of the log before and after the failing one.
+const AROUND: u64 = 20;
+const MEMORY: &str = "If it needs that much: give the step more by memory=\"…\"";
 
 /// Where a person reads a line.
 pub(super) fn line_url(job: JobId, step: u32, line: u64) -> String {
@@ -16,14 +21,19 @@ pub(super) fn next(evidence: &Evidence, why: Option<&Why>, changed: Option<&Chan
     if let Some(log) = why.and_then(|why| why.log.as_ref()) {
         next.push(Action {
             what: "read_log",
-            text: format!("Read the log at line {}", log.line),
+            text: if log.error {
+                format!("Read the log at line {}", log.line)
+            } else {
+                "Read the log's end".to_owned()
+            },
             url: Some(log.url.clone()),
-            command: Some(format!("danube logs {label} --step {}", log.step)),
+            command: Some(format!("danube logs {label} --step {}{}", log.step, around(log))),
         });
     }
     let change = |text: &str| Action { what: "change", text: text.to_owned(), url: None, command: None };
     match why.map(|why| why.kind) {
-        Some(Kind::Oom) => next.push(change("If it needs that much: give the step more by memory=\"…\"")),
+        Some(Kind::Oom) => next.push(change(MEMORY)),
+        Some(_) if why.is_some_and(|why| why.sentence.contains(SHORT_OF_MEMORY)) => next.push(change(MEMORY)),
         Some(Kind::Timeout) if why.is_some_and(|why| why.sentence.starts_with("Step")) => {
             next.push(change("If it needs that long: give the step more time by timeout=\"…\""));
         }
@@ -80,6 +90,15 @@ pub(in crate::web) const fn from_where(status: Status) -> &'static str {
     match status {
         Status::Failure => "from the failed step",
         _ => "from where it stopped",
+    }
+}
+
+/// The lines around the failing one; where none is known, all of them.
+fn around(log: &Log) -> String {
+    if log.error {
+        format!(" --lines {}-{}", log.line.saturating_sub(AROUND).max(1), log.line.saturating_add(AROUND))
+    } else {
+        String::new()
     }
 }
 

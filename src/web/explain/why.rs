@@ -1,15 +1,14 @@
 //! Why a job ended without success, in one sentence.
-use super::answer::{Kind, Log, Why};
-use super::culprit::{failing, newest, nondeterministic};
+use super::answer::{FailedToo, Kind, Log, Why};
+use super::culprit::nondeterministic;
 use super::evidence::Evidence;
 use super::exit;
+use super::lines::Told;
 use crate::model::job::{FailureKind, Status};
 use crate::model::step::{Cause, StepStatus};
+use crate::orchestrator::SHORT_OF_MEMORY;
 use crate::store::StepRow;
 use crate::web::view::{took, untold};
-
-/// Further steps that are named.
-const NAMED: usize = 5;
 
 pub(super) fn why(evidence: &Evidence) -> Option<Why> {
     let job = &evidence.job;
@@ -20,16 +19,7 @@ pub(super) fn why(evidence: &Evidence) -> Option<Why> {
         Status::Failure => failure(evidence),
     };
     let culprit = evidence.culprit();
-    let first = evidence.lines.lines.first();
-    let log = culprit.zip(first).map(|(step, line)| Log {
-        step: step.seq,
-        line: line.number,
-        error: evidence.lines.error,
-        url: super::next::line_url(job.id, step.seq, line.number),
-    });
-    let red = matches!(job.status, Status::Failure | Status::Timeout);
-    let also = newest(&evidence.steps).filter(|step| red && failing(step));
-    let also = also.filter(|step| culprit.is_none_or(|culprit| culprit.seq != step.seq));
+    let log = culprit.and_then(|step| place(step, &evidence.lines));
     Some(Why {
         kind,
         sentence,
@@ -37,8 +27,20 @@ pub(super) fn why(evidence: &Evidence) -> Option<Why> {
         exit_code: culprit.and_then(|step| step.exit_code),
         lines: evidence.lines.lines.clone(),
         log,
-        also: also.take(NAMED).map(|step| step.name.clone()).collect(),
+        also: evidence.others.iter().map(|(step, _)| step.name.clone()).collect(),
+        failed_too: evidence.others.iter().map(|(step, told)| other(step, told)).collect(),
     })
+}
+
+fn place(step: &StepRow, told: &Told) -> Option<Log> {
+    let line = told.line?;
+    Some(Log { step: step.seq, line, error: told.error, url: super::next::line_url(step.job_id, step.seq, line) })
+}
+
+fn other(step: &StepRow, told: &Told) -> FailedToo {
+    let line = told.lines.iter().find(|line| Some(line.number) == told.line).cloned();
+    let log = place(step, told).map(|log| log.url);
+    FailedToo { step: step.seq, name: step.name.clone(), sentence: of_step(step, told).1, line, url: log }
 }
 
 fn failure(evidence: &Evidence) -> (Kind, String) {
@@ -52,36 +54,47 @@ fn failure(evidence: &Evidence) -> (Kind, String) {
         }
         _ if nondeterministic(job) => (Kind::Nondeterministic, reason()),
         _ => match evidence.culprit().filter(|step| step.seq > 0) {
-            Some(step) => of_step(step),
+            Some(step) => of_step(step, &evidence.lines),
             None => (Kind::Danubefile, reason()),
         },
     }
 }
 
-fn of_step(step: &StepRow) -> (Kind, String) {
+fn of_step(step: &StepRow, told: &Told) -> (Kind, String) {
     let reason = step.reason.as_deref().filter(|reason| !reason.is_empty());
-    let code = step.exit_code;
-    let (kind, what) = match (step.status, step.cause) {
-        (StepStatus::Timeout, _) | (_, Some(Cause::Timeout)) => {
-            let said = reason.and_then(|reason| reason.strip_prefix("it "));
-            (Kind::Timeout, said.unwrap_or("ran longer than its timeout").to_owned())
-        }
-        (_, Some(Cause::Oom)) => (Kind::Oom, format!("ran {}", reason.unwrap_or("out of memory"))),
-        (_, Some(Cause::Infra)) => {
-            (Kind::Infrastructure, format!("was lost: {}", trimmed(reason.unwrap_or("the machine went down"))))
-        }
-        _ => match (reason.filter(|reason| !reason.starts_with("exit code")), code) {
-            (Some(reason), _) => (Kind::Exit, format!("failed: {}", trimmed(reason))),
-            (None, Some(code)) if exit::signal(code).is_some() => (Kind::Signal, exit::words(code)),
-            (None, Some(code)) => (Kind::Exit, exit::words(code)),
-            (None, None) => (Kind::Exit, "failed".to_owned()),
-        },
-    };
     let time = step.started_at.zip(step.finished_at).map(|(from, to)| format!(" after {}", took(from, to)));
-    // A timeout says its time already.
-    let time = time.filter(|_| kind != Kind::Timeout).unwrap_or_default();
+    let time = time.unwrap_or_default();
     let attempt = if step.attempt > 1 { format!(", in attempt {}", step.attempt) } else { String::new() };
-    (kind, format!("Step {} {what}{time}{attempt}.", named(step)))
+    let colon = |text: &str| if text.is_empty() { String::new() } else { format!(": {}", trimmed(text)) };
+    let exit = |code: i32| {
+        let says = |texts: &[&str]| told.lines.iter().any(|line| texts.iter().any(|text| line.text.contains(text)));
+        let kind = if exit::signal(code).is_some() { Kind::Signal } else { Kind::Exit };
+        let (what, more) = exit::words(code, says);
+        (kind, what, more.to_owned())
+    };
+    let of_code = reason.is_none_or(|reason| reason.starts_with("exit code"));
+    let short = reason.and_then(|reason| reason.find(SHORT_OF_MEMORY).map(|at| &reason[at..]));
+    if let (Some(code), Some(short)) = (step.exit_code.filter(|_| of_code), short) {
+        let (kind, what, _) = exit(code);
+        return (kind, format!("Step {} {what}{attempt}{}.", named(step), trimmed(short)));
+    }
+    let (kind, what, more) = match (step.status, step.cause, step.exit_code) {
+        (StepStatus::Timeout, ..) | (_, Some(Cause::Timeout), _) => {
+            let said = reason.and_then(|reason| reason.strip_prefix("it ")).unwrap_or("ran longer than its timeout");
+            // It says its time already.
+            return (Kind::Timeout, format!("Step {} {said}{attempt}.", named(step)));
+        }
+        (_, Some(Cause::Oom), _) => {
+            let limit = reason.and_then(|reason| reason.strip_prefix("out of memory: ")).unwrap_or_default();
+            (Kind::Oom, "ran out of memory".to_owned(), colon(limit))
+        }
+        (_, Some(Cause::Infra), _) => {
+            (Kind::Infrastructure, "was lost".to_owned(), colon(reason.unwrap_or("the machine went down")))
+        }
+        (_, _, Some(code)) if of_code => exit(code),
+        _ => (Kind::Exit, "failed".to_owned(), colon(reason.unwrap_or_default())),
+    };
+    (kind, format!("Step {} {what}{time}{attempt}{more}.", named(step)))
 }
 
 fn timeout(evidence: &Evidence) -> (Kind, String) {

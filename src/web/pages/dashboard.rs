@@ -10,7 +10,9 @@ use crate::store::job_list::{self, Filter};
 use crate::web::access;
 use crate::web::api;
 use crate::web::error::Answer;
-use crate::web::parts::{Chrome, PipelineLine, RedLine, Seen, chrome, lines, live, red_lines};
+use crate::web::parts::{
+    Chrome, PipelineLine, RedElsewhere, RedLine, Seen, chrome, lines, live, red_elsewhere, red_lines,
+};
 use crate::web::state::AppState;
 use crate::web::view::{JobLine, Progress, job_line, progress};
 use crate::web::visitor::Visitor;
@@ -35,6 +37,7 @@ struct Page {
     tag: String,
     summary: String,
     red: Vec<RedLine>,
+    elsewhere: RedElsewhere,
     running: Vec<Running>,
     waiting: Vec<JobLine>,
     pipelines: Vec<PipelineLine>,
@@ -50,6 +53,7 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, 
     rows.truncate(WATCHED);
     let pipelines = lines(&app, rows, now).await?;
     let red = red_lines(&app, &pipelines, now).await?;
+    let elsewhere = red_elsewhere(&pipelines, red.len());
     let scope = access::listed(&visitor);
     let running = jobs(&app, scope.clone(), Some(Status::Running), LISTED).await?;
     let pending = jobs(&app, scope.clone(), Some(Status::Pending), LISTED).await?;
@@ -69,7 +73,8 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, 
     let page = Page {
         chrome: chrome(&app, &visitor, "now").await?,
         tag: String::new(),
-        summary: format!("{} red · {} running · {} waiting", red.len(), running.len(), waiting.len()),
+        summary: summary(red.len(), elsewhere.count, running.len(), waiting.len()),
+        elsewhere,
         red,
         running,
         waiting,
@@ -86,6 +91,11 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, 
     live(&Page { tag: tag.clone(), ..page }, &tag, &headers)
 }
 
+fn summary(red: usize, elsewhere: usize, running: usize, waiting: usize) -> String {
+    let more = if elsewhere > 0 { format!(", {elsewhere} on other branches") } else { String::new() };
+    format!("{red} red{more} · {running} running · {waiting} waiting")
+}
+
 impl Page {
     /// What tells one state of the page from another: all that is shown but the clocks, which go on by themselves.
     fn tag(&self) -> String {
@@ -96,6 +106,8 @@ impl Page {
             seen.job(&red.job);
             seen.note(&red.since);
         }
+        seen.note(&self.elsewhere.sentence);
+        self.elsewhere.named.iter().for_each(|(name, _)| seen.note(name));
         for running in &self.running {
             seen.job(&running.job);
             seen.note(running.progress.as_ref().map_or("", |progress| &progress.against));

@@ -16,7 +16,7 @@ use crate::web::access;
 use crate::web::api::{self, Cursor};
 use crate::web::error::Answer;
 use crate::web::explain::{Evidence, Explanation, critical, explain, from_where, gather};
-use crate::web::parts::{Chrome, Focus, JobNews, LogSection, chrome, job_news, sections};
+use crate::web::parts::{Chrome, Focus, JobNews, LogSection, TestsSum, chrome, job_news, sections};
 use crate::web::state::AppState;
 use crate::web::view::{
     Drawn, Queued, Waterfall, When, axis, duration, first_line, path_segment, pipeline_href, shell_word, size, took,
@@ -71,6 +71,8 @@ struct Page {
     attempt: u32,
     explanation: Explanation,
     news: JobNews,
+    tests: Option<TestsSum>,
+    subject: Option<String>,
     culprit: Option<u32>,
     marks: Vec<String>,
     queued: Option<Queued>,
@@ -173,17 +175,17 @@ pub(in crate::web) async fn rerun(
 async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Answer {
     let now = app.now();
     let (id, pipeline_id, number) = (job.id, job.pipeline_id, job.number);
-    let read_of = job.clone();
+    let parent = job.parent.filter(|_| job.reuse);
     let read = app.store.read(move |view| {
         let beside = job_past::neighbours(view, pipeline_id, number)?;
-        let parent = read_of.parent.filter(|_| read_of.reuse);
         let parent = parent.map(|id| jobs::find(view, id)).transpose()?.flatten();
         let parent = parent.map(|job| (format!("/jobs/{}", job.id), job.label()));
-        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, &read_of)?, parent))
+        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, id)?, parent))
     });
     let (files, attestation, beside, news, parent) = read.await?;
-    let evidence = gather(app, visitor, job).await?;
+    let mut evidence = gather(app, visitor, job).await?;
     let explanation = explain(&evidence);
+    let tests = evidence.tests.take();
     let culprit = evidence.culprit().map(|step| step.seq);
     let newest = newest(&evidence, culprit);
     let running = newest.iter().find(|step| step.status == StepStatus::Running).map(|step| step.seq);
@@ -235,6 +237,8 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         seconds: (now.as_second() - from.as_second()).max(0),
         usual: evidence.usual.job.map(duration),
         attempt: job.attempt,
+        tests,
+        subject: Some(first_line(&job.message)).filter(|text| job.title.is_some() && !text.trim().is_empty()),
         explanation,
         news,
         culprit,

@@ -28,18 +28,22 @@ pub(in crate::web) struct TestsSum {
     pub(in crate::web) sentence: String,
     pub(in crate::web) failed: Vec<TestLine>,
     pub(in crate::web) more: u64,
+    pub(in crate::web) total: u64,
+    pub(in crate::web) red: u64,
+    pub(in crate::web) newly_failing: u64,
+    pub(in crate::web) flaky: u64,
+    pub(in crate::web) skipped: u64,
 }
 
 /// What stands on top of a job beside its explanation.
 pub(in crate::web) struct JobNews {
     pub(in crate::web) notes: Vec<Note>,
     pub(in crate::web) notes_more: usize,
-    pub(in crate::web) tests: Option<TestsSum>,
 }
 
 /// Reads it, bounded.
-pub(in crate::web) fn job_news(view: &View<'_>, job: &JobRow) -> Result<JobNews, StoreError> {
-    let mut rows = annotations::of_job(view, job.id)?;
+pub(in crate::web) fn job_news(view: &View<'_>, job: JobId) -> Result<JobNews, StoreError> {
+    let mut rows = annotations::of_job(view, job)?;
     let notes_more = rows.len().saturating_sub(NOTES);
     // What is wrong comes first, and stays where there are too many.
     rows.sort_by_key(|row| match row.level {
@@ -48,12 +52,16 @@ pub(in crate::web) fn job_news(view: &View<'_>, job: &JobRow) -> Result<JobNews,
         AnnotationLevel::Info => 2,
     });
     rows.truncate(NOTES);
+    Ok(JobNews { notes: rows.into_iter().map(note).collect(), notes_more })
+}
+
+/// The sum of the test reports, none where there are none.
+pub(in crate::web) fn tests_sum(view: &View<'_>, job: &JobRow) -> Result<Option<TestsSum>, StoreError> {
     let reports = test_reports::of_job(view, job.id)?;
     let ids: Vec<i64> = reports.iter().filter(|row| row.failed > 0).map(|row| row.id).collect();
     let failed = test_reports::page(view, &ids, &FAILED, None, NAMED)?;
     let failed = failed.into_iter().map(|row| test_line(&job.pipeline_name, row, None, Dots::default()));
-    let tests = sum(job.id, &reports, failed.collect());
-    Ok(JobNews { notes: rows.into_iter().map(note).collect(), notes_more, tests })
+    Ok(sum(job.id, &reports, failed.collect()))
 }
 
 fn note(row: AnnotationRow) -> Note {
@@ -78,14 +86,16 @@ fn sum(job: JobId, reports: &[TestReportRow], failed: Vec<TestLine>) -> Option<T
     let total = all(|row| row.total);
     let red = all(|row| row.failed);
     let mut parts = vec![format!("{total} test{}", if total == 1 { "" } else { "s" })];
-    match (red, all(|row| row.newly_failing)) {
+    let (newly_failing, flaky) = (all(|row| row.newly_failing), all(|row| row.flaky));
+    let skipped = all(|row| row.skipped);
+    match (red, newly_failing) {
         (0, _) if total > 0 => parts.push("none failed".to_owned()),
         (0, _) => {}
         (red, new) if new == red => parts.push(format!("{red} newly failing")),
         (red, 0) => parts.push(format!("{red} failed")),
         (red, new) => parts.push(format!("{red} failed, {new} of them newly")),
     }
-    for (count, word) in [(all(|row| row.flaky), "flaky"), (all(|row| row.skipped), "skipped")] {
+    for (count, word) in [(flaky, "flaky"), (skipped, "skipped")] {
         if count > 0 {
             parts.push(format!("{count} {word}"));
         }
@@ -96,5 +106,10 @@ fn sum(job: JobId, reports: &[TestReportRow], failed: Vec<TestLine>) -> Option<T
         sentence: parts.join(", "),
         more: red.saturating_sub(failed.len() as u64),
         failed,
+        total,
+        red,
+        newly_failing,
+        flaky,
+        skipped,
     })
 }

@@ -16,10 +16,31 @@ async fn the_dashboard_says_what_is_red_since_when_by_whom_and_why() {
     bench.failed_job("web", &Texts { author: "Bo Lind <bo@example.com>".to_owned(), ..Texts::usual() }).await;
     bench.failed_job("web", &Texts { branch: "try-things".to_owned(), ..Texts::usual() }).await;
     let page = decode(&bench.get("/", &bench.login("carol").await).await.text());
-    assert!(page.contains("1 red · 0 running · 0 waiting"));
-    let red = &page[page.find("Red branches").unwrap()..page.find("Recent jobs").unwrap()];
+    assert!(page.contains("1 red, 1 on other branches · 0 running · 0 waiting"));
+    let red = &page[page.find("Red branches").unwrap()..page.find("Other red branches").unwrap()];
     assert!(red.contains("#3") && red.contains("since #2 by Mina Ito, 2 runs"), "{red}");
     assert!(red.contains("FAIL: test_bare_cr") && !red.contains("try-things"), "{red}");
+}
+
+#[tokio::test]
+async fn a_green_main_branch_does_not_hide_that_others_are_red() {
+    let bench = Bench::new().await;
+    let green = bench.start("web", &Texts::usual()).await;
+    bench.finish(green, 0, None).await;
+    for branch in ["one", "two"] {
+        bench.failed_job("web", &Texts { branch: branch.to_owned(), ..Texts::usual() }).await;
+    }
+    let cookie = bench.login("carol").await;
+    let page = decode(&bench.get("/", &cookie).await.text());
+    assert!(page.contains("main is green; 2 other branches are red: ") && page.contains("0 red, 2 on other"), "{page}");
+    assert!(page.contains(">web two #3</a>, ") && page.contains(">web one #2</a>"), "{page}");
+    assert!(!page.contains("Nothing is red"));
+    for branch in ["one", "two"] {
+        let lease = bench.start("web", &Texts { branch: branch.to_owned(), ..Texts::usual() }).await;
+        bench.finish(lease, 0, None).await;
+    }
+    let page = decode(&bench.get("/", &cookie).await.text());
+    assert!(page.contains("Nothing is red") && !page.contains("other branches"), "{page}");
 }
 
 #[tokio::test]

@@ -105,7 +105,10 @@ impl Bench {
 
     /// A running step; `log` is its output so far.
     pub(super) async fn step(&self, lease: Lease, name: &str, branch: &str, log: &str) -> crate::store::StepRow {
-        let new = new_step(lease, name, branch);
+        self.insert(lease, new_step(lease, name, branch), log).await
+    }
+
+    async fn insert(&self, lease: Lease, new: NewStep, log: &str) -> crate::store::StepRow {
         let write = move |tx: &crate::store::Tx<'_>| {
             let row = steps::insert(tx, lease.id, &new)?;
             steps::start(tx, lease.id, row.id, tx.now(), None)?;
@@ -114,6 +117,12 @@ impl Bench {
         let row = self.store.write("test", Durability::Progress, write).await.unwrap();
         self.append(lease.job, &row.log_stream, log.as_bytes());
         row
+    }
+
+    /// The danubefile's own process.
+    pub(super) async fn coordinator(&self, lease: Lease, log: &str) -> crate::store::StepRow {
+        let new = NewStep { seq: Some(0), ..new_step(lease, "danubefile.py", "") };
+        self.insert(lease, new, log).await
     }
 
     /// Steps that have ended well, without output, ten to a branch.

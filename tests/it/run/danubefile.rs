@@ -48,6 +48,30 @@ fn an_exception_points_at_the_users_line() {
 }
 
 #[test]
+fn an_exception_of_a_library_points_at_the_users_line_too() {
+    let run = file("import json\n@pipeline(name=\"x\")\ndef build():\n    json.loads(\"{\")\n");
+    let end = run.end();
+    let said = "danubefile.py:6: json.decoder.JSONDecodeError: Expecting property name";
+    assert!(end.out.contains(said), "{}", end.out);
+}
+
+#[test]
+fn the_step_that_failed_first_is_the_reason_whatever_fails_while_that_is_handled() {
+    let body = |last: &str| {
+        format!("@pipeline(name=\"x\")\ndef build():\n    try:\n        step.run(\"exit 3\", name=\"unit\")\n{last}")
+    };
+    let reason = "step \"unit\" failed: exit code 3 (danubefile.py:6)";
+    for last in [
+        "    finally:\n        tests.junit(\"reports/*.xml\")\n",
+        "    except StepFailed:\n        raise ValueError(\"no\")\n",
+        "    except StepFailed as e:\n        raise ValueError(\"no\") from e\n",
+        "    except StepFailed:\n        sys.exit(1)\n",
+    ] {
+        file(&body(last)).end().failed(reason);
+    }
+}
+
+#[test]
 fn sys_exit_ends_the_job_as_it_says() {
     let run = file("@pipeline(name=\"x\")\ndef build():\n    sys.exit(3)\n");
     let end = run.end();

@@ -9,6 +9,16 @@ fn a_step_that_is_too_slow_is_ended() {
 }
 
 #[test]
+fn a_step_that_outlives_a_kill_failed_of_its_exit_code() {
+    let command = "python3 -c 'bytearray(300 << 20)' || echo going on; exit 3";
+    let end = Run::body(&format!("step.run(\"{command}\", name=\"eat\", memory=\"64MiB\")")).end();
+    end.failed(
+        "step \"eat\" failed: exit code 3; earlier a process of it was killed for lack of memory (limit 64 MiB) \
+         (danubefile.py:4)",
+    );
+}
+
+#[test]
 fn a_step_that_needs_too_much_memory_names_its_limit() {
     let end = Run::body("step.run(\"python3 -c 'bytearray(300 << 20)'\", name=\"eat\", memory=\"64MiB\")").end();
     end.failed("step \"eat\" failed: out of memory: its limit is 64 MiB (danubefile.py:4)");

@@ -264,8 +264,9 @@ impl Danube {
     /// Waits until the server ends by itself; its exit code.
     #[track_caller]
     pub(crate) fn ends(&mut self) -> Option<i32> {
-        let mut child = self.child.take().expect("the server runs");
+        let child = self.child.as_mut().expect("the server runs");
         let ended = until("the server ends", || child.try_wait().unwrap());
+        self.child = None;
         ended.code()
     }
 

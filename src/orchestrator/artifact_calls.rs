@@ -123,9 +123,10 @@ impl LiveJob {
         let (writer, kind) = match (exported, received) {
             (Ok(()), Ok(received)) => received,
             // Whoever stopped reading knows better why than who could not write any more.
-            (_, Err(CallError::Invalid(why))) => return Err(CallError::Invalid(format!("{path}: {why}"))),
+            (_, Err(Taken::Own(CallError::Invalid(why)))) => return Err(CallError::Invalid(format!("{path}: {why}"))),
+            (_, Err(Taken::Own(error))) => return Err(error),
             (Err(error), _) => return Err(of_executor(error)),
-            (Ok(()), Err(error)) => return Err(error),
+            (Ok(()), Err(Taken::Cut(why))) => return Err(CallError::Unavailable(why)),
         };
         let commit = tokio::task::spawn_blocking(move || writer.commit(name, kind)).await;
         commit.map_err(|error| CallError::Unavailable(error.to_string()))?.map_err(|error| of_artifacts(&error))
@@ -237,15 +238,24 @@ impl super::Engine {
     }
 }
 
+/// Why an artifact was not taken in.
+enum Taken {
+    /// The bytes stopped coming.
+    Cut(String),
+    /// They could not be kept.
+    Own(CallError),
+}
+
 /// Reads what the executor exports into a file of the job's artifacts.
-fn take(dir: &Path, limit: u64, mut source: File) -> Result<(Writer, Kind), CallError> {
-    let cut = |error: &dyn std::error::Error| CallError::Unavailable(format!("the export broke off: {}", chain(error)));
+fn take(dir: &Path, limit: u64, mut source: File) -> Result<(Writer, Kind), Taken> {
+    let cut = |error: &dyn std::error::Error| Taken::Cut(format!("the export broke off: {}", chain(error)));
+    let own = |error: artifacts::Error| Taken::Own(of_artifacts(&error));
     let header: Item = frame::read(&mut source, frame::HEADER_LIMIT).map_err(|error| cut(&error))?;
-    let mut writer = artifacts::begin(dir, limit).map_err(|error| of_artifacts(&error))?;
+    let mut writer = artifacts::begin(dir, limit).map_err(own)?;
     let mut counted = Counted { from: source, bytes: 0 };
-    writer.copy_from(&mut counted).map_err(|error| of_artifacts(&error))?;
+    writer.copy_from(&mut counted).map_err(own)?;
     if header.size.is_some_and(|size| size != counted.bytes) {
-        return Err(CallError::Unavailable("the export broke off before its end".to_owned()));
+        return Err(Taken::Cut("the export broke off before its end".to_owned()));
     }
     let kind = match header.kind {
         transfer::Kind::File => Kind::File,

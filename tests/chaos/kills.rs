@@ -122,7 +122,9 @@ pub(crate) fn round(world: &World, seed: u64, kills: u64, good: &Picture, params
         }
         // Mostly soon after the last one, now and then long enough for a few steps.
         let pause = if rng.within(0, 4) == 0 { rng.within(500, 1500) } else { rng.within(20, 500) };
-        std::thread::sleep(Duration::from_millis(pause));
+        // Whoever is killed faster than it starts gets nowhere, and a busy machine starts slowly.
+        let slower = 1 + tally.kills.saturating_sub(kills) / 5;
+        std::thread::sleep(Duration::from_millis(pause * slower));
         let mut victim = rng.one_of(&VICTIMS);
         if matches!(victim, Victim::Coordinator | Victim::All) && !patience.allows(world, &job) {
             victim = Victim::Both;

@@ -15,7 +15,7 @@ use crate::repo::repository;
 use crate::service::{Service, Unit};
 
 /// What happens at all happens within this time.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 /// The value that no log may show.
 pub(crate) const TOKEN: &str = "hunter22-of-the-harness";
 

@@ -10,7 +10,7 @@ use super::watching::{Manners, Seen, ensure};
 use super::{CallError, LiveJob};
 use crate::executor::{ExecutorError, StepAt, StepEnd};
 use crate::model::step::Cause;
-use crate::store::{Durability, StepRow, steps};
+use crate::store::{Durability, StepRow, journal, steps};
 
 /// How often an attempt that was accepted and not started is started again.
 const STARTS: u32 = 3;
@@ -83,7 +83,7 @@ impl LiveJob {
         let _gate = self.masks.gate.read().await;
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await.map_err(CallError::from)?;
-        let notes = self.notes(request).await;
+        let notes = self.notes(row, &rows, request).await?;
         let spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
         ensure(&self.engine, at, || async {
             let (log, index) = self.streams(row).await?;
@@ -101,18 +101,28 @@ impl LiveJob {
         made.map_err(|error| ExecutorError::Start(format!("the log could not be made: {}", chain(&error))))
     }
 
-    /// Told once in a job: to the first step that asks for a network that is not there.
-    async fn notes(&self, request: &StepRequest) -> Vec<String> {
-        if !request.network {
-            return Vec::new();
+    /// Told once in a job: to the first step that asks for a network that is not there, whichever starts first and
+    /// however often a master dies meanwhile.
+    async fn notes(&self, row: &StepRow, rows: &[StepRow], request: &StepRequest) -> Result<Vec<String>, CallError> {
+        if !request.network || self.network_told.load(Ordering::Relaxed) {
+            return Ok(Vec::new());
         }
-        match self.engine.executor.probe().await {
-            Ok(probe) => {
-                let note = network_note(&probe, request.network);
-                note.filter(|_| !self.network_told.swap(true, Ordering::Relaxed)).into_iter().collect()
-            }
-            Err(_) => Vec::new(),
+        let Ok(probe) = self.engine.executor.probe().await else { return Ok(Vec::new()) };
+        let Some(note) = network_note(&probe, request.network) else { return Ok(Vec::new()) };
+        let job = self.row.id;
+        let calls = self.engine.store.read(move |view| journal::of_job(view, job)).await?;
+        let earlier = |other: &&StepRow| {
+            let before = (other.seq, other.attempt) < (row.seq, row.attempt);
+            other.seq > 0 && before && other.job_attempt == row.job_attempt
+        };
+        let asking =
+            |other: &&StepRow| calls.iter().any(|call| call.key == other.key && asks_for_network(&call.request));
+        let told = rows.iter().filter(earlier).find(asking);
+        if told.is_some_and(|first| first.started_at.is_some()) {
+            // Later steps need not read the journal for this.
+            self.network_told.store(true, Ordering::Relaxed);
         }
+        Ok(if told.is_some() { Vec::new() } else { vec![note] })
     }
 
     /// Notes that the container runs; answers how long it has run.
@@ -159,6 +169,12 @@ impl LiveJob {
         }
         Ok(attempt)
     }
+}
+
+/// Whether a journaled step wants a network; defaults are not written down.
+fn asks_for_network(request: &str) -> bool {
+    let fields: Result<serde_json::Value, _> = serde_json::from_str(request);
+    fields.is_ok_and(|fields| fields.get("no_network").and_then(serde_json::Value::as_bool) != Some(true))
 }
 
 /// Why an attempt was not started.

@@ -177,6 +177,10 @@ async fn a_missing_network_is_noted_once_in_the_log_of_the_first_step_that_asks(
     master.run("/run#0", StepRequest { network: false, ..request("exit 0") }).await.unwrap();
     master.run("/run#1", request("exit 1")).await.unwrap();
     master.run("/run#2", request("exit 2")).await.unwrap();
+    // The next master knows that it was told.
+    master.stop().await;
+    let master = world.again().await;
+    master.run("/run#3", request("exit 3")).await.unwrap();
     let notes = |command: &str| world.executor.spec(command).notes.len();
-    assert_eq!((notes("exit 0"), notes("exit 1"), notes("exit 2")), (0, 1, 0));
+    assert_eq!(["exit 0", "exit 1", "exit 2", "exit 3"].map(notes), [0, 1, 0, 0]);
 }

@@ -12,6 +12,7 @@ mod http;
 mod faults;
 mod follow;
 mod followers;
+mod kept;
 mod kills;
 #[path = "../it/support/machine.rs"]
 mod machine;

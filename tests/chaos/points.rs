@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use crate::kept;
 use crate::kills::{self, ended, open};
 use crate::picture::{Picture, ledger, nothing_left};
 use crate::visit;
@@ -53,6 +54,7 @@ pub(crate) fn run(world: &mut World) -> Result<(), String> {
     visit::mistakes(world)?;
     visit::cancelled(world)?;
     visit::lost(world)?;
+    kept::visit(world)?;
     visit::run(world)?;
     visit::bench(world)?;
     visit::late(world, &session)?;

@@ -62,7 +62,7 @@ pub(crate) fn prepare(world: &World) {
 }
 
 /// Asks until the answer has one of these statuses.
-fn must(world: &World, method: &str, path: &str, body: &[u8], good: &[u16]) -> Result<Reply, String> {
+pub(crate) fn must(world: &World, method: &str, path: &str, body: &[u8], good: &[u16]) -> Result<Reply, String> {
     let mut last = String::new();
     let found = until(&format!("{method} {path}"), || {
         let reply = world.ask(method, path, body)?;

@@ -104,7 +104,8 @@ impl LiveJob {
     /// Told once in a job: to the first step that asks for a network that is not there, whichever starts first and
     /// however often a master dies meanwhile.
     async fn notes(&self, row: &StepRow, rows: &[StepRow], request: &StepRequest) -> Result<Vec<String>, CallError> {
-        if !request.network || self.network_told.load(Ordering::Relaxed) {
+        // Which of the steps side by side comes first differs from run to run: the remark must not.
+        if !request.network || !row.branch.is_empty() || self.network_told.load(Ordering::Relaxed) {
             return Ok(Vec::new());
         }
         let Ok(probe) = self.engine.executor.probe().await else { return Ok(Vec::new()) };
@@ -113,7 +114,7 @@ impl LiveJob {
         let calls = self.engine.store.read(move |view| journal::of_job(view, job)).await?;
         let earlier = |other: &&StepRow| {
             let before = (other.seq, other.attempt) < (row.seq, row.attempt);
-            other.seq > 0 && before && other.job_attempt == row.job_attempt
+            other.seq > 0 && before && other.branch.is_empty() && other.job_attempt == row.job_attempt
         };
         let asking =
             |other: &&StepRow| calls.iter().any(|call| call.key == other.key && asks_for_network(&call.request));

@@ -101,8 +101,8 @@ impl LiveJob {
         made.map_err(|error| ExecutorError::Start(format!("the log could not be made: {}", chain(&error))))
     }
 
-    /// Told once in a job: to the first step that asks for a network that is not there, whichever starts first and
-    /// however often a master dies meanwhile.
+    /// Told once in a job: to the first step outside branches that asks for a network that is not there, however often
+    /// a master dies meanwhile.
     async fn notes(&self, row: &StepRow, rows: &[StepRow], request: &StepRequest) -> Result<Vec<String>, CallError> {
         // Which of the steps side by side comes first differs from run to run: the remark must not.
         if !request.network || !row.branch.is_empty() || self.network_told.load(Ordering::Relaxed) {

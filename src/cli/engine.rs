@@ -55,6 +55,7 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         public_url: parts.public_url,
         machine,
         serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
+        cache_gate: tokio::sync::RwLock::default(),
     }))
 }
 

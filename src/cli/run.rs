@@ -351,6 +351,8 @@ fn pipeline(prepared: &Prepared) -> Pipeline {
         attempts: 1,
         secrets: Vec::new(),
         params: Vec::new(),
+        // Whatever branch is checked out: it is the developer's own.
+        protected_branches: vec!["**".to_owned()],
     }
 }
 

@@ -130,4 +130,12 @@ impl Coordinator for Recorded {
         self.answer::<()>("annotate", request.call, &Canonical::annotate(&annotation))?;
         Ok(Response::new(v1::AnnotateReply {}))
     }
+
+    async fn start_service(&self, _: Request<v1::StartServiceRequest>) -> Answer<v1::StartServiceReply> {
+        Err(Status::unimplemented("this server can't run services yet"))
+    }
+
+    async fn stop_service(&self, _: Request<v1::StopServiceRequest>) -> Answer<v1::StopServiceReply> {
+        Err(Status::unimplemented("this server can't run services yet"))
+    }
 }

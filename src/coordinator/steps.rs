@@ -7,10 +7,11 @@ use danube_proto::v1;
 use tonic::Status;
 
 use super::session::call;
+use crate::model::cache::WriteRule;
 use crate::model::nearest;
 use crate::model::step::Cause;
 use crate::orchestrator::Root;
-use crate::orchestrator::{Capture, LiveJob, Retry, StepAnswer, StepRequest, Value};
+use crate::orchestrator::{Cache, Capture, LiveJob, Retry, StepAnswer, StepRequest, Value};
 
 pub(super) async fn run_step(job: &Arc<LiveJob>, request: v1::RunStepRequest) -> Result<v1::RunStepReply, Status> {
     let call = call("run", request.call.clone())?;
@@ -61,7 +62,15 @@ pub(super) fn step(request: v1::RunStepRequest) -> Result<StepRequest, Status> {
         memory_bytes: request.memory_bytes,
         network: !request.no_network,
         allow_failure: request.allow_failure,
+        caches: request.caches.into_iter().map(cache).collect::<Result<_, _>>()?,
     })
+}
+
+fn cache(cache: v1::Cache) -> Result<Cache, Status> {
+    let write = WriteRule::parse(&cache.write);
+    let write =
+        write.ok_or_else(|| unknown("write= of a cache", &cache.write, &["protected", "always", "never"]))?;
+    Ok(Cache { name: cache.name, paths: cache.paths, key: cache.key, write })
 }
 
 fn retry(retry: Option<v1::Retry>) -> Result<Retry, Status> {

@@ -6,6 +6,7 @@
 //! `remote` is the border of privileges: the master holds a `remote::Client`, the privileged process
 //! (`danube executor`) serves the same verbs from `local`. Data crosses as file descriptors.
 
+mod caches;
 mod error;
 pub mod local;
 pub mod remote;
@@ -15,6 +16,7 @@ use std::fs::File;
 
 use futures::future::BoxFuture;
 
+pub use caches::{CacheBlob, CacheFill, CacheFilled, CacheMount, CachePlace, CacheRoot, CacheTake, CacheTaken};
 pub use error::ExecutorError;
 pub use spec::{
     FileSpec, JobPlace, JobSpec, Limits, Mask, Probe, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState,
@@ -64,6 +66,19 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Writes what `source` streams (the same form) below `dest` in the workspace.
     fn import(&self, job: JobId, dest: String, source: File) -> BoxFuture<'_, Result<(), ExecutorError>>;
+
+    /// Fills a cache of a job before a step that names it, once for the job; its directories stand afterwards in any
+    /// case, unless this fails.
+    fn cache_restore(&self, job: JobId, fill: CacheFill) -> BoxFuture<'_, Result<CacheFilled, ExecutorError>>;
+
+    /// Stores what is in a cache of a job by its digest. What was restored or stored is not stored again.
+    fn cache_save(&self, job: JobId, take: CacheTake) -> BoxFuture<'_, Result<CacheTaken, ExecutorError>>;
+
+    /// All stored content of caches.
+    fn cache_list(&self) -> BoxFuture<'_, Result<Vec<CacheBlob>, ExecutorError>>;
+
+    /// Removes stored content. Well where it is not there.
+    fn cache_remove(&self, digests: Vec<String>) -> BoxFuture<'_, Result<(), ExecutorError>>;
 
     /// Ends and removes everything of a job but its workspace, for [`JobSpec::adopt`] of a later one; gives the bytes
     /// that it takes on disk. `None`: there was none that is worth keeping, and nothing of the job is left. A kept

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::CacheMount;
 use crate::model::JobId;
 
 /// One attempt of one step. Step 0 is the coordinator.
@@ -121,6 +122,9 @@ pub struct StepSpec {
     pub capture_secret: bool,
     /// Lines of danube's own at the head of the log.
     pub notes: Vec<String>,
+    /// Caches that were filled before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<CacheMount>,
 }
 
 /// How a step attempt is asked to end.

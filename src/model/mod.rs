@@ -4,6 +4,7 @@
 //! the clock, tokio, SQL.
 
 pub mod action;
+pub mod cache;
 pub mod call;
 mod ids;
 pub mod job;

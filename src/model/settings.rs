@@ -258,6 +258,18 @@ pub struct Pipeline {
     /// What a manual start may say; every other start takes the defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<Param>,
+    /// Globs: the branches whose jobs write the caches that every job of the pipeline reads.
+    #[serde(default = "usual_branches", skip_serializing_if = "are_usual")]
+    pub protected_branches: Vec<String>,
+}
+
+/// What people call the main branch.
+pub fn usual_branches() -> Vec<String> {
+    ["main", "master"].map(str::to_owned).to_vec()
+}
+
+fn are_usual(branches: &[String]) -> bool {
+    branches == usual_branches()
 }
 
 /// One entry of `triggers`.

@@ -2,6 +2,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::caches::home_of;
 use super::call::{Capture, StepRequest};
 use super::error::chain;
 use super::outcome::{self, Bound, Outcome};
@@ -83,8 +84,11 @@ impl LiveJob {
         let _gate = self.masks.gate.read().await;
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await.map_err(CallError::from)?;
-        let notes = self.notes(row, &rows, request).await?;
-        let spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
+        let mut notes = self.notes(row, &rows, request).await?;
+        let filled = self.fill_caches(at, row, request, home_of(request)).await.map_err(Refused::Executor)?;
+        notes.extend(filled.notes);
+        let mut spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
+        spec.caches = filled.mounts;
         ensure(&self.engine, at, || async {
             let (log, index) = self.streams(row).await?;
             self.engine.executor.ensure_step(at, spec.clone(), log, index).await

@@ -49,6 +49,7 @@ pub(super) fn step(request: &StepRequest) -> Checked {
     short("user=", request.user.as_deref().unwrap_or_default(), 32)?;
     values("env=", &request.env)?;
     values("files=", &request.files)?;
+    super::caches::check(request)?;
     if let Some(bad) = request.env.keys().find(|key| key.contains('=')) {
         return wrong(format!("env= names the variable '{bad}': a name must not contain '='"));
     }

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use ring::hmac;
 use serde_json::{Value as Json, json};
 
-use super::call::{Capture, StepRequest, Value};
+use super::call::{Cache, Capture, StepRequest, Value};
 use crate::executor::Root;
+use crate::model::cache::WriteRule;
 
 /// A call, ready for the journal.
 #[derive(Debug, Clone)]
@@ -88,7 +89,8 @@ impl Canonical {
             .with("cpu", request.cpu)
             .with("memory_bytes", request.memory_bytes)
             .with("no_network", !request.network)
-            .with("allow_failure", request.allow_failure);
+            .with("allow_failure", request.allow_failure)
+            .with("caches", request.caches.iter().map(cache).collect::<Vec<_>>());
         match retry {
             Some(retry) => call.put("retry", retry),
             None => call,
@@ -106,6 +108,18 @@ impl Canonical {
     pub(super) fn shown(&self, redact: &dyn Fn(&str) -> String) -> String {
         redacted(&json!(self.shown), redact).to_string()
     }
+}
+
+/// A cache without what it leaves at its default; the order of its paths counts, its content is kept by it.
+fn cache(cache: &Cache) -> Json {
+    let mut form = json!({ "name": cache.name, "paths": cache.paths });
+    if !cache.key.is_empty() {
+        form["key"] = json!(cache.key);
+    }
+    if cache.write != WriteRule::default() {
+        form["write"] = json!(cache.write.as_str());
+    }
+    form
 }
 
 fn millis(duration: std::time::Duration) -> u64 {
@@ -191,9 +205,13 @@ mod tests {
         assert_eq!(hash(&same), hash(&request("make")));
     }
 
+    fn cached(name: &str, key: &str, write: WriteRule) -> Cache {
+        Cache { name: name.to_owned(), paths: vec!["~/.x".to_owned()], key: key.to_owned(), write }
+    }
+
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut StepRequest); 15] = [
+        let changes: [fn(&mut StepRequest); 19] = [
             |r| r.command.push('x'),
             |r| r.name.push('x'),
             |r| r.image.push('x'),
@@ -209,6 +227,10 @@ mod tests {
             |r| r.root = Root::Readonly,
             |r| r.cpu = 1.0,
             |r| r.allow_failure = true,
+            |r| r.caches = vec![cached("a", "", WriteRule::Protected)],
+            |r| r.caches = vec![cached("b", "", WriteRule::Protected)],
+            |r| r.caches = vec![cached("a", "k", WriteRule::Protected)],
+            |r| r.caches = vec![cached("a", "", WriteRule::Always)],
         ];
         let mut seen = std::collections::BTreeSet::from([hash(&request("make"))]);
         for change in changes {

@@ -113,6 +113,7 @@ impl LiveJob {
             image: self.engine.bounds.coordinator_image.clone(),
             command: format!("python3 {}", self.pipeline.script),
             allow_failure: false,
+            kind: steps::StepKind::Step,
         };
         let row = self.engine.store.write("orchestrator.coordinator", Durability::Progress, move |tx| {
             // Counted over all attempts of the job: each has a log of its own.

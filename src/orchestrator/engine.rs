@@ -7,8 +7,7 @@ use futures::future::BoxFuture;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Keeping;
-use super::LiveJob;
+use super::{CacheBounds, Keeping, LiveJob};
 use super::credential::JobKey;
 use crate::executor::{Executor, Limits};
 use crate::model::JobId;
@@ -48,6 +47,9 @@ pub struct Engine {
     pub machine: String,
     /// Answers the jobs' calls.
     pub serve: Serve,
+    /// Held for reading from the storing of content to the row that names it, for writing while what no row names is
+    /// removed.
+    pub cache_gate: tokio::sync::RwLock<()>,
 }
 
 impl Engine {
@@ -92,6 +94,8 @@ pub struct Bounds {
     pub artifact_bytes: u64,
     /// Workspaces of jobs that ended without success.
     pub keeping: Keeping,
+    /// What steps leave for later jobs.
+    pub caches: CacheBounds,
     /// Of a step that asks for nothing else.
     pub step: Limits,
     /// Of the coordinator.
@@ -114,6 +118,7 @@ impl Default for Bounds {
             log_bytes: 1 << 30,
             artifact_bytes: 2 << 30,
             keeping: Keeping::default(),
+            caches: CacheBounds::default(),
             step: Limits { cpu: 0.0, memory_bytes: 2 << 30, pids: 4096 },
             coordinator: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 256 },
             coordinator_image: "host".to_owned(),

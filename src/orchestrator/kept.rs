@@ -166,10 +166,11 @@ fn over(rows: Vec<HereRow>, keeping: Keeping, now: Timestamp) -> Vec<(JobId, Gon
     going
 }
 
-/// Holds the kept workspaces within their bounds until told to stop.
+/// Holds the kept workspaces and the caches within their bounds until told to stop.
 pub async fn keep_in_bounds(engine: Arc<Engine>, stop: CancellationToken) {
     loop {
         engine.evict_logged().await;
+        engine.sweep_caches_logged().await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(LOOK) => {}

@@ -12,6 +12,8 @@ mod artifact_calls;
 mod attempt;
 mod attest;
 mod bounds;
+mod cache_bounds;
+mod caches;
 mod call;
 mod canonical;
 mod changed;
@@ -46,7 +48,8 @@ mod watching;
 
 pub use artifact_calls::{Kept, Upload};
 pub use attest::attest_pending;
-pub use call::{Call, Capture, Retry, StepAnswer, StepRequest, Value};
+pub use cache_bounds::{CacheBounds, sweep_caches};
+pub use call::{Cache, Call, Capture, Retry, StepAnswer, StepRequest, Value};
 pub use canonical::Canonical;
 pub use changed::{Base, BaseKind, Changed};
 pub use context::Context;

@@ -43,6 +43,7 @@ impl LiveJob {
             log_limit: self.engine.bounds.log_bytes.max(LEAST_LOG),
             capture_secret: false,
             notes: Vec::new(),
+            caches: Vec::new(),
         }
     }
 
@@ -84,6 +85,7 @@ impl LiveJob {
             log_limit: room.max(LEAST_LOG),
             capture_secret: request.capture == Capture::Secret,
             notes,
+            caches: Vec::new(),
         })
     }
 

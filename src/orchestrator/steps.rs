@@ -3,14 +3,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
+use super::caches::home_of;
 use super::call::{Call, StepAnswer, StepRequest};
 use super::canonical::Canonical;
 use super::journal::{Entry, read};
 use super::outcome::{Outcome, next_attempt, pause, seconds};
 use super::spec::name_of;
 use super::{CallError, LiveJob, bounds};
-use crate::model::step::StepStatus;
-use crate::store::steps::{self, NewStep, StepEnd};
+use crate::model::step::{Cause, StepStatus};
+use crate::store::steps::{self, NewStep, StepEnd, StepKind};
 use crate::store::{Durability, StepRow, Tx};
 
 impl LiveJob {
@@ -49,6 +50,7 @@ impl LiveJob {
             image: self.image_of(request),
             command: self.masks.redact(&request.command),
             allow_failure: request.allow_failure,
+            kind: StepKind::Step,
         }
     }
 
@@ -78,6 +80,13 @@ impl LiveJob {
             if let Some(pause) = next_attempt(&request.retry, request.once, row.attempt, &attempt.outcome) {
                 row = self.again(&call, &request, &row, (&attempt, pause)).await?;
             } else {
+                if attempt.outcome.cause == Cause::Success {
+                    tokio::select! {
+                        // Before the danubefile hears of the end: the next step may change what is stored.
+                        () = self.store_caches(&row, &request, home_of(&request)) => {}
+                        () = self.closing.cancelled() => {}
+                    }
+                }
                 return self.finish_step(&call, &row, attempt).await;
             }
         }

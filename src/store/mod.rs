@@ -20,6 +20,8 @@ pub mod apply;
 pub mod artifacts;
 pub mod attestations;
 pub mod audit_log;
+pub mod cache_uses;
+pub mod caches;
 pub mod census;
 pub mod config_commits;
 pub mod cron_ticks;
@@ -47,6 +49,7 @@ pub mod tokens;
 pub mod users;
 
 pub use artifacts::ArtifactRow;
+pub use caches::CacheRow;
 pub use changes::Field;
 pub use error::StoreError;
 pub use job_heads::JobHead;

@@ -35,6 +35,26 @@ impl Layout {
         self.job(job).join("source")
     }
 
+    /// Content of caches, by digest.
+    pub(super) fn caches(&self) -> PathBuf {
+        self.root.join("caches")
+    }
+
+    /// What the job's steps see of caches.
+    pub(super) fn job_caches(&self, job: JobId) -> PathBuf {
+        self.job(job).join("caches")
+    }
+
+    /// One cache of a job.
+    pub(super) fn job_cache(&self, job: JobId, id: &str) -> PathBuf {
+        self.job_caches(job).join(id)
+    }
+
+    /// Exists once a cache of a job was filled.
+    pub(super) fn cache_mark(&self, job: JobId, id: &str) -> PathBuf {
+        self.job_caches(job).join(format!("{id}.filled"))
+    }
+
     /// Exists once workspace and source are complete.
     pub(super) fn ready(&self, job: JobId) -> PathBuf {
         self.job(job).join("ready")

@@ -158,7 +158,7 @@ impl Local {
     fn remove_temporary_files(&self) {
         let (bin, sdk) = (self.layout.root.join("bin"), self.layout.sdk().join("danube"));
         let jobs = self.list().unwrap_or_default().into_iter().map(|job| self.layout.job(job));
-        for dir in [bin, sdk].into_iter().chain(jobs) {
+        for dir in [bin, sdk, self.layout.caches()].into_iter().chain(jobs) {
             let job = dir.file_name().and_then(|name| name.to_str()?.parse::<JobId>().ok());
             for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
                 let name = entry.file_name().to_string_lossy().into_owned();

@@ -5,6 +5,7 @@
 //! A plan (`plan`) is a plain value made by pure code; `crun` and the shim carry it out.
 
 mod bundle;
+mod caches;
 mod cgroup;
 mod crun;
 mod job;
@@ -49,6 +50,8 @@ pub struct Local {
     rootless: bool,
     /// One verb that makes or removes a job at a time, per job.
     locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
+    /// One verb that fills or stores a cache at a time, per cache of a job.
+    cache_locks: Mutex<HashMap<(JobId, String), Arc<Mutex<()>>>>,
     /// Threads that remove what ended attempts left; a job's end waits for its own.
     clearing: Mutex<HashMap<JobId, Vec<JoinHandle<()>>>>,
 }

@@ -74,7 +74,7 @@ impl Policy {
 /// The least memory that a container starts with.
 const MIN_MEMORY: u64 = 6 << 20;
 
-fn user(text: Option<&str>) -> Result<Ids, ExecutorError> {
+pub(super) fn user(text: Option<&str>) -> Result<Ids, ExecutorError> {
     let Some(text) = text else { return Ok((None, None)) };
     let wrong = || ExecutorError::User(format!("user '{}' is not a number or uid:gid below 65536", shorten(text)));
     let number = |t: &str| t.parse::<u16>().map(u32::from).map_err(|_| wrong());

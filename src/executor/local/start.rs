@@ -76,7 +76,7 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
         return Err(StartError::NoRuntime(super::crun::CRUN));
     }
     for (path, mode) in
-        [(&layout.root, 0o711), (&layout.jobs(), 0o711), (&layout.root.join("bin"), 0o755), (&layout.run, 0o711)]
+        [(&layout.root, 0o711), (&layout.jobs(), 0o711), (&layout.caches(), 0o700), (&layout.root.join("bin"), 0o755), (&layout.run, 0o711)]
     {
         make_all(path, mode).map_err(|e| failed("make", path, e))?;
     }
@@ -99,6 +99,7 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
         master_uid,
         rootless,
         locks: Mutex::default(),
+        cache_locks: Mutex::default(),
         clearing: Mutex::default(),
     };
     local.reclaim();

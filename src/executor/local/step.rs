@@ -74,6 +74,7 @@ impl Local {
             },
         ));
         if spec.kind == StepKind::Step {
+            mounts.extend(self.cache_binds(at.job, &spec.caches)?);
             let shared = |(from, to): &(std::path::PathBuf, String)| Bind::shared(from, to);
             mounts.extend(self.policy.binds.iter().map(shared));
         }

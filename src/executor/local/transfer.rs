@@ -71,6 +71,19 @@ impl Local {
         stdout: Stdio,
         more: Vec<Bind>,
     ) -> Result<(), ExecutorError> {
+        self.helper_said(job, place, args, stdin, stdout, more).map(drop)
+    }
+
+    /// The same; gives what a helper that did well has to remark.
+    pub(super) fn helper_said(
+        &self,
+        job: JobId,
+        place: &Path,
+        args: &[&str],
+        stdin: Stdio,
+        stdout: Stdio,
+        more: Vec<Bind>,
+    ) -> Result<String, ExecutorError> {
         if args.iter().any(|a| a.contains('\0') || a.len() > 4096) {
             return Err(ExecutorError::User("a path must not contain NUL or be longer than 4096 bytes".to_owned()));
         }
@@ -109,7 +122,13 @@ impl Local {
         result
     }
 
-    fn run_helper(&self, bundle: &Path, container: &str, stdin: Stdio, stdout: Stdio) -> Result<(), ExecutorError> {
+    fn run_helper(
+        &self,
+        bundle: &Path,
+        container: &str,
+        stdin: Stdio,
+        stdout: Stdio,
+    ) -> Result<String, ExecutorError> {
         let mut command = self.crun();
         command.arg("run").arg("-b").arg(bundle).arg(container).stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| io_error("run crun", &e))?;
@@ -125,7 +144,7 @@ impl Local {
         let status = child.wait().map_err(|e| io_error("wait for a helper", &e))?;
         let complaint = String::from_utf8_lossy(&complaint).trim().to_owned();
         match status.code() {
-            Some(0) => Ok(()),
+            Some(0) => Ok(complaint),
             Some(1) if complaint.contains("No space left") => Err(ExecutorError::OutOfSpace(complaint)),
             Some(1) if !complaint.is_empty() => Err(ExecutorError::User(complaint)),
             code => Err(ExecutorError::Start(format!("a workspace helper ended with {code:?}: {complaint}"))),

@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 
 use super::protocol::{Answer, Reply, Request, VERSION, Verb};
 use super::wire;
-use crate::executor::{Executor, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
+use crate::executor::{
+    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, Executor, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
 use crate::model::{JobId, Secret};
 
 type Waiting = Mutex<HashMap<u64, oneshot::Sender<Result<Answer, ExecutorError>>>>;
@@ -239,6 +240,37 @@ impl Executor for Client {
 
     fn import(&self, job: JobId, dest: String, source: File) -> BoxFuture<'_, Result<(), ExecutorError>> {
         Box::pin(self.done(Verb::Import { job, dest }, vec![source]))
+    }
+
+    fn cache_restore(&self, job: JobId, fill: CacheFill) -> BoxFuture<'_, Result<CacheFilled, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::CacheRestore { job, fill }, Vec::new()).await? {
+                Answer::Filled { filled } => Ok(filled),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn cache_save(&self, job: JobId, take: CacheTake) -> BoxFuture<'_, Result<CacheTaken, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::CacheSave { job, take }, Vec::new()).await? {
+                Answer::Taken { taken } => Ok(taken),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn cache_list(&self) -> BoxFuture<'_, Result<Vec<CacheBlob>, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::CacheList, Vec::new()).await? {
+                Answer::Caches { blobs } => Ok(blobs),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn cache_remove(&self, digests: Vec<String>) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::CacheRemove { digests }, Vec::new()))
     }
 
     fn keep(&self, job: JobId) -> BoxFuture<'_, Result<Option<u64>, ExecutorError>> {

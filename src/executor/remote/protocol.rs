@@ -1,7 +1,8 @@
 //! Requests and replies. Version 1; a release answers its own version and the one before it.
 use serde::{Deserialize, Serialize};
 
-use crate::executor::{ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
+use crate::executor::{
+    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
 use crate::model::JobId;
 
 /// The protocol's version.
@@ -61,6 +62,18 @@ pub(super) enum Verb {
         job: JobId,
         dest: String,
     },
+    CacheRestore {
+        job: JobId,
+        fill: CacheFill,
+    },
+    CacheSave {
+        job: JobId,
+        take: CacheTake,
+    },
+    CacheList,
+    CacheRemove {
+        digests: Vec<String>,
+    },
     Keep {
         job: JobId,
     },
@@ -89,6 +102,9 @@ pub(super) enum Answer {
     State { state: StepState },
     Captured { base64: String },
     Kept { bytes: Option<u64> },
+    Filled { filled: CacheFilled },
+    Taken { taken: CacheTaken },
+    Caches { blobs: Vec<CacheBlob> },
     Jobs { jobs: Vec<JobId> },
     Done,
 }

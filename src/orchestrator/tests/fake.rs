@@ -31,6 +31,12 @@ struct State {
     imported: Vec<(String, Vec<u8>)>,
     masked: Vec<String>,
     torn_down: Vec<JobId>,
+    /// Stored content of caches, by digest.
+    caches: HashMap<String, u64>,
+    caches_here: HashMap<(JobId, String), (StepAt, CacheFilled)>,
+    /// What the next cache that is stored holds.
+    cache_content: String,
+    filled: Vec<CacheFill>,
     /// Workspaces that were kept, with their sizes.
     kept: HashMap<JobId, u64>,
     /// What the next ones take on disk.
@@ -109,6 +115,18 @@ impl FakeExecutor {
     pub(crate) fn starts(&self, command: &str) -> usize {
         let state = self.state.lock().unwrap();
         state.attempts.values().filter(|a| a.spec.argv.last().unwrap() == command).count()
+    }
+
+    /// Waits for a job's coordinator and ends it well.
+    pub(crate) async fn end_coordinator_of(&self, job: JobId) {
+        let found = |state: &State| state.attempts.keys().find(|at| at.step == 0 && at.job == job).copied();
+        let at = self.until(found).await;
+        self.finish(at, StepState::Ended(end(0)));
+    }
+
+    /// What caches hold that are stored from now on.
+    pub(crate) fn cache_holds(&self, content: &str) {
+        content.clone_into(&mut self.state.lock().unwrap().cache_content);
     }
 
     /// What a command was started with.
@@ -371,6 +389,54 @@ impl Executor for FakeExecutor {
             Ok(())
         }
         .boxed()
+    }
+
+    fn cache_restore(&self, job: JobId, fill: CacheFill) -> Answer<'_, CacheFilled> {
+        let mut state = self.state.lock().unwrap();
+        let filled = match state.caches_here.get(&(job, fill.place.id.clone())) {
+            Some((at, filled)) if *at == fill.at => filled.clone(),
+            Some(_) => CacheFilled::Here,
+            None => match &fill.digest {
+                None => CacheFilled::Empty,
+                Some(digest) => match state.caches.get(digest) {
+                    Some(bytes) => CacheFilled::Restored { bytes: *bytes },
+                    None => CacheFilled::Missing,
+                },
+            },
+        };
+        state.caches_here.entry((job, fill.place.id.clone())).or_insert_with(|| (fill.at, filled.clone()));
+        state.filled.push(fill);
+        async { Ok(filled) }.boxed()
+    }
+
+    fn cache_save(&self, _job: JobId, _take: CacheTake) -> Answer<'_, CacheTaken> {
+        use sha2::Digest as _;
+        let mut state = self.state.lock().unwrap();
+        let text = state.cache_content.clone();
+        if text == "refused" {
+            return async { Ok(CacheTaken::Refused { reason: "its paths are empty".to_owned() }) }.boxed();
+        }
+        let digest = hex::encode(sha2::Sha256::digest(text.as_bytes()));
+        state.caches.insert(digest.clone(), text.len() as u64);
+        let bytes = text.len() as u64;
+        let broken = state.fails("cache_save");
+        drop(state);
+        if broken {
+            return no_answer();
+        }
+        async move { Ok(CacheTaken::Stored { digest, bytes, remark: None }) }.boxed()
+    }
+
+    fn cache_list(&self) -> Answer<'_, Vec<CacheBlob>> {
+        let state = self.state.lock().unwrap();
+        let blobs = state.caches.iter().map(|(digest, bytes)| CacheBlob { digest: digest.clone(), bytes: *bytes });
+        let blobs = blobs.collect();
+        async { Ok(blobs) }.boxed()
+    }
+
+    fn cache_remove(&self, digests: Vec<String>) -> Answer<'_, ()> {
+        self.state.lock().unwrap().caches.retain(|digest, _| !digests.contains(digest));
+        async { Ok(()) }.boxed()
     }
 
     fn keep(&self, job: JobId) -> Answer<'_, Option<u64>> {

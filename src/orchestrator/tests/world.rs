@@ -125,6 +125,7 @@ impl World {
             public_url: Some("https://danube.example.com".to_owned()),
             machine: self.machine.clone(),
             serve,
+            cache_gate: tokio::sync::RwLock::default(),
         })
     }
 
@@ -197,6 +198,11 @@ impl World {
         let driving = self.drive(self.engine(serve), claimed, &stop);
         let job = jobs.recv().await.unwrap();
         Master { job, driving, stop }
+    }
+
+    /// An engine that drives nothing.
+    pub(crate) fn idle_engine(&self) -> Arc<Engine> {
+        self.engine(Arc::new(|_, _, stop| async move { stop.cancelled().await }.boxed()))
     }
 
     /// Another master after the end of the first.

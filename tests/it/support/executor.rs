@@ -179,6 +179,7 @@ pub(crate) fn spec(command: &str) -> StepSpec {
         log_limit: 16 << 20,
         capture_secret: false,
         notes: Vec::new(),
+        caches: Vec::new(),
     }
 }
 

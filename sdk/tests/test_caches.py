@@ -14,7 +14,10 @@ class CacheTest(JobTest):
         message = protos.message("Cache")
         self.assertEqual(
             list(self.master.last().caches),
-            [message(name="cargo", paths=["~/.cargo", "target"]), message(name="npm", paths=["/n"], key="k", write="always")],
+            [
+                message(name="cargo", paths=["~/.cargo", "target"]),
+                message(name="npm", paths=["/n"], key="k", write="always"),
+            ],
         )
 
     def test_what_cannot_be_a_cache_is_refused_before_a_call(self) -> None:

@@ -82,16 +82,20 @@ class ServiceTest(JobTest):
 
     def test_a_service_that_ended_early_is_the_error_of_a_good_body(self) -> None:
         self.dies('service "db" ended with exit code 1 while the body ran')
-        with self.assertRaisesRegex(ServiceFailed, "exit code 1 while the body ran") as caught:
-            with step.service("i", name="db", port=1):
-                step.run("x")
+        with (
+            self.assertRaisesRegex(ServiceFailed, "exit code 1 while the body ran") as caught,
+            step.service("i", name="db", port=1),
+        ):
+            step.run("x")
         self.assertEqual(caught.exception.name, "db")
 
     def test_the_error_of_the_body_stays_the_error(self) -> None:
         self.dies("it ended")
-        with self.assertRaisesRegex(ZeroDivisionError, "division") as caught:
-            with step.service("i", name="db", port=1):
-                raise ZeroDivisionError("division")
+        with (
+            self.assertRaisesRegex(ZeroDivisionError, "division") as caught,
+            step.service("i", name="db", port=1),
+        ):
+            raise ZeroDivisionError("division")
         self.assertEqual(caught.exception.__notes__, ["it ended"])
         self.master.answers["RunStep"] = lambda _: protos.message("RunStepReply")(outcome="exit", message="it ended")
         with self.assertRaises(StepFailed) as failed, step.service("i", name="db", port=1):

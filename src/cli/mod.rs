@@ -4,6 +4,7 @@
 mod admin;
 mod audit;
 mod bench;
+mod cache;
 pub mod client;
 mod completions;
 mod config;
@@ -59,6 +60,7 @@ enum Cmd {
     Admin(admin::AdminArgs),
     Audit(audit::AuditArgs),
     Bench(bench::BenchArgs),
+    Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
@@ -110,6 +112,7 @@ pub fn main() -> ExitCode {
         Cmd::Admin(args) => admin::run(&args),
         Cmd::Audit(args) => audit::run(&args),
         Cmd::Bench(args) => bench::run(&args),
+        Cmd::Cache(args) => cache::run(&args),
         Cmd::Completions(args) => completions::run(&args),
         Cmd::Config(args) => config::run(&args),
         Cmd::Demo(args) => demo::run(&args),

@@ -20,6 +20,10 @@ pub struct Executor {
     pub keep_workspaces_for: Duration,
     /// Bytes of all kept workspaces together; zero: none is kept.
     pub keep_workspaces_bytes: u64,
+    /// Bytes of the caches of all pipelines together; zero: nothing is stored.
+    pub caches_max_bytes: u64,
+    /// Bytes of the caches of one pipeline.
+    pub pipeline_caches_max_bytes: u64,
     /// The ceiling of every job.
     pub limits: Limits,
 }
@@ -66,6 +70,14 @@ pub(super) fn check(layers: &mut Layers) -> Option<Executor> {
         "0" => Some(0),
         text => parse_size(text),
     });
+    let caches_max_bytes = layers.required("executor.caches_max_bytes", size, |text| match text {
+        "0" => Some(0),
+        text => parse_size(text),
+    });
+    let pipeline_caches_max_bytes = layers.required("executor.pipeline_caches_max_bytes", size, |text| match text {
+        "0" => Some(0),
+        text => parse_size(text),
+    });
     let limits = limits(layers);
     Some(Executor {
         kind: kind?,
@@ -73,6 +85,8 @@ pub(super) fn check(layers: &mut Layers) -> Option<Executor> {
         allow: allow?,
         keep_workspaces_for: keep_for?,
         keep_workspaces_bytes: keep_bytes?,
+        caches_max_bytes: caches_max_bytes?,
+        pipeline_caches_max_bytes: pipeline_caches_max_bytes?,
         limits: limits?,
     })
 }

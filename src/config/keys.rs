@@ -51,6 +51,8 @@ pub(super) const KEYS: &[Key] = &[
     key("executor.allow", Form::List, Some("")),
     key("executor.keep_workspaces_for", Form::Text, Some("24h")),
     key("executor.keep_workspaces_bytes", Form::Text, Some("5GiB")),
+    key("executor.caches_max_bytes", Form::Text, Some("10GiB")),
+    key("executor.pipeline_caches_max_bytes", Form::Text, Some("5GiB")),
     key("executor.limits.max_log_bytes", Form::Text, Some("1GiB")),
     key("executor.limits.max_artifact_bytes", Form::Text, Some("10GiB")),
     key("executor.limits.cpu", Form::Number, Some("2")),

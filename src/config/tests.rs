@@ -27,6 +27,7 @@ fn only_the_config_repo_is_required() {
     assert_eq!(config.executor.limits.max_log_bytes, 1 << 30);
     assert_eq!(config.executor.keep_workspaces_for.as_secs(), 86_400);
     assert_eq!(config.executor.keep_workspaces_bytes, 5 << 30);
+    assert_eq!((config.executor.caches_max_bytes, config.executor.pipeline_caches_max_bytes), (10 << 30, 5 << 30));
     assert_eq!(
         told(&Sources::default()),
         [
@@ -43,7 +44,13 @@ fn kept_workspaces_are_bounded_or_switched_off() {
     assert_eq!((some.keep_workspaces_for.as_secs(), some.keep_workspaces_bytes), (5400, 1 << 30));
     let none = executor("keep_workspaces_for = \"0\"\nkeep_workspaces_bytes = \"0\"").unwrap();
     assert!(none.keep_workspaces_for.is_zero() && none.keep_workspaces_bytes == 0);
-    for wrong in ["keep_workspaces_for = \"31d\"", "keep_workspaces_for = \"1\"", "keep_workspaces_bytes = \"5\""] {
+    assert_eq!(executor("caches_max_bytes = \"1GiB\"").unwrap().caches_max_bytes, 1 << 30);
+    for wrong in [
+        "caches_max_bytes = \"x\"",
+        "keep_workspaces_for = \"31d\"",
+        "keep_workspaces_for = \"1\"",
+        "keep_workspaces_bytes = \"5\"",
+    ] {
         assert!(executor(wrong).is_err(), "{wrong}");
     }
 }

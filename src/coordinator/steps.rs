@@ -68,8 +68,7 @@ pub(super) fn step(request: v1::RunStepRequest) -> Result<StepRequest, Status> {
 
 fn cache(cache: v1::Cache) -> Result<Cache, Status> {
     let write = WriteRule::parse(&cache.write);
-    let write =
-        write.ok_or_else(|| unknown("write= of a cache", &cache.write, &["protected", "always", "never"]))?;
+    let write = write.ok_or_else(|| unknown("write= of a cache", &cache.write, &["protected", "always", "never"]))?;
     Ok(Cache { name: cache.name, paths: cache.paths, key: cache.key, write })
 }
 

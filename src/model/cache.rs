@@ -94,8 +94,21 @@ const WORKSPACE: &str = "/workspace";
 
 /// What a cache would take away from a step: these, and all below them.
 const WHOLE: [&str; 15] = [
-    "/proc", "/sys", "/dev", "/danube", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/boot", "/usr/bin",
-    "/usr/sbin", "/usr/lib",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/danube",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc",
+    "/boot",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
 ];
 
 /// These alone; a cache below them is well.
@@ -121,7 +134,11 @@ impl CachePath {
         }
         let plain = parts.join("/");
         if !absolute {
-            return if plain.is_empty() { refused("name a directory of the workspace") } else { Ok(Self::Workspace(plain)) };
+            return if plain.is_empty() {
+                refused("name a directory of the workspace")
+            } else {
+                Ok(Self::Workspace(plain))
+            };
         }
         let path = format!("/{plain}");
         if path == WORKSPACE || path == "/" {
@@ -167,9 +184,30 @@ mod tests {
     #[test]
     fn what_a_step_needs_is_no_cache() {
         for wrong in [
-            "", ".", "/", "..", "a/../b", "~", "~root/x", "~/..", "/workspace", "/workspace/", "/workspace/../etc", "/proc/self",
-            "/sys", "/dev/shm", "/danube/files", "/bin", "/lib64/x", "/etc/ssl", "/usr", "/usr/lib/x", "/root", "/tmp",
-            "a\nb", "a\0b",
+            "",
+            ".",
+            "/",
+            "..",
+            "a/../b",
+            "~",
+            "~root/x",
+            "~/..",
+            "/workspace",
+            "/workspace/",
+            "/workspace/../etc",
+            "/proc/self",
+            "/sys",
+            "/dev/shm",
+            "/danube/files",
+            "/bin",
+            "/lib64/x",
+            "/etc/ssl",
+            "/usr",
+            "/usr/lib/x",
+            "/root",
+            "/tmp",
+            "a\nb",
+            "a\0b",
         ] {
             assert!(CachePath::parse(wrong, "/root").is_err(), "{wrong:?}");
         }

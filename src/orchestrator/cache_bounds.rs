@@ -48,7 +48,8 @@ pub async fn sweep_caches(engine: &Engine) -> Result<(), DriveError> {
     let known: HashSet<String> = engine.store.read(caches::digests).await?.into_iter().collect();
     let failed = |source| DriveError::Executor { what: "look after caches", source };
     let blobs = engine.executor.cache_list().await.map_err(failed)?;
-    let orphans: Vec<String> = blobs.into_iter().map(|blob| blob.digest).filter(|digest| !known.contains(digest)).collect();
+    let orphans: Vec<String> =
+        blobs.into_iter().map(|blob| blob.digest).filter(|digest| !known.contains(digest)).collect();
     for some in orphans.chunks(1000) {
         engine.executor.cache_remove(some.to_vec()).await.map_err(failed)?;
     }

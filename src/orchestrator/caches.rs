@@ -139,7 +139,9 @@ impl LiveJob {
         let named = self.named(cache, home)?;
         let scope = &named.own.scope;
         match cache.write {
-            WriteRule::Never => return Ok(Saving { note: "its rule is write=\"never\"".to_owned(), ..not_saved(cache) }),
+            WriteRule::Never => {
+                return Ok(Saving { note: "its rule is write=\"never\"".to_owned(), ..not_saved(cache) });
+            }
             WriteRule::Protected if *scope != Scope::Protected => {
                 let note = format!("only jobs of protected branches store it, and this one is of {scope}");
                 return Ok(Saving { note, ..not_saved(cache) });
@@ -150,7 +152,11 @@ impl LiveJob {
             let own = named.own.clone();
             let known = self.engine.store.read(move |view| caches::find(view, &own)).await;
             if known.map_err(|error| chain(&error))?.is_some() {
-                return Ok(Saving { note: "this key is stored".to_owned(), saved: Saved::Unchanged, ..not_saved(cache) });
+                return Ok(Saving {
+                    note: "this key is stored".to_owned(),
+                    saved: Saved::Unchanged,
+                    ..not_saved(cache)
+                });
             }
         }
         let take = CacheTake {
@@ -309,7 +315,11 @@ pub(super) fn check(request: &StepRequest) -> Result<(), CallError> {
     for (number, cache) in request.caches.iter().enumerate() {
         let name = &cache.name;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty() || name.len() > 100 || !name.chars().all(plain) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        if name.is_empty()
+            || name.len() > 100
+            || !name.chars().all(plain)
+            || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        {
             return wrong("the name of a cache must be letters, digits, '.', '_' and '-', at most 100".to_owned());
         }
         if request.caches[..number].iter().any(|other| other.name == *name) {

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{CacheBounds, Keeping, LiveJob};
 use super::credential::JobKey;
+use super::{CacheBounds, Keeping, LiveJob};
 use crate::executor::{Executor, Limits};
 use crate::model::JobId;
 use crate::platform::{Clock, Ids};

@@ -77,7 +77,11 @@ pub fn find(view: &View<'_>, name: &CacheName) -> Result<Option<CacheRow>, Store
 
 /// Notes that a job took it.
 pub fn touch(tx: &Tx<'_>, id: i64) -> Result<(), StoreError> {
-    tx.run("note the use of a cache", "UPDATE caches SET last_used_at = ?2 WHERE id = ?1", params![id, micros(tx.now())])?;
+    tx.run(
+        "note the use of a cache",
+        "UPDATE caches SET last_used_at = ?2 WHERE id = ?1",
+        params![id, micros(tx.now())],
+    )?;
     Ok(())
 }
 

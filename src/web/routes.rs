@@ -166,6 +166,10 @@ pub(super) fn routes() -> Vec<Route> {
         read("/api/v1/pipelines/{name}", get(api::pipeline::show)).says(doc("A pipeline with its health").json::<api::pipeline::Details>()),
         read("/api/v1/pipelines/{name}/tests", get(api::tests::of_pipeline))
             .says(doc("The tests of a pipeline with their newest results").query::<api::tests::CasesQuery>().json::<api::tests::PipelineTests>()),
+        read("/api/v1/pipelines/{name}/caches", get(api::caches::list))
+            .says(doc("What is stored for the steps of a pipeline").json::<api::caches::List>()),
+        change(M::DELETE, "/api/v1/pipelines/{name}/caches", delete(api::caches::delete))
+            .says(doc("Delete caches of a pipeline").query::<api::caches::Which>().json::<api::caches::Deleted>()),
         change(M::POST, "/api/v1/pipelines/{name}/trigger", post(api::trigger::trigger))
             .says(doc("Start a job").may_take::<api::trigger::Request>().json_as::<api::trigger::Started>(201).refuses(&[409, 422])),
         read("/api/v1/config/status", get(api::config::status))

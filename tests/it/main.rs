@@ -7,6 +7,7 @@
 
 mod console;
 mod bench;
+mod caches;
 mod demo;
 mod docs;
 mod executor;

@@ -17,15 +17,16 @@ _RULES = ("protected", "always", "never")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 
-def caches_of(caches: Sequence[Cache]) -> tuple[messages.Cache, ...]:
+def caches_of(caches: Sequence[object]) -> tuple[messages.Cache, ...]:
     """The caches of a step; what can't be one is refused with the reason."""
     if isinstance(caches, Cache) or not all(isinstance(cache, Cache) for cache in caches):
         raise DanubeError(f'caches= is {caches!r}: give a list, such as [Cache("cargo", ["~/.cargo/registry"])]')
-    names = [cache.name for cache in caches]
+    found = [cache for cache in caches if isinstance(cache, Cache)]
+    names = [cache.name for cache in found]
     for name in names:
         if names.count(name) > 1:
             raise DanubeError(f"caches= names the cache {name!r} twice")
-    return tuple(_cache(cache) for cache in caches)
+    return tuple(_cache(cache) for cache in found)
 
 
 def _cache(cache: Cache) -> messages.Cache:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         name: str
         """Its name within the pipeline."""
         paths: Sequence[str]
-        """Below the workspace (`"node_modules"`), below the home (`"~/.cache/pip"`), or absolute in the step's image."""
+        """Below the workspace (`"node_modules"`), below the home (`"~/.cache/pip"`), or absolute in the image."""
         key: str | None = None
         """What the content depends on, such as `ctx.hash("package-lock.json")`: exactly that content is restored, and
         it is stored once. Left out: the newest content of the name is restored, and stored again when it changed."""

@@ -67,12 +67,12 @@ class ServiceBody:
             error.add_note(reply.message)
 
 
-def checked(name: str, port: int) -> None:
+def checked(name: str, port: object) -> None:
     """Refuses what can't be the name and port of a service."""
     if not re.fullmatch(_NAME, plain(name, "name=")) or name == "localhost":
         raise DanubeError(
             f"name= is {name!r}: the service is reached under it, so write small letters, digits and '-', "
-            "at most 63, such as \"db\""
+            'at most 63, such as "db"'
         )
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
         raise DanubeError(f"port= is {port!r}: write a number from 1 to 65535")

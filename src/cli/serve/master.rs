@@ -15,7 +15,7 @@ use crate::config_repo::{self, Sync};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
 use crate::mirror::Repos;
-use crate::orchestrator::{BuilderFacts, Keeping, Scheduler, keep_in_bounds, remove_temporary};
+use crate::orchestrator::{Bounds, BuilderFacts, CacheBounds, Keeping, Scheduler, keep_in_bounds, remove_temporary};
 use crate::platform::{Clock, DataDir, Ids, SystemClock, SystemIds, Tasks, Trouble};
 use crate::provenance::{self, SigningKey};
 use crate::secrets;
@@ -65,7 +65,7 @@ pub(super) async fn run(
         clock,
         ids: Arc::clone(&ids),
         executor: client,
-        bounds: bounds(&config.executor.limits, keeping(&config)),
+        bounds: Bounds { caches: caches(&config), ..bounds(&config.executor.limits, keeping(&config)) },
         builder: BuilderFacts {
             id: builder.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -151,6 +151,10 @@ async fn look(data: &Arc<DataDir>) -> Option<Trouble> {
 
 fn keeping(config: &Config) -> Keeping {
     Keeping { age: config.executor.keep_workspaces_for, bytes: config.executor.keep_workspaces_bytes }
+}
+
+fn caches(config: &Config) -> CacheBounds {
+    CacheBounds { bytes: config.executor.caches_max_bytes, pipeline_bytes: config.executor.pipeline_caches_max_bytes }
 }
 
 fn signing_key(keys: &Path, ids: &dyn Ids) -> anyhow::Result<SigningKey> {

@@ -70,7 +70,8 @@ impl Local {
             Ok((found, bytes)) if found == digest => {
                 io::Seek::rewind(&mut content).map_err(|e| io_error("read a cache", &e))?;
                 let (uid, gid) = (owner.0.to_string(), owner.1.to_string());
-                match self.cache_helper(job, place, &["cache-restore", OWN, &uid, &gid], content.into(), Stdio::null()) {
+                match self.cache_helper(job, place, &["cache-restore", OWN, &uid, &gid], content.into(), Stdio::null())
+                {
                     Ok(_) => Ok(CacheFilled::Restored { bytes }),
                     Err(ExecutorError::User(reason)) => {
                         // Half of a cache is none.
@@ -137,8 +138,10 @@ impl Local {
         });
         let receiving = receiving.map_err(|e| io_error(what, &e))?;
         let (files, bytes) = (take.most_files.to_string(), take.most_bytes.to_string());
-        let said = self.cache_helper(job, &take.place, &["cache-save", OWN, &files, &bytes], Stdio::null(), sink.into());
-        let received = receiving.join().map_err(|_| ExecutorError::Start("a cache could not be received".to_owned()))?;
+        let said =
+            self.cache_helper(job, &take.place, &["cache-save", OWN, &files, &bytes], Stdio::null(), sink.into());
+        let received =
+            receiving.join().map_err(|_| ExecutorError::Start("a cache could not be received".to_owned()))?;
         // Who could not store the bytes knows better why than who could not write any more.
         let (digest, bytes) = received.map_err(|e| io_error(what, &e))?;
         let remark = match said {
@@ -190,7 +193,9 @@ impl Local {
     pub fn cache_remove(&self, digests: &[String]) -> Result<(), ExecutorError> {
         for digest in digests {
             match fs::remove_file(self.blob(digest)?) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("remove a cache", &error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("remove a cache", &error));
+                }
                 _ => {}
             }
         }
@@ -202,7 +207,9 @@ impl Local {
         let mut mounts: Vec<&CacheMount> = mounts.iter().collect();
         // What lies below another one is mounted after it.
         mounts.sort_by(|a, b| a.to.cmp(&b.to));
-        let wrong = |mount: &CacheMount| io::Error::other(format!("'{}' can't be a path of a cache", mount.to.escape_default()));
+        let wrong = |mount: &CacheMount| {
+            io::Error::other(format!("'{}' can't be a path of a cache", mount.to.escape_default()))
+        };
         let bind = |mount: &&CacheMount| {
             let plain = CachePath::parse(&mount.to, "/") == Ok(CachePath::Absolute(mount.to.clone()));
             if !plain || !is_hex(&mount.id, 32) {

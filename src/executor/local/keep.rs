@@ -122,7 +122,9 @@ impl Local {
     /// Removes everything of a job but its workspace, which nobody but root can reach then.
     fn clear_beside(&self, job: JobId) -> Result<(), ExecutorError> {
         let layout = &self.layout;
-        for dir in [layout.steps(job), layout.roots(job), layout.source(job), layout.job_caches(job), layout.job_run(job)] {
+        for dir in
+            [layout.steps(job), layout.roots(job), layout.source(job), layout.job_caches(job), layout.job_run(job)]
+        {
             remove_tree(&dir).map_err(|e| io_error("remove what a job left", &e))?;
         }
         make_dir(&layout.job(job), 0o700).map_err(|e| io_error("close the kept workspace", &e))

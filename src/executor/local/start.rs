@@ -75,9 +75,13 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     if !Path::new(super::crun::CRUN).exists() {
         return Err(StartError::NoRuntime(super::crun::CRUN));
     }
-    for (path, mode) in
-        [(&layout.root, 0o711), (&layout.jobs(), 0o711), (&layout.caches(), 0o700), (&layout.root.join("bin"), 0o755), (&layout.run, 0o711)]
-    {
+    for (path, mode) in [
+        (&layout.root, 0o711),
+        (&layout.jobs(), 0o711),
+        (&layout.caches(), 0o700),
+        (&layout.root.join("bin"), 0o755),
+        (&layout.run, 0o711),
+    ] {
         make_all(path, mode).map_err(|e| failed("make", path, e))?;
     }
     let held = hold(&layout.root)?;

@@ -122,13 +122,7 @@ impl Local {
         result
     }
 
-    fn run_helper(
-        &self,
-        bundle: &Path,
-        container: &str,
-        stdin: Stdio,
-        stdout: Stdio,
-    ) -> Result<String, ExecutorError> {
+    fn run_helper(&self, bundle: &Path, container: &str, stdin: Stdio, stdout: Stdio) -> Result<String, ExecutorError> {
         let mut command = self.crun();
         command.arg("run").arg("-b").arg(bundle).arg(container).stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| io_error("run crun", &e))?;

@@ -15,7 +15,9 @@ use tokio::sync::oneshot;
 use super::protocol::{Answer, Reply, Request, VERSION, Verb};
 use super::wire;
 use crate::executor::{
-    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, Executor, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
+    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, Executor, ExecutorError, JobPlace, JobSpec, Mask, Probe,
+    Signal, StepAt, StepSpec, StepState,
+};
 use crate::model::{JobId, Secret};
 
 type Waiting = Mutex<HashMap<u64, oneshot::Sender<Result<Answer, ExecutorError>>>>;

@@ -2,7 +2,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::executor::{
-    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
+    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal,
+    StepAt, StepSpec, StepState,
+};
 use crate::model::JobId;
 
 /// The protocol's version.

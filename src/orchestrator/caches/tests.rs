@@ -116,7 +116,10 @@ async fn with_a_key_exactly_that_content_is_found_and_it_is_stored_once() {
     assert_eq!(site.job(keyed("b"), |_| ()).await.found, Found::Miss);
     site.world.executor.cache_holds("changed");
     let used = site.job(keyed("a"), |_| ()).await;
-    assert_eq!((used.found, used.saved, used.saved_note.as_str()), (Found::Hit, Some(Saved::Unchanged), "this key is stored"));
+    assert_eq!(
+        (used.found, used.saved, used.saved_note.as_str()),
+        (Found::Hit, Some(Saved::Unchanged), "this key is stored")
+    );
     let mut other = keyed("a");
     other.caches[0].paths.pop();
     assert_eq!(site.job(other, |_| ()).await.found, Found::Miss, "content of other paths is of no use");
@@ -158,8 +161,8 @@ async fn a_step_is_started_with_its_directories_and_says_what_it_found() {
     site.job(plain(), |_| ()).await;
     let claimed = site.claim(|_| ()).await;
     let master = site.world.master(claimed).await;
-    site.step(&master, cached("exit 0 ", "", WriteRule::Protected)).await;
-    let spec = site.world.executor.spec("exit 0 ");
+    site.step(&master, cached("exit 00", "", WriteRule::Protected)).await;
+    let spec = site.world.executor.spec("exit 00");
     let mounts: Vec<_> = spec.caches.iter().map(|mount| (mount.number, mount.to.as_str())).collect();
     assert_eq!(mounts, [(0, "/root/.cargo/registry")]);
     let note = spec.notes.iter().find(|note| note.contains("cache")).unwrap();
@@ -201,9 +204,11 @@ async fn content_without_a_name_is_swept_and_other_content_is_not() {
     sweep_caches(&engine).await.unwrap();
     assert_eq!(site.world.executor.cache_list().await.unwrap().len(), 1);
     let pipeline = site.world.test.pipeline_id("site").await;
-    let deleted = site.world.test.store.write("test", Durability::Progress, move |tx| {
-        caches::delete(tx, pipeline, Some("cargo"), None)
-    });
+    let deleted = site
+        .world
+        .test
+        .store
+        .write("test", Durability::Progress, move |tx| caches::delete(tx, pipeline, Some("cargo"), None));
     assert_eq!(deleted.await.unwrap(), 1);
     sweep_caches(&engine).await.unwrap();
     assert!(site.world.executor.cache_list().await.unwrap().is_empty());
@@ -223,7 +228,10 @@ async fn only_the_row_and_the_configuration_say_whose_content_it_is() {
     assert_eq!(scope(&|_| (), &["main"]), Scope::Protected);
     assert_eq!(scope(&|_| (), &[]), Scope::Branch("main".to_owned()));
     assert_eq!(scope(&|job| job.branch = "release/1".to_owned(), &["release/*"]), Scope::Protected);
-    assert_eq!(scope(&|job| job.branch = "release/a/b".to_owned(), &["release/*"]), Scope::Branch("release/a/b".to_owned()));
+    assert_eq!(
+        scope(&|job| job.branch = "release/a/b".to_owned(), &["release/*"]),
+        Scope::Branch("release/a/b".to_owned())
+    );
     // A pull request from a branch that is called like a protected one.
     assert_eq!(scope(&|job| job.pull_request = Some(3), &["**"]), Scope::PullRequest(3));
     assert_eq!(scope(&|job| job.fork = true, &["**"]), Scope::Branch("main".to_owned()));

@@ -88,6 +88,19 @@ pub struct ContainerStart {
     /// The group within the container; `None` stays the container's root.
     #[serde(default)]
     pub gid: Option<u32>,
+    /// A service: what tells that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
+}
+
+/// What is tried until it goes well; then one byte is written to descriptor 4.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Ready {
+    /// A command in the service's container, with its environment and user; none: a connection.
+    #[serde(default)]
+    pub argv: Vec<String>,
+    /// Where a connection is tried: `10.0.0.1:5432`.
+    pub address: String,
 }
 
 /// One file of a step.

@@ -372,3 +372,25 @@ pub fn open_dir(path: &Path) -> io::Result<File> {
     // SAFETY: a C string and integers; the descriptor is new and ours.
     unsafe { Ok(File::from_raw_fd(check(libc::open(path.as_ptr(), flags))?)) }
 }
+
+/// Output goes nowhere from here on.
+pub fn silence() -> io::Result<()> {
+    let nowhere = File::options().write(true).open("/dev/null")?;
+    place(&nowhere, 1)?;
+    place(&nowhere, 2)
+}
+
+/// Ends this process at once, without what it has to tidy up.
+pub fn leave(code: c_int) -> ! {
+    // SAFETY: an integer; nothing of this process runs after it.
+    unsafe { libc::_exit(code) }
+}
+
+/// The child of `command` gets a copy of `file` under this number, whatever it was before.
+pub fn give(command: &mut std::process::Command, file: File, number: RawFd) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the hook makes one system call and allocates nothing.
+    unsafe {
+        command.pre_exec(move || check(libc::dup2(file.as_raw_fd(), number)).map(drop));
+    }
+}

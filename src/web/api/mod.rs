@@ -5,6 +5,7 @@ pub(super) mod artifacts;
 pub(super) mod attestation;
 pub(super) mod audit;
 mod body;
+pub(super) mod caches;
 pub(super) mod cancel;
 pub(super) mod config;
 pub(super) mod details;

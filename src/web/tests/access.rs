@@ -55,6 +55,8 @@ const MATRIX: &[Row] = &[
     Row("GET /api/v1/health/details", GLOBAL),
     Row("GET /metrics", GLOBAL),
     Row("GET /api/v1/pipelines/{name}", READ),
+    Row("GET /api/v1/pipelines/{name}/caches", READ),
+    Row("DELETE /api/v1/pipelines/{name}/caches", ADMIN),
     Row("GET /api/v1/jobs", EVERYBODY),
     Row("GET /api/v1/jobs/{id}", READ),
     Row("GET /api/v1/jobs/{id}/summary", READ),

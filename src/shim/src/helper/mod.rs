@@ -37,8 +37,10 @@ pub(crate) fn run(arguments: &[&str]) -> i32 {
         ["import", to] => standard(0).and_then(|from| import::run(OsStr::new(to), from)),
         ["cache-save", rest @ ..] => standard(1).and_then(|to| cache::save(rest, to)),
         ["cache-restore", rest @ ..] => standard(0).and_then(|from| cache::restore(rest, from)),
-        _ => Err("usage: helper checkout | export PATH | collect PATTERN | import DEST | cache-save … | cache-restore …"
-            .to_owned()),
+        _ => {
+            Err("usage: helper checkout | export PATH | collect PATTERN | import DEST | cache-save … | cache-restore …"
+                .to_owned())
+        }
     };
     match result {
         Ok(()) => 0,

@@ -210,6 +210,9 @@ fn run_container(inherited: Inherited, records: &Rc<Records>, blank: &Exit) -> E
     let counters = oom::Counters::open(&start.cgroups);
     let dropped = drop_privileges(&start).map_err(|error| format!("cannot give up privileges: {error}"));
     let mut pump = Pump::new(&start, patterns, container.stdout, container.stderr);
+    if let Some(ready) = container.ready {
+        pump.watch(ready, Rc::clone(records));
+    }
     drop(start.container);
     let ended = pump.run(container.pid, container.pidfd.as_fd(), &mut output, control);
     let ended_ns = sys::realtime_ns();

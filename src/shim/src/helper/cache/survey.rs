@@ -40,7 +40,10 @@ impl Survey {
             };
             let meta = looked.metadata().map_err(|error| explain(&shown, &error))?;
             if meta.is_symlink() {
-                return Err(format!("{}: a symbolic link is where the cache was, which is not followed", shown.display()));
+                return Err(format!(
+                    "{}: a symbolic link is where the cache was, which is not followed",
+                    shown.display()
+                ));
             }
             if meta.is_dir() {
                 let dir = sys::open_beneath(below, path.as_os_str(), libc::O_RDONLY | libc::O_DIRECTORY);
@@ -65,7 +68,8 @@ impl Survey {
         for name in sys::list(dir, NAMES_LIMIT).map_err(|error| explain(shown, &error))? {
             let (path, shown) = (inner.join(&name), shown.join(&name));
             let failed = |error: std::io::Error| explain(&shown, &error);
-            let meta = sys::open_beneath(dir, &name, libc::O_PATH).and_then(|found| found.metadata()).map_err(failed)?;
+            let meta =
+                sys::open_beneath(dir, &name, libc::O_PATH).and_then(|found| found.metadata()).map_err(failed)?;
             self.entry(&path, &shown, &meta)?;
             if meta.is_dir() {
                 let child = sys::open_beneath(dir, &name, libc::O_RDONLY | libc::O_DIRECTORY).map_err(failed)?;

@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod config_status;
 mod demo;
+mod egress;
 mod engine;
 mod examples;
 mod executor;
@@ -62,6 +63,7 @@ enum Cmd {
     Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
+    Egress(egress::EgressArgs),
     Executor(executor::ExecutorArgs),
     Init(init::InitArgs),
     Job(job::JobArgs),
@@ -113,6 +115,7 @@ pub fn main() -> ExitCode {
         Cmd::Completions(args) => completions::run(&args),
         Cmd::Config(args) => config::run(&args),
         Cmd::Demo(args) => demo::run(&args),
+        Cmd::Egress(args) => egress::run(&args),
         Cmd::Executor(args) => {
             logging::start_plain("info");
             executor::run(args)

@@ -1,8 +1,11 @@
 //! One attempt of a step: started unless it was, followed to its end.
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::call::{Capture, StepRequest};
+use super::egress::Offline;
 use super::error::chain;
 use super::outcome::{self, Bound, Outcome};
 use super::spec::{network_note, room};
@@ -37,13 +40,40 @@ impl Attempt {
 impl LiveJob {
     /// Runs an attempt; `None` where it was ended with its job. An attempt that an earlier master
     /// started is only followed.
-    pub(super) async fn attempt(&self, row: &StepRow, request: &StepRequest) -> Result<Option<Attempt>, CallError> {
+    pub(super) async fn attempt(
+        self: &Arc<Self>,
+        row: &StepRow,
+        request: &StepRequest,
+    ) -> Result<Option<Attempt>, CallError> {
+        let at = self.at(row.seq, row.attempt);
+        if !request.network {
+            return self.attempt_with(None, row, request).await;
+        }
+        let nameserver = match self.step_names(at).await {
+            Ok(nameserver) => nameserver,
+            Err(Offline::Call(error @ CallError::Unavailable(_))) => return Err(error),
+            Err(Offline::Call(error)) => return Ok(Some(Attempt::without_output(refused(&error)))),
+            Err(Offline::Executor(error)) => return Ok(Some(Attempt::without_output(outcome::of_error(&error)))),
+        };
+        let attempt = self.attempt_with(nameserver.as_ref().map(|one| one.address), row, request).await;
+        if let Some(nameserver) = nameserver {
+            self.close_names(at, nameserver).await;
+        }
+        attempt
+    }
+
+    async fn attempt_with(
+        &self,
+        dns: Option<Ipv4Addr>,
+        row: &StepRow,
+        request: &StepRequest,
+    ) -> Result<Option<Attempt>, CallError> {
         let at = self.at(row.seq, row.attempt);
         for start in 1.. {
             let started = tokio::select! {
                 biased;
                 () = self.closing.cancelled() => return Ok(None),
-                started = self.start(at, row, request) => started,
+                started = self.start(at, dns, row, request) => started,
             };
             match started {
                 Ok(()) => {}
@@ -78,13 +108,20 @@ impl LiveJob {
         Ok(Some(Attempt::without_output(outcome::of_error(&error))))
     }
 
-    async fn start(&self, at: StepAt, row: &StepRow, request: &StepRequest) -> Result<(), Refused> {
+    async fn start(
+        &self,
+        at: StepAt,
+        dns: Option<Ipv4Addr>,
+        row: &StepRow,
+        request: &StepRequest,
+    ) -> Result<(), Refused> {
         // Nobody may add a mask between the moment they are read and the moment the shim has them.
         let _gate = self.masks.gate.read().await;
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await.map_err(CallError::from)?;
         let notes = self.notes(row, &rows, request).await?;
-        let spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
+        let mut spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
+        spec.dns = dns;
         ensure(&self.engine, at, || async {
             let (log, index) = self.streams(row).await?;
             self.engine.executor.ensure_step(at, spec.clone(), log, index).await
@@ -156,6 +193,11 @@ impl LiveJob {
             stdout: String::new(),
             captured: String::new(),
         };
+        if !attempt.outcome.message.is_empty()
+            && let Some(denied) = self.denied_names(row.seq).await
+        {
+            attempt.outcome.message.push_str(&denied);
+        }
         match request.capture {
             Capture::No => {}
             Capture::Stdout => attempt.stdout = self.stdout_of(row).await?,

@@ -218,6 +218,14 @@ impl LiveJob {
         let listener = listen(&socket_dir.join("rpc.sock")).await?;
         let closed = CancellationToken::new();
         let mut serving = (self.engine.serve)(listener, Arc::clone(self), closed.clone());
+        let ahead = Arc::clone(self);
+        self.work.spawn(async move {
+            tokio::select! {
+                () = ahead.halt.cancelled() => {}
+                () = ahead.closing.cancelled() => {}
+                () = ahead.prepare_network() => {}
+            }
+        });
         let coordinating = async {
             let verdict = self.coordinate().await;
             // What the danubefile left running ends before its workspace does.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Keeping;
 use super::LiveJob;
 use super::credential::JobKey;
+use crate::egress::Upstream;
 use crate::executor::{Executor, Limits};
 use crate::model::JobId;
 use crate::platform::{Clock, Ids};
@@ -46,6 +47,8 @@ pub struct Engine {
     pub public_url: Option<String>,
     /// Changes when the machine that runs containers restarts (its boot id).
     pub machine: String,
+    /// Whom the machine asks for names.
+    pub upstream: Upstream,
     /// Answers the jobs' calls.
     pub serve: Serve,
 }

@@ -22,6 +22,7 @@ mod credential;
 mod culprit;
 mod declare;
 mod drive;
+mod egress;
 mod engine;
 mod error;
 mod forms;

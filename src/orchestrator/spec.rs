@@ -39,6 +39,9 @@ impl LiveJob {
             limits: self.engine.bounds.coordinator,
             root: Root::Readonly,
             network: false,
+            dns: None,
+            hosts: Vec::new(),
+            service: None,
             masks,
             log_limit: self.engine.bounds.log_bytes.max(LEAST_LOG),
             capture_secret: false,
@@ -80,6 +83,9 @@ impl LiveJob {
             limits: self.limits_of(request),
             root: request.root,
             network: request.network,
+            dns: None,
+            hosts: Vec::new(),
+            service: None,
             masks: self.masks.all(),
             log_limit: room.max(LEAST_LOG),
             capture_secret: request.capture == Capture::Secret,
@@ -176,8 +182,13 @@ mod tests {
 
     #[test]
     fn a_missing_network_is_told_to_steps_that_ask_for_it() {
-        let mut probe =
-            Probe { kind: "local".to_owned(), version: "1".to_owned(), not_enforced: Vec::new(), host_image: true };
+        let mut probe = Probe {
+            kind: "local".to_owned(),
+            version: "1".to_owned(),
+            not_enforced: Vec::new(),
+            networks: false,
+            host_image: true,
+        };
         assert_eq!(network_note(&probe, true), None);
         probe.not_enforced.push("egress: no network of its own".to_owned());
         assert!(network_note(&probe, true).unwrap().contains("no network"));

@@ -9,6 +9,7 @@ mod console;
 mod bench;
 mod demo;
 mod docs;
+mod egress;
 mod executor;
 mod kept;
 mod leftovers;

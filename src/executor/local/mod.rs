@@ -7,10 +7,12 @@
 mod bundle;
 mod cgroup;
 mod crun;
+mod etc;
 mod job;
 mod keep;
 mod layout;
 mod leftovers;
+mod net;
 mod plan;
 mod policy;
 mod processes;
@@ -30,6 +32,7 @@ use std::thread::JoinHandle;
 
 pub use bundle::run_bundle;
 pub use layout::Layout;
+pub use net::{DEFAULT as EGRESS_POOL, Pool};
 pub use policy::Policy;
 pub use rootless::{Rootless, enter_own_namespace};
 pub use start::{InstallOptions, StartError, install, write_sdk};
@@ -47,6 +50,7 @@ pub struct Local {
     master_uid: u32,
     /// An ordinary user's: one user, no cgroups.
     rootless: bool,
+    nets: net::Nets,
     /// One verb that makes or removes a job at a time, per job.
     locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
     /// Threads that remove what ended attempts left; a job's end waits for its own.
@@ -60,6 +64,7 @@ impl Local {
             kind: "local".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             not_enforced: self.not_enforced(),
+            networks: self.nets.missing.is_none(),
             host_image: self.policy.host_image,
         }
     }
@@ -70,7 +75,9 @@ impl Local {
             false => self.cgroups.not_enforced(),
         };
         lines.push("workspace size: not limited by this release".to_owned());
-        lines.push("egress allowlist: steps have no network at all".to_owned());
+        if let Some(reason) = &self.nets.missing {
+            lines.push(format!("egress allowlist: steps have no network at all, because {reason}"));
+        }
         lines
     }
 

@@ -17,13 +17,16 @@ use rustix::fs::FlockOperation;
 use super::job::{io_error, make_dir, remove_tree};
 use super::plan::{Bind, ContainerPlan, STEP_CAPABILITIES, Sources, binds, host_binds};
 use super::uids::Range;
-use super::{Local, rootfs, rootless, sys, uids};
-use crate::executor::{ExecutorError, Mask, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState};
+use super::{Local, etc, rootfs, rootless, sys, uids};
+use crate::executor::{ExecutorError, Mask, Root, Signal, Space, StepAt, StepEnd, StepKind, StepSpec, StepState};
 use crate::model::{JobId, Secret};
 use crate::platform::fault;
 
 /// How long a container that starts is waited for to tell it something.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Characters of a note.
+const NOTE: usize = 1000;
 
 impl Local {
     /// Starts an attempt unless it was started before.
@@ -77,6 +80,7 @@ impl Local {
             let shared = |(from, to): &(std::path::PathBuf, String)| Bind::shared(from, to);
             mounts.extend(self.policy.binds.iter().map(shared));
         }
+        mounts.extend(etc::make(&bundle, &spec.hosts, spec.dns)?);
         let plan = ContainerPlan {
             users,
             rootfs: root,
@@ -89,10 +93,25 @@ impl Local {
             root: if spec.kind == StepKind::Step { spec.root } else { Root::Writable },
             capabilities: if spec.kind == StepKind::Step { STEP_CAPABILITIES } else { &[] },
             binds: mounts,
+            network: self.network_of(at.job, spec)?,
             seccomp: self.seccomp.clone(),
         };
         fault::around("executor.bundle", || fs::write(bundle.join("config.json"), plan.to_oci().to_string()))?;
         Ok(bundle)
+    }
+
+    /// The network that a container joins. Without a nameserver it has none to join.
+    fn network_of(&self, job: JobId, spec: &StepSpec) -> std::io::Result<Option<std::path::PathBuf>> {
+        let space = match (spec.kind, spec.service) {
+            (StepKind::Coordinator, _) => return Ok(None),
+            (StepKind::Step, Some(number)) => Space::Service(number),
+            (StepKind::Step, None) if spec.network && spec.dns.is_some() => Space::Open,
+            (StepKind::Step, None) => return Ok(self.netns(job, &Space::Quiet)),
+        };
+        match self.netns(job, &space) {
+            Some(path) => Ok(Some(path)),
+            None => Err(std::io::Error::other("the job's network is not there")),
+        }
     }
 
     /// Whom a shim becomes; without root it stays who it is.
@@ -288,6 +307,18 @@ impl Local {
             }
         }
         Ok(())
+    }
+
+    /// Writes a line of danube's own into the log of an attempt that lives.
+    pub fn note(&self, at: StepAt, line: &str) -> Result<(), ExecutorError> {
+        let dir = self.layout.step(at);
+        let line: String = line.chars().filter(|c| !c.is_control()).take(NOTE).collect();
+        match control::ask(&dir, &control::Request::Note(line), Duration::from_secs(10)) {
+            Err(error) if shim_lives(&dir) => {
+                Err(ExecutorError::Start(format!("attempt {at} could not be told: {error}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a step wrote with `capture_secret`.

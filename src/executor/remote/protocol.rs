@@ -1,7 +1,11 @@
 //! Requests and replies. Version 1; a release answers its own version and the one before it.
+use std::net::{Ipv4Addr, SocketAddrV4};
+
 use serde::{Deserialize, Serialize};
 
-use crate::executor::{ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
+use crate::executor::{
+    ExecutorError, JobPlace, JobSpec, Mask, Probe, ServiceNet, Signal, Space, StepAt, StepSpec, StepState, Transport,
+};
 use crate::model::JobId;
 
 /// The protocol's version.
@@ -43,6 +47,40 @@ pub(super) enum Verb {
         job: JobId,
         masks: Vec<Mask>,
     },
+    Note {
+        at: StepAt,
+        line: String,
+    },
+    Connect {
+        job: JobId,
+        linked: bool,
+    },
+    /// The reply brings a descriptor: the socket.
+    Listen {
+        job: JobId,
+        space: Space,
+        transport: Transport,
+        at: SocketAddrV4,
+    },
+    Unlisten {
+        job: JobId,
+        space: Space,
+        transport: Transport,
+        at: SocketAddrV4,
+    },
+    Allow {
+        job: JobId,
+        addresses: Vec<Ipv4Addr>,
+        seconds: u32,
+    },
+    AttachService {
+        job: JobId,
+        number: u8,
+    },
+    DetachService {
+        job: JobId,
+        number: u8,
+    },
     Captured {
         at: StepAt,
     },
@@ -83,12 +121,31 @@ pub(super) struct Reply {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub(super) enum Answer {
-    Hello { version: u32 },
-    Probe { probe: Probe },
-    Place { place: JobPlace },
-    State { state: StepState },
-    Captured { base64: String },
-    Kept { bytes: Option<u64> },
-    Jobs { jobs: Vec<JobId> },
+    Hello {
+        version: u32,
+    },
+    Probe {
+        probe: Probe,
+    },
+    Place {
+        place: JobPlace,
+    },
+    State {
+        state: StepState,
+    },
+    Captured {
+        base64: String,
+    },
+    Kept {
+        bytes: Option<u64>,
+    },
+    Jobs {
+        jobs: Vec<JobId>,
+    },
+    Service {
+        service: ServiceNet,
+    },
+    /// Its descriptor rides on the frame.
+    Socket,
     Done,
 }

@@ -8,6 +8,7 @@ mod body;
 pub(super) mod cancel;
 pub(super) mod config;
 pub(super) mod details;
+pub(super) mod egress;
 pub(super) mod events;
 mod follow;
 pub(super) mod health;

@@ -12,7 +12,7 @@ DANUBE := $(TARGET)/debug/danube
 
 # What the distribution gives: the runtime of containers, a C toolchain, and what the demo's program
 # is built with (the pseudo-image `host` shows the machine's own /usr).
-PACKAGES := crun git openssh-client gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates
+PACKAGES := crun nftables iproute2 git openssh-client gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates
 
 # What the look at the pages needs besides: a browser, and letters for every script in it.
 TEST_PACKAGES := chromium fonts-dejavu-core

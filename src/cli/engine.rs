@@ -1,5 +1,6 @@
 //! Puts the rooms together to what drives jobs; the same for `serve` and `run`.
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use anyhow::Context;
 
 use crate::config;
 use crate::coordinator;
+use crate::egress::{Upstream, nameservers};
 use crate::executor::{Executor, Limits};
 use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, JobKey, Keeping};
 use crate::platform::{Clock, Ids};
@@ -27,6 +29,8 @@ pub(super) struct Parts {
     pub(super) builder: BuilderFacts,
     pub(super) signing: Option<SigningKey>,
     pub(super) public_url: Option<String>,
+    /// Whom to ask for names; empty: whom the machine asks.
+    pub(super) dns: Vec<SocketAddr>,
 }
 
 pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
@@ -41,6 +45,11 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
     }
     let job_key = JobKey::load_or_create(&keys, parts.ids.as_ref())?;
     let machine = boot_id()?;
+    let servers = match parts.dns.is_empty() {
+        true => nameservers(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default()),
+        false => parts.dns,
+    };
+    let upstream = Upstream::new(servers, Arc::clone(&parts.ids));
     Ok(Arc::new(Engine {
         store: parts.store,
         executor: parts.executor,
@@ -54,6 +63,7 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         signing: parts.signing,
         public_url: parts.public_url,
         machine,
+        upstream,
         serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
         cache_gate: tokio::sync::RwLock::default(),
     }))

@@ -25,6 +25,7 @@ pub(super) fn examples(path: &str) -> &'static [&'static str] {
         "config show" => &["danube config show --config danube.toml"],
         "config status" => &["danube config status", "danube config status --json"],
         "demo" => &["danube demo", "danube demo --port 8080", "danube demo --exit"],
+        "egress suggest" => &["danube egress suggest 'web#42'", "danube egress suggest 'web#42' --json"],
         "executor" => &["sudo danube executor --master-uid 990"],
         "init" => &["danube init my-config"],
         "job artifacts" => &["danube job artifacts 'web#42'", "danube job artifacts 'web#42' --download out"],

@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::executor::local::{InstallOptions, Layout, Policy, Rootless, StartError, enter_own_namespace, install};
+use crate::executor::local::{
+    InstallOptions, Layout, Policy, Pool, Rootless, StartError, enter_own_namespace, install,
+};
 use crate::executor::remote::{ServeOptions, serve};
 
 /// Run the privileged part: containers for the master, asked for over a Unix socket
@@ -40,6 +42,12 @@ pub(super) struct ExecutorArgs {
     /// Show this directory of the machine, writable, to every step of every pipeline, such as /srv/cache:/cache
     #[arg(long, value_name = "FROM:TO", value_parser = shared)]
     pub(super) bind: Vec<(PathBuf, String)>,
+    /// The network from which links of jobs get their addresses: a /19 or larger that nothing else uses
+    #[arg(long, default_value_t)]
+    pub(super) egress_pool: Pool,
+    /// A network such as 10.0.0.0/8, not the internet's, that names may lead jobs to all the same
+    #[arg(long, value_name = "NETWORK")]
+    pub(super) egress_private: Vec<Pool>,
     /// The shim's program
     #[arg(long)]
     pub(super) shim: Option<PathBuf>,
@@ -49,6 +57,9 @@ pub(super) struct ExecutorArgs {
 pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     if args.instance.len() != 8 || !args.instance.bytes().all(|b| b.is_ascii_hexdigit()) {
         bail!("--instance takes eight hex digits, not '{}'", args.instance);
+    }
+    if !args.egress_pool.is_large_enough() {
+        bail!("--egress-pool takes a network of at least /19, not {}", args.egress_pool);
     }
     // A session of its own: it outlives the master that started it. Where it leads one already
     // (a unit of systemd), there is nothing to do.
@@ -68,7 +79,13 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     let socket = layout.socket();
     let options = InstallOptions {
         layout,
-        policy: Policy { host_image: args.host_image, binds: args.bind, ..Policy::default() },
+        policy: Policy {
+            host_image: args.host_image,
+            binds: args.bind,
+            egress_pool: args.egress_pool,
+            egress_private: args.egress_private,
+            ..Policy::default()
+        },
         master_uid,
         shim,
         rootless,

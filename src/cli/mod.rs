@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod config_status;
 mod demo;
+mod egress;
 mod engine;
 mod examples;
 mod executor;
@@ -64,6 +65,7 @@ enum Cmd {
     Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
+    Egress(egress::EgressArgs),
     Executor(executor::ExecutorArgs),
     Init(init::InitArgs),
     Job(job::JobArgs),
@@ -116,6 +118,7 @@ pub fn main() -> ExitCode {
         Cmd::Completions(args) => completions::run(&args),
         Cmd::Config(args) => config::run(&args),
         Cmd::Demo(args) => demo::run(&args),
+        Cmd::Egress(args) => egress::run(&args),
         Cmd::Executor(args) => {
             logging::start_plain("info");
             executor::run(args)

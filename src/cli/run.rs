@@ -7,6 +7,7 @@ mod source;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use super::privileges::{self, Identity, Launch};
 use crate::config::{self, Sources};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
+use crate::model::egress::bad_name;
 use crate::model::job::Status;
 use crate::model::settings::{Concurrency, Pipeline, Settings, Team, TriggerRule};
 use crate::model::trigger::Trigger;
@@ -55,6 +57,9 @@ pub(super) struct RunArgs {
     /// A parameter of the run, as a manual trigger would give it
     #[arg(short = 'p', long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
+    /// A name that the steps may reach, such as example.com, or *.example.com for all below it
+    #[arg(long, value_name = "NAME")]
+    egress: Vec<String>,
     /// The user to run as after the executor was started [default: danube, the sudo user, or a free uid]
     #[arg(long)]
     user: Option<String>,
@@ -66,7 +71,10 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let root = rustix::process::geteuid().is_root();
     let params = params(&args.params)?;
-    let bounds = host_bounds()?;
+    let host = host_executor()?;
+    // A run ends with all that it made: there is nothing to go on in.
+    let bounds = bounds(&host.limits, Keeping::default());
+    let egress = egress(&args.egress)?;
     let secrets = PlainFile::load(args.secrets.as_deref(), super::config::environment())?;
     let checkout = source::locate(&args.path)?;
     let identity = match root {
@@ -78,8 +86,15 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let instance = privileges::instance(&data, &ids)?;
     let prepared = prepare(&checkout, &data)?;
     let place = if root { roots_place(&instance)? } else { own_place(&data, &instance, &identity)? };
-    let launch =
-        Launch { root: &place.root, instance: &instance, master_uid: identity.uid, host_image: true, temporary: true };
+    let launch = Launch {
+        root: &place.root,
+        instance: &instance,
+        master_uid: identity.uid,
+        host_image: true,
+        temporary: true,
+        egress_pool: &host.egress_pool,
+        egress_private: &host.egress_private,
+    };
     let socket = match root {
         true => privileges::start_executor(&launch)?,
         false => privileges::start_executor_in(&place.run, &launch)?,
@@ -94,6 +109,8 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         run: place.run,
         rootless: !root,
         bounds,
+        dns: host.dns,
+        egress,
         params,
         secrets: Arc::new(secrets),
         prepared,
@@ -121,13 +138,20 @@ fn own_place(data: &Path, instance: &str, identity: &Identity) -> anyhow::Result
     Ok(Place { root: data.join("executor"), run: privileges::own_run_dir(instance, identity.uid)? })
 }
 
-/// The limits of the machine's configuration, where there is one: what runs on its server runs here.
-fn host_bounds() -> anyhow::Result<Bounds> {
+/// The executor of the machine's configuration, where there is one: what runs on its server runs here.
+fn host_executor() -> anyhow::Result<config::Executor> {
     let mut sources = Sources { env: super::config::environment(), ..Sources::default() };
     sources.read_file(None)?;
-    let (executor, _) = config::load_executor(&sources)?;
-    // A run ends with all that it made: there is nothing to go on in.
-    Ok(bounds(&executor.limits, Keeping::default()))
+    Ok(config::load_executor(&sources)?.0)
+}
+
+/// What the steps may reach: no config repo says it here.
+fn egress(names: &[String]) -> anyhow::Result<Vec<String>> {
+    let bad = names.iter().find_map(|name| Some((name, bad_name(name)?)));
+    if let Some((name, why)) = bad {
+        bail!("--egress takes a DNS name such as example.com or *.example.com, not '{name}': {why}");
+    }
+    Ok(names.iter().map(|name| name.to_ascii_lowercase()).collect())
 }
 
 fn params(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
@@ -205,6 +229,10 @@ struct RunJob {
     run: PathBuf,
     rootless: bool,
     bounds: Bounds,
+    /// Whom to ask for names.
+    dns: Vec<SocketAddr>,
+    /// What the steps may reach.
+    egress: Vec<String>,
     params: BTreeMap<String, String>,
     secrets: Arc<PlainFile>,
     prepared: Prepared,
@@ -241,6 +269,7 @@ impl RunJob {
             builder,
             signing: None,
             public_url: None,
+            dns: self.dns.clone(),
         })?;
         let claimed = self.claim(&store).await?;
         let job = claimed.job.clone();
@@ -288,7 +317,7 @@ impl RunJob {
 
     /// The one job: the pipeline is what the danubefile's directory is called.
     async fn claim(&self, store: &Store) -> anyhow::Result<queue::Claimed> {
-        let pipeline = pipeline(&self.prepared);
+        let pipeline = Pipeline { egress_allowlist: Some(self.egress.clone()), ..pipeline(&self.prepared) };
         let settings = Settings {
             teams: vec![Team { name: TEAM.to_owned(), members: Vec::new(), admins: Vec::new(), global_admin: false }],
             pipelines: vec![pipeline.clone()],

@@ -140,6 +140,8 @@ fn start_executor(args: &ServeArgs, config: &Config, instance: &str, identity: &
         master_uid: identity.uid,
         host_image,
         temporary: false,
+        egress_pool: &config.executor.egress_pool,
+        egress_private: &config.executor.egress_private,
     })
 }
 

@@ -1,4 +1,5 @@
 //! `[executor]`
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::layers::Layers;
@@ -24,6 +25,12 @@ pub struct Executor {
     pub caches_max_bytes: u64,
     /// Bytes of the caches of one pipeline.
     pub pipeline_caches_max_bytes: u64,
+    /// Who is asked for names that jobs may reach; empty: the nameservers of the machine's /etc/resolv.conf.
+    pub dns: Vec<SocketAddr>,
+    /// The network from which the links of jobs get their addresses, an IPv4 /19 or larger.
+    pub egress_pool: String,
+    /// IPv4 networks that are not the internet's and that names may lead jobs to all the same.
+    pub egress_private: Vec<String>,
     /// The ceiling of every job.
     pub limits: Limits,
 }
@@ -78,6 +85,11 @@ pub(super) fn check(layers: &mut Layers) -> Option<Executor> {
         "0" => Some(0),
         text => parse_size(text),
     });
+    let dns = layers.list("executor.dns", "addresses such as \"10.0.0.53\" or \"10.0.0.53:5353\"", nameserver);
+    let pool = "an IPv4 network of at least /19 that nothing else uses, such as \"198.19.64.0/19\"";
+    let egress_pool = layers.required("executor.egress_pool", pool, |text| network(text, 19));
+    let egress_private =
+        layers.list("executor.egress_private", "IPv4 networks such as \"10.0.0.0/8\"", |text| network(text, 32));
     let limits = limits(layers);
     Some(Executor {
         kind: kind?,
@@ -87,8 +99,23 @@ pub(super) fn check(layers: &mut Layers) -> Option<Executor> {
         keep_workspaces_bytes: keep_bytes?,
         caches_max_bytes: caches_max_bytes?,
         pipeline_caches_max_bytes: pipeline_caches_max_bytes?,
+        dns: dns?,
+        egress_pool: egress_pool?,
+        egress_private: egress_private?,
         limits: limits?,
     })
+}
+
+fn nameserver(text: &str) -> Option<SocketAddr> {
+    text.parse().ok().or_else(|| Some((text.parse::<IpAddr>().ok()?, 53).into()))
+}
+
+/// An IPv4 network, written with its length and with nothing behind that, with at most so many bits.
+fn network(text: &str, most: u32) -> Option<String> {
+    let (address, bits) = text.split_once('/')?;
+    let (address, bits) = (address.parse::<Ipv4Addr>().ok()?, bits.parse::<u32>().ok()?);
+    let behind = u32::MAX.checked_shr(bits).unwrap_or(0);
+    (bits <= most && address.to_bits() & behind == 0).then(|| text.to_owned())
 }
 
 fn capability(text: &str) -> Option<String> {

@@ -82,7 +82,7 @@ fn retry(retry: Option<v1::Retry>) -> Result<Retry, Status> {
     Ok(Retry { times: retry.times, on, backoff: Duration::from_millis(retry.backoff_ms) })
 }
 
-fn named(what: &str, values: Vec<v1::NamedValue>) -> Result<BTreeMap<String, Value>, Status> {
+pub(super) fn named(what: &str, values: Vec<v1::NamedValue>) -> Result<BTreeMap<String, Value>, Status> {
     let mut named = BTreeMap::new();
     for entry in values {
         let value = value(entry.value)?;

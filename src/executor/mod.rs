@@ -13,13 +13,16 @@ pub mod remote;
 mod spec;
 
 use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 
 use futures::future::BoxFuture;
 
 pub use caches::{CacheBlob, CacheFill, CacheFilled, CacheMount, CachePlace, CacheRoot, CacheTake, CacheTaken};
 pub use error::ExecutorError;
 pub use spec::{
-    FileSpec, JobPlace, JobSpec, Limits, Mask, Probe, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState,
+    FileSpec, HostEntry, JobPlace, JobSpec, Limits, Mask, Probe, ReadyCheck, Root, ServiceNet, Signal, Space, StepAt,
+    StepEnd, StepKind, StepSpec, StepState, Transport,
 };
 
 use crate::model::JobId;
@@ -52,6 +55,68 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Redacts further values in every live attempt of the job; acknowledged by each before it answers.
     fn add_mask(&self, job: JobId, masks: Vec<Mask>) -> BoxFuture<'_, Result<(), ExecutorError>>;
+
+    /// Writes a line of danube's own into the log of an attempt that lives; nothing where it has ended.
+    fn note(&self, at: StepAt, line: String) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        let _ = (at, line);
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Makes the job's open network, with its filter; `linked`: and a link to the world behind that.
+    fn connect(&self, job: JobId, linked: bool) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        let _ = (job, linked);
+        no_network()
+    }
+
+    /// A socket that listens in a network of the job, which is made where it is missing (without a link). The same
+    /// socket when asked again: a copy stays with the executor, so questions wait while a master restarts.
+    fn listen(
+        &self,
+        job: JobId,
+        space: Space,
+        transport: Transport,
+        at: SocketAddrV4,
+    ) -> BoxFuture<'_, Result<OwnedFd, ExecutorError>> {
+        let _ = (job, space, transport, at);
+        no_network()
+    }
+
+    /// Nobody needs that socket any more.
+    fn unlisten(
+        &self,
+        job: JobId,
+        space: Space,
+        transport: Transport,
+        at: SocketAddrV4,
+    ) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        let _ = (job, space, transport, at);
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Lets what is in the job's open network speak to addresses for some seconds; in force when it answers.
+    /// `PolicyDenied`, and nothing allowed, where one is an address that no job may reach.
+    fn allow(&self, job: JobId, addresses: Vec<Ipv4Addr>, seconds: u32) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        let _ = (job, addresses, seconds);
+        no_network()
+    }
+
+    /// Makes the network of the job's service of this number, linked to the job's open one.
+    fn attach_service(&self, job: JobId, number: u8) -> BoxFuture<'_, Result<ServiceNet, ExecutorError>> {
+        let _ = (job, number);
+        no_network()
+    }
+
+    /// Waits until a service answers. False: it has ended, or was never started.
+    fn ready(&self, at: StepAt) -> BoxFuture<'_, Result<bool, ExecutorError>> {
+        let _ = at;
+        Box::pin(async { Ok(false) })
+    }
+
+    /// Removes the network of a service that has ended; well where there is none.
+    fn detach_service(&self, job: JobId, number: u8) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        let _ = (job, number);
+        Box::pin(async { Ok(()) })
+    }
 
     /// What a step with `capture_secret` wrote, at most 64 KiB.
     fn captured(&self, at: StepAt) -> BoxFuture<'_, Result<crate::model::Secret<Vec<u8>>, ExecutorError>>;
@@ -90,4 +155,9 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Ends and removes everything of a job. Well where nothing is left.
     fn teardown(&self, job: JobId) -> BoxFuture<'_, Result<(), ExecutorError>>;
+}
+
+/// The answer of an executor without networks of its own.
+fn no_network<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, ExecutorError>> {
+    Box::pin(async { Err(ExecutorError::PolicyDenied("this executor makes no networks".to_owned())) })
 }

@@ -6,6 +6,7 @@
 pub mod action;
 pub mod cache;
 pub mod call;
+pub mod egress;
 mod ids;
 pub mod job;
 mod nearest;

@@ -13,6 +13,7 @@ use crate::provenance::{
     self, Builder, ConfigRevision, Continued, Ending, Image, Isolation, JobFacts, LogFile, Output, PREDICATE_TYPE,
     RECORD_TYPE, ReusedStep, Source,
 };
+use crate::store::egress::{self, HostRow, Verdict};
 use crate::store::{
     ArtifactRow, Durability, JobRow, JournalRow, StepRow, View, artifacts, attestations, jobs, journal, steps,
 };
@@ -26,6 +27,8 @@ struct Rows {
     steps: Vec<StepRow>,
     artifacts: Vec<ArtifactRow>,
     calls: Vec<JournalRow>,
+    /// The names that led somewhere.
+    contacted: Vec<String>,
     /// The job that it went on from, and how people call it.
     parent: Option<(JobId, String)>,
 }
@@ -103,6 +106,7 @@ fn read(view: &View<'_>, job: JobId) -> Result<Rows, crate::store::StoreError> {
         steps: steps::of_job(view, job)?,
         artifacts: artifacts::of_job(view, job)?,
         calls: journal::of_job(view, job)?,
+        contacted: contacted(egress::of_job(view, job)?),
     })
 }
 
@@ -141,7 +145,7 @@ fn facts(engine: &Engine, rows: &Rows, probe: crate::executor::Probe) -> Result<
         },
         images,
         secret_names: secret_names(&rows.calls),
-        contacted_hosts: Vec::new(),
+        contacted_hosts: rows.contacted.clone(),
         executor: probe.kind,
         isolation: Isolation { not_enforced: probe.not_enforced, privileges: Vec::new() },
         started_on: job.started_at,
@@ -194,6 +198,13 @@ fn continued((job_id, label): &(JobId, String), rows: &Rows) -> Continued {
 
 fn output(row: &ArtifactRow) -> Option<Output> {
     Some(Output { name: row.name.clone(), sha256: row.sha256.parse().ok()? })
+}
+
+fn contacted(rows: Vec<HostRow>) -> Vec<String> {
+    let mut names: Vec<String> =
+        rows.into_iter().filter(|row| row.verdict == Verdict::Allowed).map(|row| row.name).collect();
+    names.dedup();
+    names
 }
 
 /// The secrets that the danubefile asked for, by the journal.

@@ -9,6 +9,7 @@ use ring::hmac;
 use serde_json::{Value as Json, json};
 
 use super::call::{Cache, Capture, StepRequest, Value};
+use super::services::ServiceRequest;
 use crate::executor::Root;
 use crate::model::cache::WriteRule;
 
@@ -95,6 +96,22 @@ impl Canonical {
             Some(retry) => call.put("retry", retry),
             None => call,
         }
+    }
+
+    /// A service.
+    pub fn service(key: &hmac::Key, request: &ServiceRequest) -> Self {
+        Self::new("start")
+            .with("name", request.name.as_str())
+            .with("image", request.image.as_str())
+            .with("port", request.port)
+            .with_values(key, "env", &request.env)
+            .with("ready", request.ready.as_str())
+            .with("ready_timeout_ms", request.ready_timeout.map_or(0, millis))
+    }
+
+    /// The end of a service's body.
+    pub fn service_end() -> Self {
+        Self::new("stop")
     }
 
     /// SHA-256 over the canonical fields, in hex.

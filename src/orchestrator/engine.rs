@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::credential::JobKey;
 use super::{CacheBounds, Keeping, LiveJob};
+use crate::egress::Upstream;
 use crate::executor::{Executor, Limits};
 use crate::model::JobId;
 use crate::platform::{Clock, Ids};
@@ -45,6 +46,8 @@ pub struct Engine {
     pub public_url: Option<String>,
     /// Changes when the machine that runs containers restarts (its boot id).
     pub machine: String,
+    /// Whom the machine asks for names.
+    pub upstream: Upstream,
     /// Answers the jobs' calls.
     pub serve: Serve,
     /// Held for reading from the storing of content to the row that names it, for writing while what no row names is

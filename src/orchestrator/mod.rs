@@ -24,6 +24,7 @@ mod credential;
 mod culprit;
 mod declare;
 mod drive;
+mod egress;
 mod engine;
 mod error;
 mod forms;
@@ -41,6 +42,7 @@ mod recover;
 mod report_calls;
 mod reuse;
 mod schedule;
+mod services;
 mod spec;
 mod steps;
 mod values;
@@ -68,6 +70,7 @@ pub use recording::{NoAnswer, RecordedCall, Recording, Stop};
 pub use recover::recover;
 pub use report_calls::{Annotation, TestSummary};
 pub use schedule::Scheduler;
+pub use services::{ServiceAnswer, ServiceEnd, ServiceRequest};
 
 pub use crate::executor::Root;
 

@@ -2,8 +2,9 @@
 use base64::Engine as _;
 
 use super::call::{Capture, StepRequest, Value};
+use super::services::{self, Service, ServiceRequest};
 use super::{CallError, LiveJob};
-use crate::executor::{FileSpec, Limits, Probe, Root, StepKind, StepSpec};
+use crate::executor::{FileSpec, Limits, Probe, ReadyCheck, Root, StepKind, StepSpec};
 use crate::model::Secret;
 use crate::store::StepRow;
 
@@ -39,6 +40,10 @@ impl LiveJob {
             limits: self.engine.bounds.coordinator,
             root: Root::Readonly,
             network: false,
+            dns: None,
+            hosts: Vec::new(),
+            service: None,
+            ready: None,
             masks,
             log_limit: self.engine.bounds.log_bytes.max(LEAST_LOG),
             capture_secret: false,
@@ -81,10 +86,56 @@ impl LiveJob {
             limits: self.limits_of(request),
             root: request.root,
             network: request.network,
+            dns: None,
+            hosts: Vec::new(),
+            service: None,
+            ready: None,
             masks: self.masks.all(),
             log_limit: room.max(LEAST_LOG),
             capture_secret: request.capture == Capture::Secret,
             notes,
+            caches: Vec::new(),
+        })
+    }
+
+    /// The container of a service: its image's own program, no workspace.
+    pub(super) async fn service_spec(
+        &self,
+        request: &ServiceRequest,
+        service: &Service,
+        dns: std::net::Ipv4Addr,
+    ) -> Result<StepSpec, CallError> {
+        let mut env = Vec::with_capacity(request.env.len());
+        for (name, value) in &request.env {
+            let value = self.value(value).await?;
+            let text = String::from_utf8(value.expose().clone()).ok().filter(|text| !text.contains('\0'));
+            let text = text.ok_or_else(|| CallError::Invalid(format!("env['{name}'] is a secret that is not text")))?;
+            env.push((name.clone(), text));
+        }
+        let argv = match request.ready.is_empty() {
+            true => Vec::new(),
+            false => ["/bin/sh", "-c", &request.ready].map(str::to_owned).to_vec(),
+        };
+        let address = services::address_of(service);
+        Ok(StepSpec {
+            kind: StepKind::Service,
+            image: request.image.clone(),
+            argv: Vec::new(),
+            env,
+            files: Vec::new(),
+            workdir: String::new(),
+            user: None,
+            limits: self.engine.bounds.step,
+            root: Root::Writable,
+            network: true,
+            dns: Some(dns),
+            hosts: services::host_entries(&self.services_of(services::branch_around(service))),
+            service: Some(services::number_of(service)),
+            ready: Some(ReadyCheck { argv, address: format!("{address}:{}", request.port) }),
+            masks: self.masks.all(),
+            log_limit: self.engine.bounds.log_bytes.max(LEAST_LOG),
+            capture_secret: false,
+            notes: Vec::new(),
             caches: Vec::new(),
         })
     }
@@ -178,8 +229,13 @@ mod tests {
 
     #[test]
     fn a_missing_network_is_told_to_steps_that_ask_for_it() {
-        let mut probe =
-            Probe { kind: "local".to_owned(), version: "1".to_owned(), not_enforced: Vec::new(), host_image: true };
+        let mut probe = Probe {
+            kind: "local".to_owned(),
+            version: "1".to_owned(),
+            not_enforced: Vec::new(),
+            networks: false,
+            host_image: true,
+        };
         assert_eq!(network_note(&probe, true), None);
         probe.not_enforced.push("egress: no network of its own".to_owned());
         assert!(network_note(&probe, true).unwrap().contains("no network"));

@@ -93,7 +93,7 @@ impl LiveJob {
     }
 
     /// The newest attempt of a call that an earlier master recorded.
-    async fn newest(&self, call: &Call) -> Result<StepRow, CallError> {
+    pub(super) async fn newest(&self, call: &Call) -> Result<StepRow, CallError> {
         let (job, attempt, key) = (self.row.id, self.row.attempt, call.key.to_string());
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await?;
         let own = rows.into_iter().filter(|row| row.job_attempt == attempt && row.key == key);

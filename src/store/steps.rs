@@ -70,6 +70,8 @@ row! {
         pub reused_label: Option<String>,
         /// What kind of container it was.
         pub kind: StepKind,
+        /// The number of a service within its job, from 0.
+        pub service: Option<u32>,
     }
 }
 
@@ -155,9 +157,11 @@ pub fn insert(tx: &Tx<'_>, lease: LeaseId, new: &NewStep) -> Result<StepRow, Sto
     let step = tx.first(
         what,
         "INSERT INTO steps (id, job_id, job_attempt, seq, attempt, branch, key, name, image, command, status,
-            allow_failure, log_stream, created_at, kind)
+            allow_failure, log_stream, created_at, kind, service)
          SELECT :id, jobs.id, :job_attempt, place.seq, :attempt, :branch, :key, :name, :image, :command, 'pending',
-            :allow_failure, place.seq || '.' || :attempt, :now, :kind
+            :allow_failure, place.seq || '.' || :attempt, :now, :kind,
+            CASE :kind WHEN 'service' THEN
+                (SELECT COUNT(*) FROM steps AS other WHERE other.job_id = :job_id AND other.kind = 'service') END
          FROM jobs, (SELECT COALESCE(:seq, (SELECT MAX(seq) FROM steps WHERE job_id = :job_id) + 1, 1) AS seq) AS place
          WHERE jobs.id = :job_id AND jobs.lease_id = :lease AND jobs.status = 'running'
          RETURNING *",

@@ -149,6 +149,8 @@ pub(super) fn routes() -> Vec<Route> {
             .says(doc("The bytes of an artifact; a directory is its tar").ranges("application/octet-stream").refuses(&[410])),
         read("/api/v1/jobs/{id}/annotations", get(api::annotations::list))
             .says(doc("What the danubefile said by `annotate`").json::<api::annotations::List>()),
+        read("/api/v1/jobs/{id}/egress", get(api::egress::show))
+            .says(doc("Which names the steps of a job asked for, and what they were told").json::<api::egress::Egress>()),
         read("/api/v1/jobs/{id}/tests", get(api::tests::of_job))
             .says(doc("The test reports of a job: newly failing first").query::<api::tests::ResultsQuery>().json::<api::tests::JobTests>()),
         read("/api/v1/jobs/{id}/attestation", get(api::attestation::show))

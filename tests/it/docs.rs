@@ -106,6 +106,7 @@ pages! {
     the_shared_files_work: "files",
     the_parameters_work: "params",
     the_values_between_steps_work: "values",
+    the_way_to_the_network_works: "network",
     the_test_results_work: "test-results",
     the_note_on_the_job_works: "annotate",
 }

@@ -10,6 +10,7 @@ mod bench;
 mod caches;
 mod demo;
 mod docs;
+mod egress;
 mod executor;
 mod kept;
 mod leftovers;

@@ -74,6 +74,7 @@ pub(super) async fn run(
         },
         signing: Some(signing),
         public_url: public_url.clone(),
+        dns: config.executor.dns.clone(),
     })?;
     let repos = Arc::new(Repos::open(&data.join("repos"))?);
     let trigger = trigger::Ctx {

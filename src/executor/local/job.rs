@@ -116,6 +116,7 @@ impl Local {
 
     /// Removes the files of a job that has ended.
     pub(super) fn remove(&self, job: JobId) -> Result<(), ExecutorError> {
+        self.disconnect(job).map_err(|e| io_error("remove the job's network", &e))?;
         let dir = self.layout.job(job);
         fault::around("executor.teardown", || remove_tree(&dir)).map_err(|e| io_error("remove the workspace", &e))?;
         remove_tree(&self.layout.job_run(job)).map_err(|e| io_error("remove the job's sockets", &e))?;

@@ -121,6 +121,7 @@ impl Local {
 
     /// Removes everything of a job but its workspace, which nobody but root can reach then.
     fn clear_beside(&self, job: JobId) -> Result<(), ExecutorError> {
+        self.disconnect(job).map_err(|e| io_error("remove the job's network", &e))?;
         let layout = &self.layout;
         for dir in
             [layout.steps(job), layout.roots(job), layout.source(job), layout.job_caches(job), layout.job_run(job)]

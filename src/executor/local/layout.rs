@@ -87,6 +87,11 @@ impl Layout {
         self.run.join("jobs").join(job.to_string())
     }
 
+    /// Names of network namespaces.
+    pub(super) fn nets(&self) -> PathBuf {
+        self.run.join("net")
+    }
+
     /// crun's state directory.
     pub(super) fn crun(&self) -> PathBuf {
         self.run.join("crun")

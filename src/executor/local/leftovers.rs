@@ -33,6 +33,7 @@ impl Local {
         self.remove_containers_of_no_job(&standing);
         self.remove_cgroups_of_no_job(&standing);
         self.remove_sockets_of_no_job(&standing);
+        self.remove_networks_of_no_job(&standing);
         self.remove_temporary_files();
         if !self.rootless {
             self.release_leases_of_no_job();
@@ -155,6 +156,15 @@ impl Local {
     }
 
     /// Halves of files that were to be renamed into place, and of the executor's own socket.
+    fn remove_networks_of_no_job(&self, standing: &HashSet<JobId>) {
+        for job in self.connected().into_iter().filter(|job| !standing.contains(job)) {
+            match self.disconnect(job) {
+                Ok(()) => removed("a network", &job.to_string(), Some(job), "its job is gone"),
+                Err(error) => kept("a network", &self.layout.nets(), &error),
+            }
+        }
+    }
+
     fn remove_temporary_files(&self) {
         let (bin, sdk) = (self.layout.root.join("bin"), self.layout.sdk().join("danube"));
         let jobs = self.list().unwrap_or_default().into_iter().map(|job| self.layout.job(job));

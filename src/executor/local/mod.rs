@@ -8,10 +8,12 @@ mod bundle;
 mod caches;
 mod cgroup;
 mod crun;
+mod etc;
 mod job;
 mod keep;
 mod layout;
 mod leftovers;
+mod net;
 mod plan;
 mod policy;
 mod processes;
@@ -31,6 +33,7 @@ use std::thread::JoinHandle;
 
 pub use bundle::run_bundle;
 pub use layout::Layout;
+pub use net::{DEFAULT as EGRESS_POOL, Pool};
 pub use policy::Policy;
 pub use rootless::{Rootless, enter_own_namespace};
 pub use start::{InstallOptions, StartError, install, write_sdk};
@@ -48,6 +51,7 @@ pub struct Local {
     master_uid: u32,
     /// An ordinary user's: one user, no cgroups.
     rootless: bool,
+    nets: net::Nets,
     /// One verb that makes or removes a job at a time, per job.
     locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
     /// One verb that fills or stores a cache at a time, per cache of a job.
@@ -63,6 +67,7 @@ impl Local {
             kind: "local".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             not_enforced: self.not_enforced(),
+            networks: self.nets.missing.is_none(),
             host_image: self.policy.host_image,
         }
     }
@@ -73,7 +78,9 @@ impl Local {
             false => self.cgroups.not_enforced(),
         };
         lines.push("workspace size: not limited by this release".to_owned());
-        lines.push("egress allowlist: steps have no network at all".to_owned());
+        if let Some(reason) = &self.nets.missing {
+            lines.push(format!("egress allowlist: steps have no network at all, because {reason}"));
+        }
         lines
     }
 

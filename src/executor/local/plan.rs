@@ -20,6 +20,11 @@ pub(super) struct Bind {
 }
 
 impl Bind {
+    /// A file that is made for one container.
+    pub(super) fn file(from: &Path, to: &str) -> Self {
+        Self { exec: false, ..Self::readonly(from, to) }
+    }
+
     fn readonly(from: &Path, to: &str) -> Self {
         Self { from: from.to_owned(), to: to.to_owned(), writable: false, exec: true }
     }
@@ -46,6 +51,8 @@ pub(super) struct ContainerPlan {
     pub(super) root: Root,
     pub(super) capabilities: &'static [&'static str],
     pub(super) binds: Vec<Bind>,
+    /// The network that it joins; none: an empty one of its own.
+    pub(super) network: Option<PathBuf>,
     /// base64 of the compiled seccomp program.
     pub(super) seccomp: String,
 }
@@ -77,6 +84,7 @@ pub(super) fn binds(kind: StepKind, from: &Sources<'_>) -> Vec<Bind> {
             binds.push(Bind { exec: false, ..Bind::readonly(from.socket_dir, "/danube/run") });
         }
         StepKind::Step => binds.push(workspace(from.workspace)),
+        StepKind::Service => {}
     }
     binds
 }
@@ -126,7 +134,7 @@ impl ContainerPlan {
             "linux": {
                 "namespaces": [
                     { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" },
-                    { "type": "user" }, { "type": "network" }, { "type": "cgroup" },
+                    { "type": "user" }, self.network(), { "type": "cgroup" },
                 ],
                 "uidMappings": [{ "containerID": 0, "hostID": self.users.base, "size": self.users.size }],
                 "gidMappings": [{ "containerID": 0, "hostID": self.users.base, "size": self.users.size }],
@@ -142,6 +150,13 @@ impl ContainerPlan {
             oci["linux"]["resources"] = self.resources();
         }
         oci
+    }
+
+    fn network(&self) -> Value {
+        match &self.network {
+            Some(path) => json!({ "type": "network", "path": path }),
+            None => json!({ "type": "network" }),
+        }
     }
 
     fn resources(&self) -> Value {
@@ -211,6 +226,7 @@ mod tests {
             root: Root::Writable,
             capabilities: STEP_CAPABILITIES,
             binds: all,
+            network: None,
             seccomp: "BPF".into(),
         }
     }

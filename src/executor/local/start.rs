@@ -102,6 +102,7 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
         seccomp,
         master_uid,
         rootless,
+        nets: super::net::Nets::probe(rootless),
         locks: Mutex::default(),
         cache_locks: Mutex::default(),
         clearing: Mutex::default(),

@@ -10,20 +10,23 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use danube_shim::record::Records;
-use danube_shim::start::{ContainerStart, Ids, Pattern, StartFile, StepStart};
+use danube_shim::start::{ContainerStart, Ids, Pattern, Ready, StartFile, StepStart};
 use danube_shim::{control, frame};
 use rustix::fs::FlockOperation;
 
 use super::job::{io_error, make_dir, remove_tree};
 use super::plan::{Bind, ContainerPlan, STEP_CAPABILITIES, Sources, binds, host_binds};
 use super::uids::Range;
-use super::{Local, rootfs, rootless, sys, uids};
-use crate::executor::{ExecutorError, Mask, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState};
+use super::{Local, etc, rootfs, rootless, sys, uids};
+use crate::executor::{ExecutorError, Mask, Root, Signal, Space, StepAt, StepEnd, StepKind, StepSpec, StepState};
 use crate::model::{JobId, Secret};
 use crate::platform::fault;
 
 /// How long a container that starts is waited for to tell it something.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Characters of a note.
+const NOTE: usize = 1000;
 
 impl Local {
     /// Starts an attempt unless it was started before.
@@ -78,22 +81,45 @@ impl Local {
             let shared = |(from, to): &(std::path::PathBuf, String)| Bind::shared(from, to);
             mounts.extend(self.policy.binds.iter().map(shared));
         }
+        mounts.extend(etc::make(&bundle, &spec.hosts, spec.dns)?);
         let plan = ContainerPlan {
             users,
             rootfs: root,
             args: vec!["/danube/init".to_owned(), "init".to_owned()],
             cwd: "/".to_owned(),
-            hostname: if spec.kind == StepKind::Step { "step" } else { "coordinator" }.to_owned(),
+            hostname: match spec.kind {
+                StepKind::Coordinator => "coordinator",
+                StepKind::Step => "step",
+                StepKind::Service => "service",
+            }
+            .to_owned(),
             cgroup: (!self.rootless).then(|| self.layout.cgroup(at)),
             limits: spec.limits,
             swap: self.cgroups.swap,
             root: if spec.kind == StepKind::Step { spec.root } else { Root::Writable },
-            capabilities: if spec.kind == StepKind::Step { STEP_CAPABILITIES } else { &[] },
+            capabilities: if spec.kind == StepKind::Coordinator { &[] } else { STEP_CAPABILITIES },
             binds: mounts,
+            network: self.network_of(at.job, spec)?,
             seccomp: self.seccomp.clone(),
         };
         fault::around("executor.bundle", || fs::write(bundle.join("config.json"), plan.to_oci().to_string()))?;
         Ok(bundle)
+    }
+
+    /// The network that a container joins. Without a nameserver it has none to join.
+    fn network_of(&self, job: JobId, spec: &StepSpec) -> std::io::Result<Option<std::path::PathBuf>> {
+        let space = match (spec.kind, spec.service) {
+            (StepKind::Coordinator, _) => return Ok(None),
+            (StepKind::Service, number) => {
+                Space::Service(number.ok_or_else(|| std::io::Error::other("a service needs a number"))?)
+            }
+            (StepKind::Step, _) if spec.network && spec.dns.is_some() => Space::Open,
+            (StepKind::Step, _) => return Ok(self.netns(job, &Space::Quiet)),
+        };
+        match self.netns(job, &space) {
+            Some(path) => Ok(Some(path)),
+            None => Err(std::io::Error::other("the job's network is not there")),
+        }
     }
 
     /// Whom a shim becomes; without root it stays who it is.
@@ -130,9 +156,10 @@ impl Local {
                 argv: spec.argv,
                 env: spec.env,
                 files: files.collect::<Result<_, ExecutorError>>()?,
-                workdir: spec.workdir.into(),
+                workdir: if spec.workdir.is_empty() { "/".into() } else { spec.workdir.into() },
                 uid,
                 gid,
+                ready: spec.ready.map(|check| Ready { argv: check.argv, address: check.address }),
             },
             notes: spec.notes,
             fault: fault::handed_on("shim"),
@@ -164,6 +191,22 @@ impl Local {
                 return Err(ExecutorError::Start(format!("the shim ended with {status}: {}", said.trim())));
             }
             std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    /// Waits until a service answers; false where it has ended, or was never started.
+    pub fn ready(&self, at: StepAt) -> Result<bool, ExecutorError> {
+        let dir = self.layout.step(at);
+        loop {
+            let Ok(records) = Records::open(&dir) else { return Ok(false) };
+            if records.is_ready() {
+                return Ok(true);
+            }
+            // Whether it lives is looked at first: it may answer, and end, in between.
+            if !shim_lives(&dir) {
+                return Ok(records.is_ready());
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -289,6 +332,18 @@ impl Local {
             }
         }
         Ok(())
+    }
+
+    /// Writes a line of danube's own into the log of an attempt that lives.
+    pub fn note(&self, at: StepAt, line: &str) -> Result<(), ExecutorError> {
+        let dir = self.layout.step(at);
+        let line: String = line.chars().filter(|c| !c.is_control()).take(NOTE).collect();
+        match control::ask(&dir, &control::Request::Note(line), Duration::from_secs(10)) {
+            Err(error) if shim_lives(&dir) => {
+                Err(ExecutorError::Start(format!("attempt {at} could not be told: {error}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a step wrote with `capture_secret`.

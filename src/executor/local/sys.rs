@@ -53,3 +53,10 @@ pub(super) fn pass(command: &mut Command, files: &[&File]) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// This thread gets a network namespace of its own, with nothing in it.
+pub(super) fn own_network() -> io::Result<()> {
+    // SAFETY: no descriptor table is unshared, so no descriptor changes its meaning.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET)? };
+    Ok(())
+}

@@ -111,6 +111,7 @@ impl Local {
             root: Root::Writable,
             capabilities: STEP_CAPABILITIES,
             binds,
+            network: None,
             seccomp: self.seccomp.clone(),
         };
         let result = fs::write(bundle.join("config.json"), plan.to_oci().to_string())

@@ -19,6 +19,11 @@ const RANGES: u32 = 4095;
 
 const SIZE: u32 = 65_536;
 
+/// The number of a range among those of the machine, from 1.
+pub(super) fn number(base: u32) -> u32 {
+    base.saturating_sub(POOL) / SIZE
+}
+
 /// The users of the host that a container's users are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range {

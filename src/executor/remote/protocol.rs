@@ -1,9 +1,11 @@
 //! Requests and replies. Version 1; a release answers its own version and the one before it.
+use std::net::{Ipv4Addr, SocketAddrV4};
+
 use serde::{Deserialize, Serialize};
 
 use crate::executor::{
-    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal,
-    StepAt, StepSpec, StepState,
+    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, ExecutorError, JobPlace, JobSpec, Mask, Probe,
+    ServiceNet, Signal, Space, StepAt, StepSpec, StepState, Transport,
 };
 use crate::model::JobId;
 
@@ -38,6 +40,9 @@ pub(super) enum Verb {
     Observe {
         at: StepAt,
     },
+    Ready {
+        at: StepAt,
+    },
     Signal {
         at: StepAt,
         signal: Signal,
@@ -45,6 +50,40 @@ pub(super) enum Verb {
     AddMask {
         job: JobId,
         masks: Vec<Mask>,
+    },
+    Note {
+        at: StepAt,
+        line: String,
+    },
+    Connect {
+        job: JobId,
+        linked: bool,
+    },
+    /// The reply brings a descriptor: the socket.
+    Listen {
+        job: JobId,
+        space: Space,
+        transport: Transport,
+        at: SocketAddrV4,
+    },
+    Unlisten {
+        job: JobId,
+        space: Space,
+        transport: Transport,
+        at: SocketAddrV4,
+    },
+    Allow {
+        job: JobId,
+        addresses: Vec<Ipv4Addr>,
+        seconds: u32,
+    },
+    AttachService {
+        job: JobId,
+        number: u8,
+    },
+    DetachService {
+        job: JobId,
+        number: u8,
     },
     Captured {
         at: StepAt,
@@ -98,15 +137,43 @@ pub(super) struct Reply {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub(super) enum Answer {
-    Hello { version: u32 },
-    Probe { probe: Probe },
-    Place { place: JobPlace },
-    State { state: StepState },
-    Captured { base64: String },
-    Kept { bytes: Option<u64> },
-    Filled { filled: CacheFilled },
-    Taken { taken: CacheTaken },
-    Caches { blobs: Vec<CacheBlob> },
-    Jobs { jobs: Vec<JobId> },
+    Hello {
+        version: u32,
+    },
+    Probe {
+        probe: Probe,
+    },
+    Place {
+        place: JobPlace,
+    },
+    State {
+        state: StepState,
+    },
+    Captured {
+        base64: String,
+    },
+    Kept {
+        bytes: Option<u64>,
+    },
+    Ready {
+        ready: bool,
+    },
+    Filled {
+        filled: CacheFilled,
+    },
+    Taken {
+        taken: CacheTaken,
+    },
+    Caches {
+        blobs: Vec<CacheBlob>,
+    },
+    Jobs {
+        jobs: Vec<JobId>,
+    },
+    Service {
+        service: ServiceNet,
+    },
+    /// Its descriptor rides on the frame.
+    Socket,
     Done,
 }

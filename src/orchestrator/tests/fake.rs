@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
 use danube_shim::index::{self, Record, Stream};
@@ -37,6 +38,10 @@ struct State {
     /// What the next cache that is stored holds.
     cache_content: String,
     filled: Vec<CacheFill>,
+    /// Services that answer.
+    ready: std::collections::HashSet<StepAt>,
+    /// Networks of services that stand.
+    attached: std::collections::HashSet<u8>,
     /// Workspaces that were kept, with their sizes.
     kept: HashMap<JobId, u64>,
     /// What the next ones take on disk.
@@ -66,6 +71,12 @@ pub(crate) struct FakeExecutor {
     state: Mutex<State>,
     changed: watch::Sender<u64>,
     pub(crate) not_enforced: Mutex<Vec<String>>,
+    pub(crate) networks: std::sync::atomic::AtomicBool,
+}
+
+/// A step is known by its command, a service by its image.
+fn command_of(spec: &StepSpec) -> &str {
+    spec.argv.last().map_or(spec.image.as_str(), String::as_str)
 }
 
 pub(crate) fn end(exit_code: i32) -> StepEnd {
@@ -99,9 +110,8 @@ impl FakeExecutor {
 
     /// Waits for an attempt with this command to be there; its place.
     pub(crate) async fn started(&self, command: &str) -> StepAt {
-        let found = |state: &State| {
-            state.attempts.iter().find(|(_, a)| a.spec.argv.last().unwrap() == command).map(|(at, _)| *at)
-        };
+        let found =
+            |state: &State| state.attempts.iter().find(|(_, a)| command_of(&a.spec) == command).map(|(at, _)| *at);
         self.until(found).await
     }
 
@@ -114,7 +124,7 @@ impl FakeExecutor {
     /// How often a command was started.
     pub(crate) fn starts(&self, command: &str) -> usize {
         let state = self.state.lock().unwrap();
-        state.attempts.values().filter(|a| a.spec.argv.last().unwrap() == command).count()
+        state.attempts.values().filter(|a| command_of(&a.spec) == command).count()
     }
 
     /// Waits for a job's coordinator and ends it well.
@@ -122,6 +132,17 @@ impl FakeExecutor {
         let found = |state: &State| state.attempts.keys().find(|at| at.step == 0 && at.job == job).copied();
         let at = self.until(found).await;
         self.finish(at, StepState::Ended(end(0)));
+    }
+
+    /// A service answers from now on.
+    pub(crate) fn answers(&self, at: StepAt) {
+        self.state.lock().unwrap().ready.insert(at);
+        self.bump();
+    }
+
+    /// The networks of services that stand.
+    pub(crate) fn attached(&self) -> usize {
+        self.state.lock().unwrap().attached.len()
     }
 
     /// What caches hold that are stored from now on.
@@ -132,7 +153,7 @@ impl FakeExecutor {
     /// What a command was started with.
     pub(crate) fn spec(&self, command: &str) -> StepSpec {
         let state = self.state.lock().unwrap();
-        state.attempts.values().find(|a| a.spec.argv.last().unwrap() == command).unwrap().spec.clone()
+        state.attempts.values().find(|a| command_of(&a.spec) == command).unwrap().spec.clone()
     }
 
     /// What the coordinator was started with.
@@ -242,7 +263,13 @@ fn script(at: StepAt, command: &str) -> Option<StepState> {
 impl Executor for FakeExecutor {
     fn probe(&self) -> Answer<'_, Probe> {
         let not_enforced = self.not_enforced.lock().unwrap().clone();
-        let probe = Probe { kind: "fake".to_owned(), version: "1".to_owned(), not_enforced, host_image: true };
+        let probe = Probe {
+            kind: "fake".to_owned(),
+            version: "1".to_owned(),
+            not_enforced,
+            networks: self.networks.load(std::sync::atomic::Ordering::Relaxed),
+            host_image: true,
+        };
         async { Ok(probe) }.boxed()
     }
 
@@ -260,7 +287,7 @@ impl Executor for FakeExecutor {
     }
 
     fn ensure_step(&self, at: StepAt, spec: StepSpec, log: File, index: File) -> Answer<'_, ()> {
-        let command = spec.argv.last().unwrap().clone();
+        let command = command_of(&spec).to_owned();
         if command == "denied" {
             return async { Err(ExecutorError::PolicyDenied("cpu = 1000".to_owned())) }.boxed();
         }
@@ -301,6 +328,41 @@ impl Executor for FakeExecutor {
         .boxed()
     }
 
+    fn ready(&self, at: StepAt) -> Answer<'_, bool> {
+        async move {
+            let found = |state: &State| match (state.ready.contains(&at), state.attempts.get(&at)) {
+                (true, _) => Some(true),
+                (false, Some(attempt)) if attempt.state.borrow().is_none() => None,
+                _ => Some(false),
+            };
+            Ok(self.until(found).await)
+        }
+        .boxed()
+    }
+
+    fn connect(&self, _job: JobId, _linked: bool) -> Answer<'_, ()> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn listen(&self, _: JobId, _: Space, transport: Transport, _: std::net::SocketAddrV4) -> Answer<'_, OwnedFd> {
+        let socket = match transport {
+            Transport::Udp => OwnedFd::from(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()),
+            Transport::Tcp => OwnedFd::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap()),
+        };
+        async { Ok(socket) }.boxed()
+    }
+
+    fn attach_service(&self, _job: JobId, number: u8) -> Answer<'_, ServiceNet> {
+        let [address, dns] = [1, 0].map(|last| std::net::Ipv4Addr::new(10, 0, number, last));
+        self.state.lock().unwrap().attached.insert(number);
+        async move { Ok(ServiceNet { address, dns }) }.boxed()
+    }
+
+    fn detach_service(&self, _job: JobId, number: u8) -> Answer<'_, ()> {
+        self.state.lock().unwrap().attached.remove(&number);
+        async { Ok(()) }.boxed()
+    }
+
     fn signal(&self, at: StepAt, signal: Signal) -> Answer<'_, ()> {
         if signal == Signal::Kill {
             let mut state = self.state.lock().unwrap();
@@ -310,7 +372,7 @@ impl Executor for FakeExecutor {
             state.killed.push(at);
         }
         let attempt = Arc::clone(&self.state.lock().unwrap().attempts[&at]);
-        let stubborn = attempt.spec.argv.last().unwrap() == "stubborn";
+        let stubborn = command_of(&attempt.spec) == "stubborn";
         let code = match signal {
             Signal::Term if stubborn => None,
             Signal::Term => Some(143),

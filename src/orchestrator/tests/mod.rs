@@ -36,5 +36,6 @@ mod reports;
 mod restarts;
 mod reuse;
 mod running;
+mod services;
 mod silence;
 pub(crate) mod world;

@@ -100,6 +100,7 @@ impl World {
     pub(crate) fn engine(&self, serve: Serve) -> Arc<Engine> {
         let dir = self.test.dir.path();
         Arc::new(Engine {
+            upstream: crate::egress::Upstream::new(Vec::new(), Arc::new(SeededIds::new(7))),
             store: self.test.store.clone(),
             executor: self.executor.clone(),
             clock: self.test.clock.clone(),

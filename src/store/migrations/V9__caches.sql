@@ -40,3 +40,5 @@ CREATE TABLE cache_uses (
 ) WITHOUT ROWID;
 
 ALTER TABLE steps ADD COLUMN kind TEXT NOT NULL DEFAULT 'step' CHECK (kind IN ('step', 'service'));
+-- The number of a service within its job, from 0: its network has it.
+ALTER TABLE steps ADD COLUMN service INTEGER;

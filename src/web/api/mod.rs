@@ -9,6 +9,7 @@ pub(super) mod caches;
 pub(super) mod cancel;
 pub(super) mod config;
 pub(super) mod details;
+pub(super) mod egress;
 pub(super) mod events;
 mod follow;
 pub(super) mod health;

@@ -10,6 +10,7 @@ use crate::model::Action;
 use crate::model::job::Status;
 use crate::model::step::StepStatus;
 use crate::store::artifacts::ArtifactKind;
+use crate::store::egress::{self, HostRow, Verdict};
 use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, job_past, jobs};
 use crate::trigger::RerunFrom;
 use crate::web::access;
@@ -26,6 +27,9 @@ use crate::web::visitor::Visitor;
 
 /// Artifacts on the page; the others are in the API's list.
 const ARTIFACTS: usize = 100;
+
+/// Names on the page, of each kind.
+const HOSTS: usize = 50;
 
 struct File {
     name: String,
@@ -89,6 +93,8 @@ struct Page {
     branch: String,
     config_commit: String,
     params: Vec<(String, String)>,
+    reached: Vec<(String, String)>,
+    denied: Vec<(String, String)>,
 }
 
 impl Page {
@@ -180,9 +186,10 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         let beside = job_past::neighbours(view, pipeline_id, number)?;
         let parent = parent.map(|id| jobs::find(view, id)).transpose()?.flatten();
         let parent = parent.map(|job| (format!("/jobs/{}", job.id), job.label()));
-        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, id)?, parent))
+        let hosts = egress::of_job(view, id)?;
+        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, id)?, parent, hosts))
     });
-    let (files, attestation, beside, news, parent) = read.await?;
+    let (files, attestation, beside, news, parent, hosts) = read.await?;
     let mut evidence = gather(app, visitor, job).await?;
     let explanation = explain(&evidence);
     let tests = evidence.tests.take();
@@ -256,6 +263,8 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         actor: job.actor.clone(),
         branch: job.tag.as_ref().map_or_else(|| job.branch.clone(), |tag| format!("{} (tag {tag})", job.branch)),
         config_commit: job.config_commit.chars().take(10).collect(),
+        reached: names(&hosts, Verdict::Allowed),
+        denied: names(&hosts, Verdict::Denied),
         params: job.params.clone().into_iter().collect(),
         commit: job.commit_sha.clone(),
         pipeline: job.pipeline_name.clone(),
@@ -296,6 +305,21 @@ fn origin(job: &JobRow) -> String {
         (None, Some(number)) => format!("{what} {number} · {}", job.branch),
         (None, None) => format!("{what} · {}", job.branch),
     }
+}
+
+/// Names with what is to be said of each; the API has those that are left out.
+fn names(rows: &[HostRow], verdict: Verdict) -> Vec<(String, String)> {
+    let mut names: Vec<(String, String)> = Vec::new();
+    for row in rows.iter().filter(|row| row.verdict == verdict) {
+        if names.last().is_some_and(|(name, _)| *name == row.name) {
+            continue;
+        }
+        names.push((row.name.clone(), row.detail.clone()));
+        if names.len() == HOSTS {
+            break;
+        }
+    }
+    names
 }
 
 fn file(job: &JobRow, row: &ArtifactRow) -> File {

@@ -5,6 +5,7 @@ pub(crate) mod machine;
 pub(crate) mod repo;
 pub(crate) mod run;
 pub(crate) mod server;
+pub(crate) mod world;
 
 use std::path::PathBuf;
 

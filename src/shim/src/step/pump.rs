@@ -200,8 +200,20 @@ impl Pump {
         let error = match request {
             Request::Ping(_) => None,
             Request::Mask(more) => self.mask(more, output).err(),
+            Request::Note(line) => {
+                self.note(&line, output);
+                None
+            }
         };
         Reply { ok: error.is_none(), error }
+    }
+
+    /// A line of danube's own, of which the master may know as little as the step what is secret in it.
+    fn note(&mut self, line: &str, output: &mut Output) {
+        match Patterns::new(&self.secrets) {
+            Ok(patterns) => output.note(&patterns.redact(line.as_bytes())),
+            Err(_) => output.note(b"danube: a remark that cannot be shown"),
+        }
     }
 
     fn mask(&mut self, more: Vec<Pattern>, output: &mut Output) -> Result<(), String> {

@@ -77,7 +77,14 @@ pub(super) fn bounds(limits: &config::Limits, keeping: Keeping) -> Bounds {
         pids: base.step.pids.min(limits.pids),
     };
     let ceiling = Limits { cpu: limits.cpu, memory_bytes: limits.memory, pids: limits.pids };
-    Bounds { log_bytes: limits.max_log_bytes, artifact_bytes: limits.max_artifact_bytes, keeping, step, ceiling, ..base }
+    Bounds {
+        log_bytes: limits.max_log_bytes,
+        artifact_bytes: limits.max_artifact_bytes,
+        keeping,
+        step,
+        ceiling,
+        ..base
+    }
 }
 
 /// A directory that only its owner may enter; well where it stands.

@@ -221,9 +221,7 @@ pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Resu
 
 /// Whether the executor that runs was started with other settings and has ended to make room.
 fn has_made_room(socket: &Path, run: &Path, launch: &Launch<'_>) -> bool {
-    match leave_unless(socket, |probe| {
-        probe.host_image == launch.host_image && probe.allow == launch.allow
-    }) {
+    match leave_unless(socket, |probe| probe.host_image == launch.host_image && probe.allow == launch.allow) {
         Ok(Standing::Fits) => return false,
         Ok(Standing::Leaves) => {}
         Ok(Standing::Busy) => {

@@ -193,9 +193,10 @@ impl LiveJob {
             SpaceLimit::Quota => HeldBy::Quota,
             SpaceLimit::Watch => HeldBy::Watch,
         });
-        let noted = self.engine.store.write("orchestrator.limits", Durability::Progress, move |tx| {
-            job_limits::note(tx, lease, job, bytes, by)
-        });
+        let noted = self
+            .engine
+            .store
+            .write("orchestrator.limits", Durability::Progress, move |tx| job_limits::note(tx, lease, job, bytes, by));
         Ok(noted.await?)
     }
 

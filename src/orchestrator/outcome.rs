@@ -153,7 +153,11 @@ pub(super) fn seconds(duration: Duration) -> String {
 mod tests {
     use super::*;
 
-    const BOUND: Bound = Bound { limits: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 64 }, log_bytes: 1 << 30, workspace_bytes: 5 << 30 };
+    const BOUND: Bound = Bound {
+        limits: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 64 },
+        log_bytes: 1 << 30,
+        workspace_bytes: 5 << 30,
+    };
 
     fn end(exit_code: i32) -> StepEnd {
         StepEnd {
@@ -196,7 +200,10 @@ mod tests {
     fn what_a_step_had_too_much_of_is_named_with_its_limit() {
         let of = |end: StepEnd| of_end(&end, &BOUND, None);
         let forks = of(StepEnd { pids_refused: 7, ..end(2) });
-        assert_eq!((forks.cause, forks.message.as_str()), (Cause::Exit, "exit code 2; it reached its limit of 64 processes"));
+        assert_eq!(
+            (forks.cause, forks.message.as_str()),
+            (Cause::Exit, "exit code 2; it reached its limit of 64 processes")
+        );
         assert_eq!(of(StepEnd { pids_refused: 7, ..end(0) }).cause, Cause::Success, "it went on with fewer");
         let full = of(StepEnd { full: Some(Full::Bytes), ..end(137) });
         assert_eq!(full.message, "the workspace is full: limit 5 GiB (the pipeline's workspace_size_gb)");

@@ -211,8 +211,13 @@ mod tests {
 
     #[test]
     fn a_missing_network_is_told_to_steps_that_ask_for_it() {
-        let mut probe =
-            Probe { kind: "local".to_owned(), version: "1".to_owned(), not_enforced: Vec::new(), host_image: true, allow: Vec::new() };
+        let mut probe = Probe {
+            kind: "local".to_owned(),
+            version: "1".to_owned(),
+            not_enforced: Vec::new(),
+            host_image: true,
+            allow: Vec::new(),
+        };
         assert_eq!(network_note(&probe, true), None);
         probe.not_enforced.push("egress: no network of its own".to_owned());
         assert!(network_note(&probe, true).unwrap().contains("no network"));

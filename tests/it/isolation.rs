@@ -94,14 +94,20 @@ fn workspace(this: &Box, job: JobId) -> PathBuf {
 /// A block device of this machine.
 fn disk() -> String {
     let text = fs::read_to_string("/proc/partitions").unwrap();
-    let line = text.lines().skip(2).map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|line| line.len() == 4);
+    let line =
+        text.lines().skip(2).map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|line| line.len() == 4);
     line.map_or_else(|| "7:0".to_owned(), |line| format!("{}:{}", line[0], line[1]))
 }
 
 /// Runs the attempts on an executor without the named protections; what each came to.
-async fn run(machine: &Machine, attempts: &[&'static Attempt], off: &[&str]) -> Vec<(&'static Attempt, StepEnd, String)> {
+async fn run(
+    machine: &Machine,
+    attempts: &[&'static Attempt],
+    off: &[&str],
+) -> Vec<(&'static Attempt, StepEnd, String)> {
     let switches = off.iter().flat_map(|name| ["--without", name]);
-    let more: Vec<&str> = if off.is_empty() { Vec::new() } else { ["--for-tests"].into_iter().chain(switches).collect() };
+    let more: Vec<&str> =
+        if off.is_empty() { Vec::new() } else { ["--for-tests"].into_iter().chain(switches).collect() };
     let this = Box::with(&more);
     let (job, other) = (this.job().await, this.job().await);
     this.sh(other, 1, "printf 'of another' > open; (umask 077; printf 'of another' > private)").await;

@@ -257,7 +257,10 @@ mod tests {
         assert_eq!(cgroups.counters("/danube-x/J/1.1"), [root.path().join("danube-x/J/1.1")]);
         let less = version_2("cpuset memory\n");
         let lines = Cgroups::look(less.path()).not_enforced();
-        assert!(lines.len() == 2 && lines[0].starts_with("pids limit") && lines[1].starts_with("cpu limit"), "{lines:?}");
+        assert!(
+            lines.len() == 2 && lines[0].starts_with("pids limit") && lines[1].starts_with("cpu limit"),
+            "{lines:?}"
+        );
     }
 
     #[test]

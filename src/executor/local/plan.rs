@@ -216,7 +216,8 @@ impl ContainerPlan {
             resources.insert("cpu".to_owned(), json!({ "quota": quota as i64, "period": 100_000 }));
         }
         if !has(Protection::DeviceList) {
-            resources.insert("devices".to_owned(), json!([{ "allow": true, "access": "rwm" }]));
+            let all = ["b", "c"].map(|kind| json!({ "allow": true, "type": kind, "access": "rwm" }));
+            resources.insert("devices".to_owned(), json!(all));
         }
         Value::Object(resources)
     }
@@ -234,6 +235,10 @@ impl ContainerPlan {
             mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
             mount("/danube/files", "tmpfs", &["nosuid", "noexec", "nodev", "mode=711", "size=16m"]),
         ];
+        if !has(Protection::PidNamespace) {
+            // Another's processes are not this user namespace's to mount.
+            mounts[0] = self.bind(&Bind::shared(Path::new("/proc"), "/proc"));
+        }
         if self.root == Root::Readonly {
             mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777", "size=512m"]));
         }

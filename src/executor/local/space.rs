@@ -143,9 +143,9 @@ impl Local {
 
     /// Ends an attempt and leaves word why: first the word, so that no end is without it.
     fn end_full(&self, at: StepAt, full: Full) {
-        let written = serde_json::to_vec(&full).map_err(std::io::Error::other).and_then(|text| {
-            crate::platform::atomic::write("executor.full", &self.layout.full(at), &text, 0o600)
-        });
+        let written = serde_json::to_vec(&full)
+            .map_err(std::io::Error::other)
+            .and_then(|text| crate::platform::atomic::write("executor.full", &self.layout.full(at), &text, 0o600));
         if let Err(error) = written {
             tracing::warn!(attempt = %at, %error, "why a step is ended could not be noted");
         }

@@ -80,7 +80,11 @@ impl Local {
         let plan = ContainerPlan {
             users,
             rootfs: root,
-            args: ["/danube/init", "init"].map(str::to_owned).into_iter().chain(self.protections.init_arguments()).collect(),
+            args: ["/danube/init", "init"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(self.protections.init_arguments())
+                .collect(),
             cwd: "/".to_owned(),
             hostname: if spec.kind == StepKind::Step { "step" } else { "coordinator" }.to_owned(),
             cgroup: (!self.rootless).then(|| self.cgroups.path(&self.layout.cgroup(at))),

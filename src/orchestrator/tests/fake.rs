@@ -226,7 +226,13 @@ fn script(at: StepAt, command: &str) -> Option<StepState> {
 impl Executor for FakeExecutor {
     fn probe(&self) -> Answer<'_, Probe> {
         let not_enforced = self.not_enforced.lock().unwrap().clone();
-        let probe = Probe { kind: "fake".to_owned(), version: "1".to_owned(), not_enforced, host_image: true, allow: Vec::new() };
+        let probe = Probe {
+            kind: "fake".to_owned(),
+            version: "1".to_owned(),
+            not_enforced,
+            host_image: true,
+            allow: Vec::new(),
+        };
         async { Ok(probe) }.boxed()
     }
 

@@ -58,10 +58,8 @@ fn owner() -> StepSpec {
     let mut step = spec(OWNER);
     step.env.push(("MARK".into(), MARK.into()));
     step.env.push(("TOKEN".into(), MARK.into()));
-    step.files.push(FileSpec {
-        path: "/run/key".into(),
-        content: base64::engine::general_purpose::STANDARD.encode(MARK),
-    });
+    step.files
+        .push(FileSpec { path: "/run/key".into(), content: base64::engine::general_purpose::STANDARD.encode(MARK) });
     step
 }
 
@@ -113,6 +111,7 @@ async fn a_file_of_another_user_is_no_trouble_for_the_next_step_nor_for_the_end(
     assert!(!log.contains("private") && log.contains("all/of") && log.ends_with("end\n"), "another user: {log}");
     let (end, log) = this.sh(job, 3, "cat shut/file; rm -r all; rmdir closed; ls").await;
     assert_eq!((end.exit_code, log.as_str()), (0, "private\ndanubefile.py\nshut\nsrc\n"), "root of the job");
-    this.sh(job, 4, "mkdir -p deep; cd deep; for i in $(seq 400); do mkdir d; cd d; done; chown -h 9 .; chmod 0 .").await;
+    this.sh(job, 4, "mkdir -p deep; cd deep; for i in $(seq 400); do mkdir d; cd d; done; chown -h 9 .; chmod 0 .")
+        .await;
     this.client.teardown(job).await.expect("everything of it is removed");
 }

@@ -15,12 +15,7 @@ pub(super) struct Attempt {
     pub(super) alone: bool,
 }
 
-const fn line(
-    name: &'static str,
-    off: &'static [&'static str],
-    refusal: &'static str,
-    code: &'static str,
-) -> Attempt {
+const fn line(name: &'static str, off: &'static [&'static str], refusal: &'static str, code: &'static str) -> Attempt {
     Attempt { name, code, refusal, off, needs: "/", alone: false }
 }
 
@@ -45,7 +40,12 @@ const MOUNTING: &[&str] = &["seccomp-mounts", "capabilities-admin"];
 pub(super) const ATTEMPTS: &[Attempt] = &[
     // Namespaces inside.
     line("a user namespace by unshare", &["seccomp-namespaces"], "ENOSYS", "done(libc.unshare(NEWUSER)); escaped()"),
-    line("a user namespace by clone", &["seccomp-namespaces"], "ENOSYS", "child(call('clone', NEWUSER | 17, 0, 0, 0, 0))"),
+    line(
+        "a user namespace by clone",
+        &["seccomp-namespaces"],
+        "ENOSYS",
+        "child(call('clone', NEWUSER | 17, 0, 0, 0, 0))",
+    ),
     line(
         "a user namespace by clone3",
         &["seccomp-namespaces"],
@@ -79,12 +79,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         "ENOSYS",
         "call('open_tree', -100, b'/workspace', 1 | os.O_CLOEXEC); escaped()",
     ),
-    line(
-        "umount of what covers a file",
-        MOUNTING,
-        "ENOSYS",
-        "done(libc.umount2(b'/dev/shm', 2)); escaped()",
-    ),
+    line("umount of what covers a file", MOUNTING, "ENOSYS", "done(libc.umount2(b'/dev/shm', 2)); escaped()"),
     line("chroot", &["seccomp-mounts", "capabilities-root"], "ENOSYS", "os.chroot('/tmp'); escaped()"),
     line(
         "pivot_root",
@@ -178,7 +173,12 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         "os.lseek(int(os.readlink('/proc/self/fd/4') and 4), 0, 0); escaped(os.environ['TOKEN'].encode() in os.read(4, 65536))",
     ),
     // Networks.
-    line("a raw socket", &["capabilities-network"], "EPERM", "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1); escaped()"),
+    line(
+        "a raw socket",
+        &["capabilities-network"],
+        "EPERM",
+        "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1); escaped()",
+    ),
     line(
         "a packet socket",
         &["capabilities-network"],
@@ -239,14 +239,24 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         "ENOSYS",
         "done(libc.sethostname(b'mine', 4)); escaped()",
     ),
-    line("the name of the machine", &["uts-namespace"], "refused", "escaped(os.uname().nodename == os.environ['NAME'])"),
+    line(
+        "the name of the machine",
+        &["uts-namespace"],
+        "refused",
+        "escaped(os.uname().nodename == os.environ['NAME'])",
+    ),
     line(
         "shared memory of the machine",
         &["ipc-namespace"],
         "refused",
         "escaped(any(line.split()[1:2] == [os.environ['SHM'].encode()] for line in read('/proc/sysvipc/shm').splitlines()))",
     ),
-    line("its place among the cgroups", &["cgroup-namespace"], "refused", "escaped(b'/danube-' in read('/proc/self/cgroup'))"),
+    line(
+        "its place among the cgroups",
+        &["cgroup-namespace"],
+        "refused",
+        "escaped(b'/danube-' in read('/proc/self/cgroup'))",
+    ),
     line(
         "the cgroups of the machine",
         AS_ROOT,
@@ -254,14 +264,27 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         "base = seen('/sys/fs/cgroup')\nwrite(base + ('/pids' if os.path.isdir(base + '/pids') else '') + '/cgroup.procs', '0'); escaped()",
     ),
     line("the interrupts of the machine", &["masked-paths"], "refused", "escaped(len(read('/proc/interrupts')) > 0)"),
+    Attempt {
+        needs: "/proc/kcore",
+        ..line(
+            "the memory of the kernel",
+            &["masked-paths", "user-namespace", "capabilities-devices"],
+            "refused",
+            "escaped(read('/proc/kcore', 4) == b'\\x7fELF')",
+        )
+    },
     line(
-        "the memory of the kernel",
-        &["masked-paths", "user-namespace", "capabilities-devices"],
+        "the keys of the machine",
+        &["masked-paths", "user-namespace"],
         "refused",
-        "escaped(read('/proc/kcore', 4) == b'\\x7fELF')",
+        "escaped(len(read('/proc/keys')) > 0)",
     ),
-    line("the keys of the machine", &["masked-paths", "user-namespace"], "refused", "escaped(len(read('/proc/keys')) > 0)"),
-    line("/proc/sys of its network", &["readonly-paths"], "EROFS", "write('/proc/sys/net/ipv4/ip_forward', '1'); escaped()"),
+    line(
+        "/proc/sys of its network",
+        &["readonly-paths", "capabilities-network"],
+        "EROFS",
+        "write('/proc/sys/net/ipv4/ip_forward', '1'); escaped()",
+    ),
     line(
         "/proc/sys of the machine",
         &["readonly-paths", "user-namespace"],
@@ -322,7 +345,10 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         "EROFS",
         "os.chmod('/danube/init', 0o755); escaped()",
     ),
-    Attempt { code: "", ..line("a link to a file of the machine, uploaded", &["links-refused", "no-host-paths"], "symbolic link", "") },
+    Attempt {
+        code: "",
+        ..line("a link to a file of the machine, uploaded", &["links-refused", "no-host-paths"], "symbolic link", "")
+    },
     // More than its share.
     Attempt {
         alone: true,

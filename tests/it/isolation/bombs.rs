@@ -154,6 +154,9 @@ async fn the_root_of_a_step_counts_and_so_does_what_lies_in_memory() {
     let mut small = spec("head -c 60000000 /dev/zero > /dev/shm/full; echo held");
     small.limits.memory_bytes = 32 << 20;
     let (end, log) = this.run(this.at(job, 5), small).await;
-    assert!(end.oom_kills > 0 && !(end.exit_code == 0 && log.ends_with("held\n") && end.oom_kills == 0), "{end:?} {log}");
+    assert!(
+        end.oom_kills > 0 && !(end.exit_code == 0 && log.ends_with("held\n") && end.oom_kills == 0),
+        "{end:?} {log}"
+    );
     this.client.teardown(job).await.unwrap();
 }

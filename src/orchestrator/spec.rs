@@ -116,7 +116,7 @@ impl LiveJob {
         if let Some(name) = request.caps.iter().find(|name| !self.pipeline.caps.contains(name)) {
             return Err(CallError::Invalid(format!(
                 "caps= asks for the capability '{name}', which the config repo does not allow for the pipeline '{}': \
-                 add it to the pipeline's caps, or take it out of the step",
+                 add it to the pipeline's caps (and to executor.allow of the server), or take it out of the step",
                 self.row.pipeline_name
             )));
         }

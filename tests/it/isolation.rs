@@ -5,6 +5,7 @@
 mod apart;
 mod attempts;
 mod bombs;
+mod caps;
 mod many;
 
 use std::collections::BTreeMap;
@@ -73,7 +74,6 @@ impl Machine {
             ("OTHER", workspace(this, other).display().to_string()),
             ("NAME", fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned()),
             ("SHM", self.shm.clone()),
-            ("DISK", disk()),
             ("TOKEN", "a-value-of-the-frame".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -89,14 +89,6 @@ impl Drop for Machine {
 
 fn workspace(this: &Box, job: JobId) -> PathBuf {
     this.dir.path().join("executor/jobs").join(job.to_string()).join("workspace")
-}
-
-/// A block device of this machine.
-fn disk() -> String {
-    let text = fs::read_to_string("/proc/partitions").unwrap();
-    let line =
-        text.lines().skip(2).map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|line| line.len() == 4);
-    line.map_or_else(|| "7:0".to_owned(), |line| format!("{}:{}", line[0], line[1]))
 }
 
 /// Runs the attempts on an executor without the named protections; what each came to.

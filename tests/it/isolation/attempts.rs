@@ -101,13 +101,15 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         "EPERM",
         "os.mknod('zero', 0o20666, os.makedev(1, 5)); escaped(read('zero', 1) == b'\\0')",
     ),
-    line(
-        "the disk of the machine",
-        &["user-namespace", "capabilities-devices", "device-list"],
-        "EPERM",
-        "major, minor = os.environ['DISK'].split(':')\nos.mknod('/disk', 0o60600, os.makedev(int(major), int(minor)))\n\
-         os.open('/disk', os.O_RDONLY); escaped()",
-    ),
+    Attempt {
+        needs: "/dev/loop-control",
+        ..line(
+            "a device that sets up disks",
+            &["user-namespace", "capabilities-devices", "device-list"],
+            "EPERM",
+            "os.mknod('/loops', 0o20600, os.makedev(10, 237)); os.open('/loops', os.O_RDWR); escaped()",
+        )
+    },
     line(
         "a file by its handle",
         &["seccomp-handles", "user-namespace", "capabilities-files"],

@@ -34,7 +34,8 @@ fn a_fork_bomb_meets_its_limit_and_is_gone_afterwards() {
         ("bomb.py", bomb),
     ])
     .env("DANUBE_EXECUTOR__LIMITS__PIDS", "100");
-    run.end().failed("step \"bomb\" failed: exit code 5 (danubefile.py:4)");
+    let reason = "step \"bomb\" failed: exit code 5; it reached its limit of 100 processes (danubefile.py:4)";
+    run.end().failed(reason);
     assert!(run.log(1, 1).contains("refused at True Resource temporarily unavailable"), "{}", run.log(1, 1));
 }
 

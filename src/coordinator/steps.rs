@@ -62,6 +62,7 @@ pub(super) fn step(request: v1::RunStepRequest) -> Result<StepRequest, Status> {
         memory_bytes: request.memory_bytes,
         network: !request.no_network,
         allow_failure: request.allow_failure,
+        caps: caps(request.caps),
         caches: request.caches.into_iter().map(cache).collect::<Result<_, _>>()?,
     })
 }
@@ -70,6 +71,13 @@ fn cache(cache: v1::Cache) -> Result<Cache, Status> {
     let write = WriteRule::parse(&cache.write);
     let write = write.ok_or_else(|| unknown("write= of a cache", &cache.write, &["protected", "always", "never"]))?;
     Ok(Cache { name: cache.name, paths: cache.paths, key: cache.key, write })
+}
+
+/// One form for one list, whichever SDK sent it.
+fn caps(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn retry(retry: Option<v1::Retry>) -> Result<Retry, Status> {

@@ -21,8 +21,8 @@ use futures::future::BoxFuture;
 pub use caches::{CacheBlob, CacheFill, CacheFilled, CacheMount, CachePlace, CacheRoot, CacheTake, CacheTaken};
 pub use error::ExecutorError;
 pub use spec::{
-    FileSpec, HostEntry, JobPlace, JobSpec, Limits, Mask, Probe, ReadyCheck, Root, ServiceNet, Signal, Space, StepAt,
-    StepEnd, StepKind, StepSpec, StepState, Transport,
+    FileSpec, Full, HostEntry, JobPlace, JobSpec, Limits, Mask, Probe, ReadyCheck, Root, ServiceNet, Signal, Space,
+    SpaceLimit, StepAt, StepEnd, StepKind, StepSpec, StepState, Transport, inodes_of,
 };
 
 use crate::model::JobId;

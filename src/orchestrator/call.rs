@@ -114,6 +114,8 @@ pub struct StepRequest {
     pub allow_failure: bool,
     /// What it finds as an earlier step left it.
     pub caches: Vec<Cache>,
+    /// Capabilities beside the usual ones, sorted.
+    pub caps: Vec<String>,
 }
 
 /// How a step ended, for the danubefile.

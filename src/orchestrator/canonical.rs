@@ -91,7 +91,8 @@ impl Canonical {
             .with("memory_bytes", request.memory_bytes)
             .with("no_network", !request.network)
             .with("allow_failure", request.allow_failure)
-            .with("caches", request.caches.iter().map(cache).collect::<Vec<_>>());
+            .with("caches", request.caches.iter().map(cache).collect::<Vec<_>>())
+            .with("caps", request.caps.clone());
         match retry {
             Some(retry) => call.put("retry", retry),
             None => call,
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut StepRequest); 19] = [
+        let changes: [fn(&mut StepRequest); 20] = [
             |r| r.command.push('x'),
             |r| r.name.push('x'),
             |r| r.image.push('x'),
@@ -248,6 +249,7 @@ mod tests {
             |r| r.caches = vec![cached("b", "", WriteRule::Protected)],
             |r| r.caches = vec![cached("a", "k", WriteRule::Protected)],
             |r| r.caches = vec![cached("a", "", WriteRule::Always)],
+            |r| r.caps.push("SETFCAP".to_owned()),
         ];
         let mut seen = std::collections::BTreeSet::from([hash(&request("make"))]);
         for change in changes {

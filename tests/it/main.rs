@@ -12,6 +12,7 @@ mod demo;
 mod docs;
 mod egress;
 mod executor;
+mod isolation;
 mod kept;
 mod leftovers;
 mod openapi;

@@ -186,7 +186,10 @@ pub struct RunStepRequest {
     /// check=False: the danubefile goes on after a non-zero exit.
     #[prost(bool, tag = "17")]
     pub allow_failure: bool,
-    #[prost(message, repeated, tag = "18")]
+    /// Capabilities beside the usual ones, such as SETFCAP; the pipeline and the server must allow each.
+    #[prost(string, repeated, tag = "18")]
+    pub caps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "19")]
     pub caches: ::prost::alloc::vec::Vec<Cache>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -121,7 +121,8 @@ class RunStepRequest(Request):
     memory_bytes: int = uint64(15)
     no_network: bool = flag(16)
     allow_failure: bool = flag(17)
-    caches: Sequence[Cache] = many(18, Cache)
+    caps: Sequence[str] = texts(18)
+    caches: Sequence[Cache] = many(19, Cache)
 
 
 class RunStepReply(Message):

@@ -13,13 +13,16 @@ mod job;
 mod keep;
 mod layout;
 mod leftovers;
+mod measure;
 mod net;
 mod plan;
 mod policy;
 mod processes;
+mod protections;
 mod rootfs;
 mod rootless;
 mod seccomp;
+mod space;
 mod start;
 mod step;
 #[expect(unsafe_code, reason = "the one file of the executor with hooks between fork and exec and new namespaces")]
@@ -35,6 +38,7 @@ pub use bundle::run_bundle;
 pub use layout::Layout;
 pub use net::{DEFAULT as EGRESS_POOL, Pool};
 pub use policy::Policy;
+pub use protections::Protections;
 pub use rootless::{Rootless, enter_own_namespace};
 pub use start::{InstallOptions, StartError, install, write_sdk};
 
@@ -47,6 +51,7 @@ pub struct Local {
     policy: Policy,
     cgroups: cgroup::Cgroups,
     seccomp: String,
+    protections: Protections,
     /// Who may put sockets into a job's socket directory.
     master_uid: u32,
     /// An ordinary user's: one user, no cgroups.
@@ -69,6 +74,7 @@ impl Local {
             not_enforced: self.not_enforced(),
             networks: self.nets.missing.is_none(),
             host_image: self.policy.host_image,
+            allow: self.policy.allow.clone(),
         }
     }
 
@@ -77,11 +83,16 @@ impl Local {
             true => rootless::NOT_ENFORCED.map(str::to_owned).to_vec(),
             false => self.cgroups.not_enforced(),
         };
-        lines.push("workspace size: not limited by this release".to_owned());
+        lines.extend(self.protections.missing().into_iter().map(|name| format!("{name}: switched off for a test")));
         if let Some(reason) = &self.nets.missing {
             lines.push(format!("egress allowlist: steps have no network at all, because {reason}"));
         }
         lines
+    }
+
+    /// Looks after what jobs have on disk, until the executor is gone.
+    pub fn watch_space(self: &Arc<Self>) {
+        space::watch(self);
     }
 
     fn lock_of(&self, job: JobId) -> Arc<Mutex<()>> {

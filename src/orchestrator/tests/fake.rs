@@ -83,6 +83,8 @@ pub(crate) fn end(exit_code: i32) -> StepEnd {
     StepEnd {
         exit_code,
         oom_kills: 0,
+        pids_refused: 0,
+        full: None,
         log_overflow: false,
         log_truncated: false,
         log_bytes: 0,
@@ -269,6 +271,7 @@ impl Executor for FakeExecutor {
             not_enforced,
             networks: self.networks.load(std::sync::atomic::Ordering::Relaxed),
             host_image: true,
+            allow: Vec::new(),
         };
         async { Ok(probe) }.boxed()
     }
@@ -282,7 +285,7 @@ impl Executor for FakeExecutor {
             return async { Err(ExecutorError::User("the workspace is gone".to_owned())) }.boxed();
         }
         let dir = state.jobs.entry(spec.job).or_insert_with(|| tempfile::tempdir().unwrap());
-        let place = JobPlace { socket_dir: dir.path().to_owned() };
+        let place = JobPlace { socket_dir: dir.path().to_owned(), space: None };
         async { Ok(place) }.boxed()
     }
 

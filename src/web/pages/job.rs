@@ -10,8 +10,9 @@ use crate::model::Action;
 use crate::model::job::Status;
 use crate::model::step::StepStatus;
 use crate::store::artifacts::ArtifactKind;
+use crate::store::cache_uses::{Found, Saved, UseRow};
 use crate::store::egress::{self, HostRow, Verdict};
-use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, job_past, jobs};
+use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, cache_uses, job_limits, job_past, jobs};
 use crate::trigger::RerunFrom;
 use crate::web::access;
 use crate::web::api::{self, Cursor};
@@ -37,6 +38,14 @@ struct File {
     size: String,
     dir: bool,
     sha256: String,
+}
+
+/// What a step found of a cache, and what became of it.
+struct CacheLine {
+    name: String,
+    step: String,
+    found: String,
+    saved: String,
 }
 
 #[derive(Template)]
@@ -88,11 +97,13 @@ struct Page {
     record_label: &'static str,
     record_link: &'static str,
     attested: bool,
+    workspace: Option<String>,
     verify: Option<String>,
     actor: String,
     branch: String,
     config_commit: String,
     params: Vec<(String, String)>,
+    caches: Vec<CacheLine>,
     reached: Vec<(String, String)>,
     denied: Vec<(String, String)>,
 }
@@ -186,10 +197,11 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         let beside = job_past::neighbours(view, pipeline_id, number)?;
         let parent = parent.map(|id| jobs::find(view, id)).transpose()?.flatten();
         let parent = parent.map(|job| (format!("/jobs/{}", job.id), job.label()));
-        let hosts = egress::of_job(view, id)?;
-        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, id)?, parent, hosts))
+        let records = (attestations::find(view, id)?, job_limits::find(view, id)?);
+        let seen = (egress::of_job(view, id)?, cache_uses::of_job(view, id)?);
+        Ok((artifacts::of_job(view, id)?, records, beside, job_news(view, id)?, parent, seen))
     });
-    let (files, attestation, beside, news, parent, hosts) = read.await?;
+    let (files, (attestation, limits), beside, news, parent, (hosts, used)) = read.await?;
     let mut evidence = gather(app, visitor, job).await?;
     let explanation = explain(&evidence);
     let tests = evidence.tests.take();
@@ -260,12 +272,14 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         record_label: if proven || live { "Attestation" } else { "Job record" },
         record_link: if proven { "signed provenance (DSSE)" } else { "signed job record (no provenance)" },
         attested: attestation.is_some(),
+        workspace: limits.map(|limits| limits.said()),
         actor: job.actor.clone(),
         branch: job.tag.as_ref().map_or_else(|| job.branch.clone(), |tag| format!("{} (tag {tag})", job.branch)),
         config_commit: job.config_commit.chars().take(10).collect(),
         reached: names(&hosts, Verdict::Allowed),
         denied: names(&hosts, Verdict::Denied),
         params: job.params.clone().into_iter().collect(),
+        caches: used.iter().map(|row| cache(row, &evidence.steps)).collect(),
         commit: job.commit_sha.clone(),
         pipeline: job.pipeline_name.clone(),
         number,
@@ -320,6 +334,25 @@ fn names(rows: &[HostRow], verdict: Verdict) -> Vec<(String, String)> {
         }
     }
     names
+}
+
+fn cache(row: &UseRow, steps: &[StepRow]) -> CacheLine {
+    let time = |millis: u64| duration(i64::try_from(millis).unwrap_or(i64::MAX));
+    let found = match row.found {
+        Found::Hit => format!("restored {} of {} in {}", size(row.found_bytes), row.found_note, time(row.found_millis)),
+        Found::Here => row.found_note.clone(),
+        Found::Miss if row.found_note.is_empty() => "nothing was stored".to_owned(),
+        Found::Miss => row.found_note.clone(),
+    };
+    let saved = match row.saved {
+        None => String::new(),
+        Some(Saved::Stored) => format!("stored {} in {}", size(row.saved_bytes), time(row.saved_millis)),
+        Some(Saved::Unchanged) => "unchanged".to_owned(),
+        Some(Saved::No) => format!("not stored: {}", row.saved_note),
+    };
+    let key = if row.key.is_empty() { String::new() } else { format!(" ({})", row.key) };
+    let step = steps.iter().find(|step| step.id == row.step_id).map(|step| step.name.clone());
+    CacheLine { name: format!("{}{key}", row.name), step: step.unwrap_or_default(), found, saved }
 }
 
 fn file(job: &JobRow, row: &ArtifactRow) -> File {

@@ -22,9 +22,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// What the init ends with when the command could not even be tried.
 const NOT_STARTED: i32 = 125;
 
-/// Runs the command of the start frame; its exit code, or 128 + signal.
-pub(crate) fn run() -> i32 {
-    match run_command() {
+/// Runs the command of the start frame; its exit code, or 128 + signal. A test of what protects a step has one of its
+/// protections left out by a word; who starts this inside a step exposes only what is its own already.
+pub(crate) fn run(without: &[&str]) -> i32 {
+    match run_command(without) {
         Ok(code) => code,
         Err(problem) => {
             crate::say(&format!("danube: {problem}"));
@@ -33,12 +34,14 @@ pub(crate) fn run() -> i32 {
     }
 }
 
-fn run_command() -> Result<i32, String> {
+fn run_command(without: &[&str]) -> Result<i32, String> {
     let failed = |error: std::io::Error| format!("cannot prepare the step: {error}");
     // Before the frame is read: from here on no process of the same user can look in here.
-    sys::become_undumpable().map_err(failed)?;
+    if !without.contains(&"--dumpable") {
+        sys::become_undumpable().map_err(failed)?;
+    }
     let signals = Signals::hold(&[&FORWARDED[..], &[libc::SIGCHLD]].concat()).map_err(failed)?;
-    let (start, pipe) = read_start()?;
+    let (start, pipe) = read_start(without.contains(&"--keep-frame"))?;
     files::place(&start)?;
     let child = sys::fork().map_err(failed)?;
     let Some(child) = child else {
@@ -121,7 +124,7 @@ fn is_first() -> bool {
 }
 
 /// The frame and, of a service, where to say that it answers.
-fn read_start() -> Result<(ContainerStart, Option<File>), String> {
+fn read_start(keep: bool) -> Result<(ContainerStart, Option<File>), String> {
     // Whatever else a runtime left open belongs to nobody in here.
     sys::close_from(5).map_err(|error| format!("cannot close what was inherited: {error}"))?;
     let mut frame_in = sys::inherited(3).map_err(|error| format!("descriptor 3 must be the start frame: {error}"))?;
@@ -131,6 +134,10 @@ fn read_start() -> Result<(ContainerStart, Option<File>), String> {
         true => Some(sys::inherited(4).map_err(|error| format!("descriptor 4 must be a pipe: {error}"))?),
         false => sys::close_from(4).map(|()| None).map_err(|error| error.to_string())?,
     };
+    if keep {
+        // A copy under the same number is inherited by what is started.
+        sys::place(&frame_in, 4).map_err(|error| error.to_string())?;
+    }
     match start.argv.is_empty() {
         true => Err("the step has no command".to_owned()),
         false => Ok((start, pipe)),

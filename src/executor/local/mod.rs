@@ -32,7 +32,7 @@ use std::thread::JoinHandle;
 
 pub use bundle::run_bundle;
 pub use layout::Layout;
-pub use net::{DEFAULT as EGRESS_POOL, Pool};
+pub use net::{Pool, TABLE as EGRESS_TABLE};
 pub use policy::Policy;
 pub use rootless::{Rootless, enter_own_namespace};
 pub use start::{InstallOptions, StartError, install, write_sdk};
@@ -64,6 +64,7 @@ impl Local {
             kind: "local".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             not_enforced: self.not_enforced(),
+            warnings: self.nets.in_the_way.clone(),
             networks: self.nets.missing.is_none(),
             host_image: self.policy.host_image,
         }

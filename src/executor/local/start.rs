@@ -91,6 +91,7 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     let seccomp = seccomp::program().map_err(StartError::Seccomp)?;
     let cgroups = Cgroups::probe();
     let rootless = rootless.is_some();
+    let nets = super::net::Nets::probe(rootless, policy.egress_pool);
     let local = Local {
         layout,
         policy,
@@ -98,7 +99,7 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
         seccomp,
         master_uid,
         rootless,
-        nets: super::net::Nets::probe(rootless),
+        nets,
         locks: Mutex::default(),
         clearing: Mutex::default(),
     };

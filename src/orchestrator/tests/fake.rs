@@ -224,8 +224,14 @@ fn script(at: StepAt, command: &str) -> Option<StepState> {
 impl Executor for FakeExecutor {
     fn probe(&self) -> Answer<'_, Probe> {
         let not_enforced = self.not_enforced.lock().unwrap().clone();
-        let probe =
-            Probe { kind: "fake".to_owned(), version: "1".to_owned(), not_enforced, networks: false, host_image: true };
+        let probe = Probe {
+            kind: "fake".to_owned(),
+            version: "1".to_owned(),
+            not_enforced,
+            networks: false,
+            warnings: Vec::new(),
+            host_image: true,
+        };
         async { Ok(probe) }.boxed()
     }
 

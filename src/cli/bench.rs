@@ -5,6 +5,7 @@
 mod burst;
 mod crun;
 mod disk;
+mod egress;
 mod fill;
 mod http;
 mod land;
@@ -66,6 +67,7 @@ enum Bench {
     Start(start::StartArgs),
     Seed(seed::SeedArgs),
     Soak(soak::SoakArgs),
+    Egress(egress::EgressArgs),
 }
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
@@ -124,5 +126,6 @@ async fn play(bench: &Bench, land: &mut Land) -> anyhow::Result<Report> {
         Bench::Start(args) => start::run(args, land).await,
         Bench::Seed(args) => seed::run(args, land).await,
         Bench::Soak(args) => soak::run(args, land).await,
+        Bench::Egress(args) => tokio::task::block_in_place(|| egress::run(args)),
     }
 }

@@ -10,6 +10,7 @@ pub(super) fn examples(path: &str) -> &'static [&'static str] {
             "danube audit --all --json > audit.json",
         ],
         "bench burst" => &["danube bench burst"],
+        "bench egress" => &["danube bench egress"],
         "bench latency" => &["danube bench latency", "danube bench latency --json"],
         "bench log" => &["danube bench log"],
         "bench seed" => &["danube bench seed"],

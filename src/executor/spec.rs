@@ -280,6 +280,9 @@ pub struct Probe {
     pub version: String,
     /// One line for each protection that can't be had here, with the reason.
     pub not_enforced: Vec<String>,
+    /// What of this machine is in the way of jobs, one line each, with what to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// It makes networks for steps, with a filter by names.
     #[serde(default)]
     pub networks: bool,

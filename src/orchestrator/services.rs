@@ -380,7 +380,11 @@ impl LiveJob {
     }
 
     fn outcome_of(&self, end: &crate::executor::StepEnd) -> Outcome {
-        let bound = Bound { limits: self.engine.bounds.step, log_bytes: self.engine.bounds.log_bytes };
+        let bound = Bound {
+            limits: self.engine.bounds.step,
+            log_bytes: self.engine.bounds.log_bytes,
+            workspace_bytes: self.workspace_bytes(),
+        };
         outcome::of_end(end, &bound, None)
     }
 

@@ -222,9 +222,9 @@ impl LiveJob {
 
 /// The line that a step which asks for the network finds in its log where there is none.
 pub(super) fn network_note(probe: &Probe, wants_network: bool) -> Option<String> {
-    let denied = probe.not_enforced.iter().any(|line| line.starts_with("egress"));
-    (wants_network && denied)
-        .then(|| "danube: no network in the steps of this job: egress is not available on this executor yet".to_owned())
+    let why = probe.not_enforced.iter().find(|line| line.starts_with("egress")).filter(|_| wants_network)?;
+    let why = why.split_once("because ").map_or(why.as_str(), |(_, why)| why);
+    Some(format!("danube: no network in the steps of this job: {why}"))
 }
 
 /// Where a step starts; a relative path is one below the workspace.
@@ -270,12 +270,16 @@ mod tests {
             version: "1".to_owned(),
             not_enforced: Vec::new(),
             networks: false,
+            warnings: Vec::new(),
             host_image: true,
             allow: Vec::new(),
         };
         assert_eq!(network_note(&probe, true), None);
-        probe.not_enforced.push("egress: no network of its own".to_owned());
-        assert!(network_note(&probe, true).unwrap().contains("no network"));
+        probe
+            .not_enforced
+            .push("egress allowlist: steps have no network at all, because nft is not installed".to_owned());
+        let note = network_note(&probe, true).unwrap();
+        assert_eq!(note, "danube: no network in the steps of this job: nft is not installed");
         assert_eq!(network_note(&probe, false), None);
     }
 }

@@ -15,9 +15,9 @@ use crate::world::{World, until};
 const PASSWORD: &str = "correct horse battery";
 const WEBHOOK: &str = "a-webhook-key-of-the-harness";
 
-/// The file of the pipelines `tick` and `small`.
+/// The file of the pipeline `tick`: it asks for a name that is not on the list, so nobody is asked.
 const TICK: &str = "from danube import pipeline, step\n\n\n@pipeline(name=\"tick\")\ndef build():\n    \
-    step.run('echo tick', image='host', network=False)\n";
+    step.run('getent hosts nobody.example.com; echo tick', image='host')\n";
 /// What a shim writes: a log, a captured secret, and the flag of a log that is too long.
 const SMALL: &str = "from danube import Retry, pipeline, step\n\nAGAIN = Retry(3, on=('infra',), backoff='1s')\n\n\n\
     def run(name, script, **more):\n    script = f'echo \"$DANUBE_JOB_ID {name}\" >> /ledger/ledger; {script}'\n    \
@@ -52,7 +52,8 @@ pub(crate) fn prepare(world: &World) {
             (
                 "config.yaml",
                 &format!(
-                    "{}  concurrency: {{max_running_jobs: 100}}\n  webhooks: [{{forge: github, secret: WEBHOOK}}]\n",
+                    "{}  concurrency: {{max_running_jobs: 100}}\n  webhooks: [{{forge: github, secret: WEBHOOK}}]\n  \
+                     egress_allowlist: [files.example.org]\n",
                     head("Config", "global")
                 ),
             ),

@@ -1,4 +1,6 @@
 //! Egress: what a step reaches is what the list names, and all else is refused at once, named and recorded.
+#[path = "egress/executor.rs"]
+mod executor;
 #[path = "egress/names.rs"]
 mod names;
 #[path = "egress/network.rs"]
@@ -72,7 +74,7 @@ def dns(*names, server=None):
         datagrams.settimeout(20)
         datagrams.connect((server or own(), 53))
         for name in names:
-            datagrams.send(question([label.encode("latin-1").decode("unicode_escape").encode("latin-1") for label in name.split(".")]))
+            datagrams.send(question([label.encode("latin-1") for label in name.split(".")]))
             reply = datagrams.recv(600)
             print(f"dns {ascii(name)}: code {reply[3] & 15}, {reply[7]} answers", flush=True)
 
@@ -93,19 +95,21 @@ if __name__ == "__main__":
 
 /// A run in a world of its own, of a danubefile with this body.
 fn run_in(body: &str) -> Run {
-    Run::with(&[("danubefile.py", &pipeline(body)), ("try.py", TRY)]).env("DANUBE_EXECUTOR__DNS", NAMESERVER)
+    Run::with(&[("danubefile.py", &pipeline(body)), ("attempts.py", TRY)]).env("DANUBE_EXECUTOR__DNS", NAMESERVER)
 }
 
 /// Runs to the end in a world, with these names in force.
 fn end_in(world: &World, run: &Run, names: &[&str]) -> End {
     let mut command = run.command();
-    names.iter().for_each(|name| drop(command.args(["--egress", name])));
+    for name in names {
+        command.args(["--egress", name]);
+    }
     run.start(world.enter(&command)).end()
 }
 
 /// What a run with one step printed that tries these, in a world.
 fn trying(world: &World, names: &[&str], attempts: &str) -> String {
-    let run = run_in(&format!("step.run(\"python3 try.py {attempts}\", check=False)"));
+    let run = run_in(&format!("step.run(\"python3 attempts.py {attempts}\", check=False)"));
     end_in(world, &run, names).succeeded();
     run.log(1, 1)
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 const GOLDEN: &str = "tests/it/points.golden";
 
 /// Writes that need no point, and why: a file or folder, or one function of a file.
-const WITHOUT: [(&str, &str); 27] = [
+const WITHOUT: [(&str, &str); 29] = [
     ("src/artifacts/writer.rs:create_temp", "nobody knows of it before the commit"),
     ("src/cli/bench", "measures; a server of its own is thrown away"),
     ("src/cli/demo", "made for a look and thrown away"),
@@ -22,6 +22,8 @@ const WITHOUT: [(&str, &str); 27] = [
     ("src/cli/run.rs", "a .gitignore, written again by the next run"),
     ("src/cli/serve.rs:make_data_dir", "a probe, removed at once"),
     ("src/executor/local/cgroup.rs", "files of the kernel"),
+    ("src/executor/local/etc.rs", "files of a container, made anew for each attempt that was not started"),
+    ("src/executor/local/net", "the kernel's, and marks of it on tmpfs: gone together with the machine's start"),
     ("src/executor/local/rootfs.rs", "a container's skeleton, made anew for each attempt that was not started"),
     ("src/executor/local/rootless.rs", "files of /proc"),
     ("src/executor/local/start.rs:hold", "a lock file"),

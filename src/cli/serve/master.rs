@@ -56,6 +56,9 @@ pub(super) async fn run(
     for line in &probe.not_enforced {
         tracing::warn!(executor = probe.kind, "not enforced: {line}");
     }
+    for line in &probe.warnings {
+        tracing::warn!(executor = probe.kind, "{line}");
+    }
     let builder = provenance::builder_id(config.server.public_url.as_deref(), instance);
     let public_url = Some(config.server.public_url.clone().unwrap_or_else(|| format!("http://{address}")));
     let engine = engine(Parts {

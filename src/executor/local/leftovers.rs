@@ -163,6 +163,9 @@ impl Local {
                 Err(error) => kept("a network", &self.layout.nets(), &error),
             }
         }
+        if let Err(error) = self.leave_host_unused() {
+            kept("the machine's side of networks", &self.layout.nets(), &error);
+        }
     }
 
     fn remove_temporary_files(&self) {

@@ -36,7 +36,7 @@ use std::thread::JoinHandle;
 
 pub use bundle::run_bundle;
 pub use layout::Layout;
-pub use net::{DEFAULT as EGRESS_POOL, Pool};
+pub use net::{Pool, TABLE as EGRESS_TABLE};
 pub use policy::Policy;
 pub use protections::Protections;
 pub use rootless::{Rootless, enter_own_namespace};
@@ -72,6 +72,7 @@ impl Local {
             kind: "local".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             not_enforced: self.not_enforced(),
+            warnings: self.nets.in_the_way.clone(),
             networks: self.nets.missing.is_none(),
             host_image: self.policy.host_image,
             allow: self.policy.allow.clone(),

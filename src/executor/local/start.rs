@@ -100,6 +100,7 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     }
     let cgroups = if rootless.is_some() { Cgroups::probe() } else { Cgroups::take() };
     let rootless = rootless.is_some();
+    let nets = super::net::Nets::probe(rootless, policy.egress_pool);
     let local = Local {
         layout,
         policy,
@@ -108,7 +109,7 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
         protections,
         master_uid,
         rootless,
-        nets: super::net::Nets::probe(rootless),
+        nets,
         locks: Mutex::default(),
         cache_locks: Mutex::default(),
         clearing: Mutex::default(),

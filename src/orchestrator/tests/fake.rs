@@ -270,6 +270,7 @@ impl Executor for FakeExecutor {
             version: "1".to_owned(),
             not_enforced,
             networks: self.networks.load(std::sync::atomic::Ordering::Relaxed),
+            warnings: Vec::new(),
             host_image: true,
             allow: Vec::new(),
         };

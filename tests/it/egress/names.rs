@@ -1,6 +1,6 @@
 //! Names: what they may lead to, and questions that are not meant well.
 use super::super::support::world::{EVIL, GOOD, MACHINE, NAMESERVER, PRIVATE, Record, World};
-use super::{end_in, run_in, trying};
+use super::{Run, TRY, end_in, pipeline, run_in, trying};
 
 #[test]
 fn a_name_that_leads_inside_is_denied_and_told() {
@@ -30,7 +30,7 @@ fn a_name_that_leads_inside_is_denied_and_told() {
     assert_eq!(said, expected.concat());
 
     // Root may list a network of the company.
-    let run = run_in("step.run(\"python3 try.py tcp/private.example.com tcp/machine.example.com\")");
+    let run = run_in("step.run(\"python3 attempts.py tcp/private.example.com tcp/machine.example.com\")");
     let run = run.env("DANUBE_EXECUTOR__EGRESS_PRIVATE", "10.77.0.0/16,203.0.113.0/24");
     end_in(&world, &run, &["*.example.com"]).succeeded();
     let expected = [
@@ -84,13 +84,12 @@ fn short_lived_long_and_unknown_answers_are_taken_as_they_are_meant() {
 #[test]
 fn ten_thousand_names_and_odd_bytes_are_refused_and_told_within_bounds() {
     let world = World::new(&[("good.example.com", &[Record::To(GOOD, 60)])]);
-    let run = run_in(
-        "step.run(\"python3 -c 'import sys; sys.path.insert(0, \\\"/workspace\\\"); from try_ import *; \
-         dns(*[f\\\"n{n}.example.org\\\" for n in range(10000)])' | sort | uniq -c | wc -l\")\n\
-         step.run(\"python3 try_.py 'dns/a\\\\\\\\x00b.example.com' 'dns/\\\\\\\\x1b[31m.example.org' dns/GOOD.example.com\")\n\
-         step.run(\"python3 try_.py tcp/good.example.com\")",
-    );
-    std::fs::copy(run.repo().join("try.py"), run.repo().join("try_.py")).unwrap();
+    let flood = "from attempts import dns\ndns(*[f'n{n}.example.org' for n in range(10000)])\n";
+    let odd = "from attempts import dns\ndns('a\\0b.example.com', '\\x1b[31m.example.org', 'GOOD.example.com')\n";
+    let steps = "step.run(\"python3 flood.py | wc -l\")\nstep.run(\"python3 odd.py\")\n\
+                 step.run(\"python3 attempts.py tcp/good.example.com\")";
+    let files = [("danubefile.py", &*pipeline(steps)), ("attempts.py", TRY), ("flood.py", flood), ("odd.py", odd)];
+    let run = Run::with(&files).env("DANUBE_EXECUTOR__DNS", NAMESERVER);
     end_in(&world, &run, &["good.example.com"]).succeeded();
     let flood = run.log(1, 1);
     let told: Vec<&str> = flood.lines().filter(|line| line.starts_with("danube: denied")).collect();
@@ -114,7 +113,7 @@ fn a_failed_step_says_what_it_was_denied() {
     let declared = "from danube import *\n@pipeline(name=\"test\", egress=[\"good.example.com\"])\ndef build():\n    \
                     step.run(\"getent hosts evil.example.com; getent hosts good.example.com\")\n";
     let world = World::new(&[("good.example.com", &[Record::To(GOOD, 60)])]);
-    let run = super::Run::new(declared).env("DANUBE_EXECUTOR__DNS", NAMESERVER);
+    let run = Run::new(declared).env("DANUBE_EXECUTOR__DNS", NAMESERVER);
     end_in(&world, &run, &["*.example.com"]).succeeded();
     let log = run.log(1, 1);
     assert!(log.starts_with("danube: denied: evil.example.com is left out by egress= of the danubefile\n"), "{log}");

@@ -147,7 +147,8 @@ fn greet(server: &TcpListener) {
         let Ok(mut stream) = stream else { return };
         std::thread::spawn(move || {
             let _some = stream.read(&mut [0; 1024]);
-            let _gone = write!(stream, "HTTP/1.0 200 OK\r\n\r\nhello from {own}\n");
+            let text = format!("HTTP/1.0 200 OK\r\n\r\nhello from {own}\n");
+            let _gone = stream.write_all(text.as_bytes());
         });
     }
 }

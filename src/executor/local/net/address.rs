@@ -26,6 +26,12 @@ impl Pool {
         address.to_bits() & mask(self.bits) == self.first
     }
 
+    /// Whether the two have addresses in common.
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        let bits = self.bits.min(other.bits);
+        self.first & mask(bits) == other.first & mask(bits)
+    }
+
     /// The two ends of the link of the job with this number: the machine's, then the job's.
     pub(super) fn link(self, number: u32) -> Option<(Ipv4Addr, Ipv4Addr)> {
         let end = |address: u32| Some(Ipv4Addr::from_bits(address)).filter(|address| self.holds(*address));

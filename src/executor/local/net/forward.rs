@@ -1,6 +1,7 @@
 //! The machine's `ip_forward`: switched on while some instance needs it, and back as it was when none does.
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use rustix::fs::FlockOperation;
@@ -11,9 +12,15 @@ use super::tools;
 const SWITCH: &str = "/proc/sys/net/ipv4/ip_forward";
 
 impl Local {
-    /// Shared by all executors of the machine, as the switch is.
+    /// Shared by all executors of the machine, as the switch is; each network namespace has a switch of its own.
     fn forwarders(&self) -> PathBuf {
-        self.layout.uids.with_file_name("forward")
+        let number = fs::metadata("/proc/self/ns/net").map_or(0, |meta| meta.ino());
+        self.layout.uids.with_file_name("forward").join(number.to_string())
+    }
+
+    /// Whether this instance has noted that it needs it.
+    pub(super) fn is_forwarding(&self) -> bool {
+        self.forwarders().join(&self.layout.instance).exists()
     }
 
     /// Makes sure that the machine passes packets on, and notes that this instance needs it.
@@ -55,7 +62,10 @@ impl Local {
             fs::write(SWITCH, "0")?;
             tracing::info!("{SWITCH} is 0 again");
         }
-        fs::remove_dir_all(&dir)
+        fs::remove_dir_all(&dir)?;
+        // Where another switch is in use, it holds that.
+        let _used = dir.parent().map(fs::remove_dir);
+        Ok(())
     }
 
     fn lock_forward(&self) -> io::Result<File> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use super::super::Local;
-use super::address::link_name;
+use super::address::{LINKS, Pool, link_name};
 use super::{rules, space, tools};
 use crate::model::JobId;
 use crate::platform::fault;
@@ -91,12 +91,41 @@ impl Local {
         Ok(())
     }
 
+    /// The same where no link stands and one was begun: by an executor that died before the link had its number.
+    pub(in crate::executor::local) fn leave_host_unused(&self) -> io::Result<()> {
+        let _one = self.nets.host.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = self.connected().into_iter().all(|job| self.number_of_link(job).is_none());
+        if unused && self.is_forwarding() { self.leave_host() } else { Ok(()) }
+    }
+
     /// Removes the machine's table and gives back what was switched on for it.
     fn leave_host(&self) -> io::Result<()> {
         let table = rules::host_table(&self.layout.instance);
         tools::nft(&format!("add table inet {table}\ndelete table inet {table}\n"))?;
         self.forward_end()
     }
+}
+
+/// What says that links of jobs would get addresses that the machine reaches elsewhere.
+pub(super) fn collision(pool: Pool) -> Option<String> {
+    let routes = fs::read_to_string("/proc/net/route").ok()?;
+    let route = overlapping(&routes, pool)?;
+    Some(format!(
+        "links of jobs get addresses of {pool}, and this machine has a route to {route}: choose another egress_pool in \
+         the table [executor] of danube.toml"
+    ))
+}
+
+/// The first route, but for the default one, that has addresses in common with the pool; links of jobs are no others.
+fn overlapping(routes: &str, pool: Pool) -> Option<Pool> {
+    routes.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok().map(u32::swap_bytes);
+        let (first, mask) = (number(1)?, number(7)?);
+        let bits = u8::try_from(mask.leading_ones()).ok().filter(|bits| *bits > 0)?;
+        let route: Pool = format!("{}/{bits}", Ipv4Addr::from_bits(first)).parse().ok()?;
+        (!fields[0].starts_with(LINKS) && route.overlaps(pool)).then_some(route)
+    })
 }
 
 /// The addresses of this machine: a name that leads here leads to the machine itself.
@@ -123,6 +152,18 @@ fn local_addresses(table: &str) -> Vec<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_route_into_the_pool_is_named() {
+        let head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
+        let default = "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
+        let inner = "tun0\t000013C6\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n";
+        let pool = Pool::default();
+        assert_eq!(overlapping(&format!("{head}{default}"), pool), None);
+        let route = overlapping(&format!("{head}{default}{inner}"), pool).unwrap();
+        assert_eq!(route.to_string(), "198.19.0.0/16");
+        assert_eq!(overlapping(&format!("{head}{}", inner.replace("tun0", "dnb0")), pool), None);
+    }
 
     #[test]
     fn the_machines_addresses_are_read_from_the_kernels_table() {

@@ -19,8 +19,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use address::Pool;
 pub(super) use address::not_public;
-pub use address::{DEFAULT, Pool};
+pub use rules::TABLE;
 
 use super::job::{io_error, make_dir};
 use super::{Local, uids};
@@ -36,6 +37,8 @@ const TIMES: std::ops::RangeInclusive<u32> = 30..=24 * 3600;
 pub(super) struct Nets {
     /// Why there is no network here; none: there is.
     pub(super) missing: Option<String>,
+    /// What of this machine keeps jobs from reaching anybody, as far as it shows at the start.
+    pub(super) in_the_way: Vec<String>,
     sockets: sockets::Kept,
     /// Until when addresses are allowed: most answers need no new rule.
     allowed: Mutex<HashMap<JobId, HashMap<Ipv4Addr, Instant>>>,
@@ -46,14 +49,19 @@ pub(super) struct Nets {
 }
 
 impl Nets {
-    /// Looks for what networks need here.
-    pub(super) fn probe(rootless: bool) -> Self {
+    /// Looks for what networks need here, and for what would stand in their way.
+    pub(super) fn probe(rootless: bool, pool: Pool) -> Self {
         let missing = match rootless {
-            true => Some("without root there is no network for steps".to_owned()),
+            true => Some("only an executor of root's makes networks".to_owned()),
             false => tools::missing(),
+        };
+        let in_the_way = match missing {
+            Some(_) => Vec::new(),
+            None => forward::dropping().into_iter().chain(host::collision(pool)).collect(),
         };
         Self {
             missing,
+            in_the_way,
             sockets: sockets::Kept::default(),
             allowed: Mutex::default(),
             locks: Mutex::default(),

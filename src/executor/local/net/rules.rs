@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::address::{LINKS, Pool};
 
 /// What holds all of ours inside a job's network.
-pub(super) const TABLE: &str = "danube";
+pub const TABLE: &str = "danube";
 
 /// The addresses that a job may speak to. More than this at once, and further names are refused.
 const ADDRESSES: u32 = 16_384;

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::executor::local::{
-    InstallOptions, Layout, Policy, Pool, Rootless, StartError, enter_own_namespace, install,
+    InstallOptions, Layout, Policy, Pool, Protections, Rootless, StartError, enter_own_namespace, install,
 };
 use crate::executor::remote::{ServeOptions, serve};
 
@@ -48,6 +48,15 @@ pub(super) struct ExecutorArgs {
     /// A network such as 10.0.0.0/8, not the internet's, that names may lead jobs to all the same
     #[arg(long, value_name = "NETWORK")]
     pub(super) egress_private: Vec<Pool>,
+    /// Let steps ask for this capability beyond the usual ones, such as SETFCAP
+    #[arg(long, value_name = "CAPABILITY")]
+    pub(super) allow: Vec<String>,
+    /// This executor serves a test of the protections, and nobody else
+    #[arg(long, hide = true)]
+    pub(super) for_tests: bool,
+    /// Take this protection of steps away, to see what it is good for
+    #[arg(long, hide = true, requires = "for_tests", value_name = "PROTECTION")]
+    pub(super) without: Vec<String>,
     /// The shim's program
     #[arg(long)]
     pub(super) shim: Option<PathBuf>,
@@ -61,6 +70,10 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     if !args.egress_pool.is_large_enough() {
         bail!("--egress-pool takes a network of at least /19, not {}", args.egress_pool);
     }
+    let protections = match Protections::without(&args.without) {
+        Ok(protections) => protections,
+        Err(unknown) => bail!("--without: there is no protection '{unknown}'"),
+    };
     // A session of its own: it outlives the master that started it. Where it leads one already
     // (a unit of systemd), there is nothing to do.
     let _own = rustix::process::setsid();
@@ -82,6 +95,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
         policy: Policy {
             host_image: args.host_image,
             binds: args.bind,
+            allow: args.allow,
             egress_pool: args.egress_pool,
             egress_private: args.egress_private,
             ..Policy::default()
@@ -89,6 +103,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
         master_uid,
         shim,
         rootless,
+        protections,
     };
     let (local, _held) = match install(options) {
         Ok(installed) => installed,
@@ -100,6 +115,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     let local = Arc::new(local);
+    local.watch_space();
     let listener = listen(&socket)?;
     tracing::info!(socket = %socket.display(), "executor serves");
     let linger = args.linger.map(Duration::from_secs);

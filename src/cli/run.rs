@@ -91,6 +91,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         instance: &instance,
         master_uid: identity.uid,
         host_image: true,
+        allow: &host.allow,
         temporary: true,
         egress_pool: &host.egress_pool,
         egress_private: &host.egress_private,
@@ -111,6 +112,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         bounds,
         dns: host.dns,
         egress,
+        allow: host.allow,
         params,
         secrets: Arc::new(secrets),
         prepared,
@@ -233,6 +235,7 @@ struct RunJob {
     dns: Vec<SocketAddr>,
     /// What the steps may reach.
     egress: Vec<String>,
+    allow: Vec<String>,
     params: BTreeMap<String, String>,
     secrets: Arc<PlainFile>,
     prepared: Prepared,
@@ -317,7 +320,12 @@ impl RunJob {
 
     /// The one job: the pipeline is what the danubefile's directory is called.
     async fn claim(&self, store: &Store) -> anyhow::Result<queue::Claimed> {
-        let pipeline = Pipeline { egress_allowlist: Some(self.egress.clone()), ..pipeline(&self.prepared) };
+        // No config repo stands above a run: what the machine allows is allowed.
+        let pipeline = Pipeline {
+            egress_allowlist: Some(self.egress.clone()),
+            caps: self.allow.clone(),
+            ..pipeline(&self.prepared)
+        };
         let settings = Settings {
             teams: vec![Team { name: TEAM.to_owned(), members: Vec::new(), admins: Vec::new(), global_admin: false }],
             pipelines: vec![pipeline.clone()],
@@ -374,6 +382,7 @@ fn pipeline(prepared: &Prepared) -> Pipeline {
         script: prepared.script.clone(),
         max_duration_seconds: 24 * 3600,
         workspace_size_gb: 5,
+        caps: Vec::new(),
         permissions: Vec::new(),
         egress_allowlist: None,
         concurrency: Concurrency::default(),

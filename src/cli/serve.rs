@@ -139,6 +139,7 @@ fn start_executor(args: &ServeArgs, config: &Config, instance: &str, identity: &
         instance,
         master_uid: identity.uid,
         host_image,
+        allow: &config.executor.allow,
         temporary: false,
         egress_pool: &config.executor.egress_pool,
         egress_private: &config.executor.egress_private,

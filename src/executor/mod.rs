@@ -19,8 +19,8 @@ use futures::future::BoxFuture;
 
 pub use error::ExecutorError;
 pub use spec::{
-    FileSpec, HostEntry, JobPlace, JobSpec, Limits, Mask, Probe, Root, ServiceNet, Signal, Space, StepAt, StepEnd,
-    StepKind, StepSpec, StepState, Transport,
+    FileSpec, Full, HostEntry, JobPlace, JobSpec, Limits, Mask, Probe, Root, ServiceNet, Signal, Space, SpaceLimit,
+    StepAt, StepEnd, StepKind, StepSpec, StepState, Transport, inodes_of,
 };
 
 use crate::model::JobId;

@@ -11,6 +11,7 @@ mod demo;
 mod docs;
 mod egress;
 mod executor;
+mod isolation;
 mod kept;
 mod leftovers;
 mod openapi;

@@ -12,13 +12,16 @@ mod job;
 mod keep;
 mod layout;
 mod leftovers;
+mod measure;
 mod net;
 mod plan;
 mod policy;
 mod processes;
+mod protections;
 mod rootfs;
 mod rootless;
 mod seccomp;
+mod space;
 mod start;
 mod step;
 #[expect(unsafe_code, reason = "the one file of the executor with hooks between fork and exec and new namespaces")]
@@ -34,6 +37,7 @@ pub use bundle::run_bundle;
 pub use layout::Layout;
 pub use net::{Pool, TABLE as EGRESS_TABLE};
 pub use policy::Policy;
+pub use protections::Protections;
 pub use rootless::{Rootless, enter_own_namespace};
 pub use start::{InstallOptions, StartError, install, write_sdk};
 
@@ -46,6 +50,7 @@ pub struct Local {
     policy: Policy,
     cgroups: cgroup::Cgroups,
     seccomp: String,
+    protections: Protections,
     /// Who may put sockets into a job's socket directory.
     master_uid: u32,
     /// An ordinary user's: one user, no cgroups.
@@ -67,6 +72,7 @@ impl Local {
             warnings: self.nets.in_the_way.clone(),
             networks: self.nets.missing.is_none(),
             host_image: self.policy.host_image,
+            allow: self.policy.allow.clone(),
         }
     }
 
@@ -75,11 +81,16 @@ impl Local {
             true => rootless::NOT_ENFORCED.map(str::to_owned).to_vec(),
             false => self.cgroups.not_enforced(),
         };
-        lines.push("workspace size: not limited by this release".to_owned());
+        lines.extend(self.protections.missing().into_iter().map(|name| format!("{name}: switched off for a test")));
         if let Some(reason) = &self.nets.missing {
             lines.push(format!("egress allowlist: steps have no network at all, because {reason}"));
         }
         lines
+    }
+
+    /// Looks after what jobs have on disk, until the executor is gone.
+    pub fn watch_space(self: &Arc<Self>) {
+        space::watch(self);
     }
 
     fn lock_of(&self, job: JobId) -> Arc<Mutex<()>> {

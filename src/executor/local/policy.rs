@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::net::{Pool, not_public};
 use crate::executor::{ExecutorError, HostEntry, Limits, StepSpec};
 
-/// Bounds that hold whatever the master asks for. Mounts, devices, capabilities and networks can't
-/// be asked for: the plan has no word for them.
+/// Bounds that hold whatever the master asks for. Mounts, devices and networks of others can't be asked for: the plan has no
+/// word for them.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The pseudo-image `host` may be used.
@@ -21,6 +21,8 @@ pub struct Policy {
     pub egress_pool: Pool,
     /// Networks that are not the internet's and that names may lead jobs to all the same.
     pub egress_private: Vec<Pool>,
+    /// Capabilities beyond the usual that a step may ask for, such as `SETFCAP`.
+    pub allow: Vec<String>,
 }
 
 impl Default for Policy {
@@ -32,6 +34,7 @@ impl Default for Policy {
             binds: Vec::new(),
             egress_pool: Pool::default(),
             egress_private: Vec::new(),
+            allow: Vec::new(),
         }
     }
 }
@@ -65,6 +68,13 @@ impl Policy {
         }
         if limits.pids > self.ceiling.pids || limits.pids < 2 {
             return denied(format!("pids = {} (from 2 up to the ceiling of {})", limits.pids, self.ceiling.pids));
+        }
+        if let Some(name) = spec.caps.iter().find(|name| !self.allow.contains(name)) {
+            return denied(format!(
+                "the capability {}: who runs this server adds it to `allow` in the table [executor] of danube.toml and \
+                 restarts it",
+                shorten(name)
+            ));
         }
         if spec.log_limit > self.log_bytes {
             return denied(format!("a log of {} bytes (the ceiling is {})", spec.log_limit, self.log_bytes));

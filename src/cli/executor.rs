@@ -95,6 +95,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
         policy: Policy {
             host_image: args.host_image,
             binds: args.bind,
+            allow: args.allow,
             egress_pool: args.egress_pool,
             egress_private: args.egress_private,
             allow: args.allow,

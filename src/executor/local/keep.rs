@@ -58,6 +58,8 @@ impl Local {
         crate::platform::atomic::write("executor.kept", &self.layout.kept(job), &text, 0o600)
             .map_err(|e| io_error("mark the workspace as kept", &e))?;
         self.unready(job)?;
+        // A request that came late may have made one more before the mark stood.
+        self.disconnect(job).map_err(|e| io_error("remove the job's network", &e))?;
         Ok(Some(bytes))
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::net::{Pool, not_public};
 use crate::executor::{ExecutorError, HostEntry, Limits, StepKind, StepSpec};
 
-/// Bounds that hold whatever the master asks for. Mounts, devices and networks can't be asked for: the plan has no
+/// Bounds that hold whatever the master asks for. Mounts, devices and networks of others can't be asked for: the plan has no
 /// word for them.
 #[derive(Debug, Clone)]
 pub struct Policy {

@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_rules_are_as_agreed() {
-        let pool: Pool = super::super::address::DEFAULT.parse().unwrap();
+        let pool = Pool::default();
         let text = format!("{}{}", inside(), host("0000abcd", pool));
         crate::golden::check("src/executor/local/net/rules.golden", &text);
     }

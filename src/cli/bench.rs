@@ -7,6 +7,7 @@ mod crun;
 mod disk;
 mod fill;
 mod http;
+mod image;
 mod land;
 mod latency;
 mod lists;
@@ -66,6 +67,7 @@ enum Bench {
     Start(start::StartArgs),
     Seed(seed::SeedArgs),
     Soak(soak::SoakArgs),
+    Image(image::ImageArgs),
 }
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
@@ -124,5 +126,6 @@ async fn play(bench: &Bench, land: &mut Land) -> anyhow::Result<Report> {
         Bench::Start(args) => start::run(args, land).await,
         Bench::Seed(args) => seed::run(args, land).await,
         Bench::Soak(args) => soak::run(args, land).await,
+        Bench::Image(args) => image::run(args, land).await,
     }
 }

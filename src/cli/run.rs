@@ -2,6 +2,7 @@
 //!
 //! The same master in one process, a queue of one. What must be read from the caller's directories
 //! is read before the rights of root are given up; an ordinary user has none to give.
+mod registries;
 mod show;
 mod source;
 
@@ -17,7 +18,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Parts, bounds, engine, private_dir};
+use super::engine::{ImageBounds, Parts, bounds, engine, private_dir};
 use super::privileges::{self, Identity, Launch};
 use crate::config::{self, Sources};
 use crate::executor::Executor;
@@ -26,7 +27,7 @@ use crate::model::job::Status;
 use crate::model::settings::{Concurrency, Pipeline, Settings, Team, TriggerRule};
 use crate::model::trigger::Trigger;
 use crate::model::{JobId, Principal};
-use crate::orchestrator::{Bounds, BuilderFacts, Driven, Keeping, drive};
+use crate::orchestrator::{Bounds, BuilderFacts, Driven, Keeping, RegistrySource, drive};
 use crate::platform::{Clock, Ids, SystemClock, SystemIds};
 use crate::queue::{self, NewJob};
 use crate::secrets::{self, PlainFile, SecretSource};
@@ -58,6 +59,9 @@ pub(super) struct RunArgs {
     /// The user to run as after the executor was started [default: danube, the sudo user, or a free uid]
     #[arg(long)]
     user: Option<String>,
+    /// Ask this mirror before a registry of images, such as docker.io=https://mirror.example.com
+    #[arg(long, value_name = "HOST=ADDRESS", env = "DANUBE_REGISTRY_MIRRORS", value_delimiter = ',')]
+    registry_mirror: Vec<String>,
     /// Print one JSON object at the end instead of progress
     #[arg(long)]
     json: bool,
@@ -66,7 +70,8 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let root = rustix::process::geteuid().is_root();
     let params = params(&args.params)?;
-    let bounds = host_bounds()?;
+    let (bounds, images) = host_bounds()?;
+    let images = (registries::settings(&args.registry_mirror)?, images);
     let secrets = PlainFile::load(args.secrets.as_deref(), super::config::environment())?;
     let checkout = source::locate(&args.path)?;
     let identity = match root {
@@ -94,6 +99,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         run: place.run,
         rootless: !root,
         bounds,
+        images,
         params,
         secrets: Arc::new(secrets),
         prepared,
@@ -122,12 +128,12 @@ fn own_place(data: &Path, instance: &str, identity: &Identity) -> anyhow::Result
 }
 
 /// The limits of the machine's configuration, where there is one: what runs on its server runs here.
-fn host_bounds() -> anyhow::Result<Bounds> {
+fn host_bounds() -> anyhow::Result<(Bounds, ImageBounds)> {
     let mut sources = Sources { env: super::config::environment(), ..Sources::default() };
     sources.read_file(None)?;
     let (executor, _) = config::load_executor(&sources)?;
     // A run ends with all that it made: there is nothing to go on in.
-    Ok(bounds(&executor.limits, Keeping::default()))
+    Ok((bounds(&executor.limits, Keeping::default()), ImageBounds::of(&executor)))
 }
 
 fn params(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
@@ -205,6 +211,7 @@ struct RunJob {
     run: PathBuf,
     rootless: bool,
     bounds: Bounds,
+    images: (crate::images::Settings, ImageBounds),
     params: BTreeMap<String, String>,
     secrets: Arc<PlainFile>,
     prepared: Prepared,
@@ -241,6 +248,7 @@ impl RunJob {
             builder,
             signing: None,
             public_url: None,
+            images: self.images.1.images(RegistrySource::Fixed(self.images.0.clone()))?,
         })?;
         let claimed = self.claim(&store).await?;
         let job = claimed.job.clone();

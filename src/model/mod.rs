@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod call;
+pub mod image;
 mod ids;
 pub mod job;
 mod nearest;

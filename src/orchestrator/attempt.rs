@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::call::{Capture, StepRequest};
 use super::error::chain;
 use super::outcome::{self, Bound, Outcome};
+use super::pulling::Ready;
 use super::spec::{network_note, room};
 use super::watching::{Manners, Seen, ensure};
 use super::{CallError, LiveJob};
@@ -43,18 +44,18 @@ impl LiveJob {
             let started = tokio::select! {
                 biased;
                 () = self.closing.cancelled() => return Ok(None),
-                started = self.start(at, row, request) => started,
+                started = self.start(at, row, request, start == 1) => started,
             };
-            match started {
-                Ok(()) => {}
+            let digest = match started {
+                Ok(digest) => digest,
                 Err(Refused::Call(error @ CallError::Unavailable(_))) => return Err(error),
                 Err(Refused::Call(error)) => return Ok(Some(Attempt::without_output(refused(&error)))),
                 Err(Refused::Executor(error)) => return Ok(Some(Attempt::without_output(outcome::of_error(&error)))),
-            }
+            };
             if row.started_at.is_some() {
                 tracing::info!(%at, "a running step is followed again");
             }
-            let since = self.note_start(row).await?;
+            let since = self.note_start(row, digest).await?;
             let limit = request.timeout.map(|timeout| timeout.saturating_sub(since));
             match self.watch(at, limit, Manners::Term).await {
                 Seen::Ended(end) => return self.ended(at, row, request, &end, None).await.map(Some),
@@ -78,19 +79,37 @@ impl LiveJob {
         Ok(Some(Attempt::without_output(outcome::of_error(&error))))
     }
 
-    async fn start(&self, at: StepAt, row: &StepRow, request: &StepRequest) -> Result<(), Refused> {
+    /// Starts an attempt; gives the digest of its image.
+    async fn start(
+        &self,
+        at: StepAt,
+        row: &StepRow,
+        request: &StepRequest,
+        first: bool,
+    ) -> Result<Option<String>, Refused> {
+        let name = self.image_of(request);
+        // What an earlier master started has its root.
+        let image = match row.started_at.filter(|_| first) {
+            Some(_) => None,
+            None => self.image(row, &name, false).await.map_err(Refused::Executor)?,
+        };
         // Nobody may add a mask between the moment they are read and the moment the shim has them.
         let _gate = self.masks.gate.read().await;
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await.map_err(CallError::from)?;
-        let notes = self.notes(row, &rows, request).await?;
-        let spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
-        ensure(&self.engine, at, || async {
+        let mut notes = self.notes(row, &rows, request).await?;
+        notes.extend(image.as_ref().and_then(Ready::note));
+        let room = room(self.engine.bounds.log_bytes, &rows);
+        let spec = self.step_spec(request, image.as_ref(), room, notes).await?;
+        let started = ensure(&self.engine, at, || async {
             let (log, index) = self.streams(row).await?;
             self.engine.executor.ensure_step(at, spec.clone(), log, index).await
         })
-        .await
-        .map_err(Refused::Executor)
+        .await;
+        if let Err(ExecutorError::ImagePull { .. }) = &started {
+            self.forget_image(&name);
+        }
+        started.map(|()| image.map(|ready| ready.image.digest.clone())).map_err(Refused::Executor)
     }
 
     /// The files of a log stream, made where they are missing.
@@ -127,12 +146,12 @@ impl LiveJob {
     }
 
     /// Notes that the container runs; answers how long it has run.
-    async fn note_start(&self, row: &StepRow) -> Result<Duration, CallError> {
+    async fn note_start(&self, row: &StepRow, digest: Option<String>) -> Result<Duration, CallError> {
         let now = self.engine.clock.now();
         let Some(started) = row.started_at else {
             let (lease, id) = (self.lease.id, row.id);
             let noted = self.engine.store.write("orchestrator.step_running", Durability::Progress, move |tx| {
-                steps::start(tx, lease, id, now, None)
+                steps::start(tx, lease, id, now, digest.as_deref())
             });
             noted.await?;
             return Ok(Duration::ZERO);

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use super::Images;
 use super::Keeping;
 use super::LiveJob;
 use super::credential::JobKey;
@@ -46,6 +47,8 @@ pub struct Engine {
     pub public_url: Option<String>,
     /// Changes when the machine that runs containers restarts (its boot id).
     pub machine: String,
+    /// Fetches the images of steps.
+    pub images: Images,
     /// Answers the jobs' calls.
     pub serve: Serve,
 }

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::bounds::STEPS_AT_ONCE;
 use super::masks::{MASKED, Masks};
+use super::pulling::JobImages;
 use super::reuse::Reuse;
 use super::{CallError, DriveError, Engine, Origin};
 use crate::executor::StepAt;
@@ -56,6 +57,8 @@ pub struct LiveJob {
     pub(super) closing: CancellationToken,
     /// Cancelled when this master must not touch the job any more.
     pub(super) halt: CancellationToken,
+    /// The images of its steps.
+    pub(super) images: JobImages,
     /// A step was told that it has no network.
     pub(super) network_told: AtomicBool,
     ending: OnceLock<Ending>,
@@ -94,6 +97,7 @@ impl LiveJob {
             work: TaskTracker::new(),
             closing: CancellationToken::new(),
             halt: CancellationToken::new(),
+            images: JobImages::default(),
             network_told: AtomicBool::new(false),
             ending: OnceLock::new(),
             under_way: Mutex::default(),

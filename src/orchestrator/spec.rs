@@ -2,6 +2,7 @@
 use base64::Engine as _;
 
 use super::call::{Capture, StepRequest, Value};
+use super::pulling::Ready;
 use super::{CallError, LiveJob};
 use crate::executor::{FileSpec, Limits, Probe, Root, StepKind, StepSpec};
 use crate::model::Secret;
@@ -15,7 +16,7 @@ const LEAST_LOG: u64 = 64 << 10;
 
 impl LiveJob {
     /// The container of the danubefile.
-    pub(super) fn coordinator_spec(&self) -> StepSpec {
+    pub(super) fn coordinator_spec(&self, image: Option<&Ready>) -> StepSpec {
         let credential = self.credential();
         let env = [
             ("DANUBE_SOCKET_DIR", "/danube/run"),
@@ -31,6 +32,7 @@ impl LiveJob {
         StepSpec {
             kind: StepKind::Coordinator,
             image: self.engine.bounds.coordinator_image.clone(),
+            pinned: image.map(Ready::pinned),
             argv: ["/usr/bin/python3", "-I", "-B", "-c", RUN].map(str::to_owned).to_vec(),
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             files: Vec::new(),
@@ -50,10 +52,14 @@ impl LiveJob {
     pub(super) async fn step_spec(
         &self,
         request: &StepRequest,
+        image: Option<&Ready>,
         room: u64,
         notes: Vec<String>,
     ) -> Result<StepSpec, CallError> {
-        let mut env = self.base_env();
+        let mut env = match image {
+            Some(ready) => with_image(&ready.image.config.env, self.base_env()),
+            None => self.base_env(),
+        };
         for (name, value) in &request.env {
             let value = self.value(value).await?;
             let text = String::from_utf8(value.expose().clone())
@@ -72,6 +78,7 @@ impl LiveJob {
         Ok(StepSpec {
             kind: StepKind::Step,
             image: self.image_of(request),
+            pinned: image.map(Ready::pinned),
             argv: ["/bin/sh", "-c", &request.command].map(str::to_owned).to_vec(),
             env,
             files,
@@ -129,6 +136,23 @@ impl LiveJob {
             Value::Captured(handle) => self.captured(handle).await,
         }
     }
+}
+
+/// The environment of a step in an image: the image's own search path, home and language come before those of the
+/// machine's tools; HOME is else that of its user, which only its /etc/passwd tells.
+fn with_image(image: &[String], base: Vec<(String, String)>) -> Vec<(String, String)> {
+    let own = image.iter().filter_map(|entry| entry.split_once('='));
+    let own = own.filter(|(name, value)| !name.is_empty() && !name.contains('\0') && !value.contains('\0'));
+    let mut env: Vec<(String, String)> = own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    for (name, value) in base {
+        let images = matches!(name.as_str(), "PATH" | "LANG") && env.iter().any(|(known, _)| *known == name);
+        if images || name == "HOME" {
+            continue;
+        }
+        env.retain(|(known, _)| *known != name);
+        env.push((name, value));
+    }
+    env
 }
 
 /// The line that a step which asks for the network finds in its log where there is none.

@@ -7,7 +7,7 @@ use std::path::Path;
 const GOLDEN: &str = "tests/it/points.golden";
 
 /// Writes that need no point, and why: a file or folder, or one function of a file.
-const WITHOUT: [(&str, &str); 27] = [
+const WITHOUT: [(&str, &str); 28] = [
     ("src/artifacts/writer.rs:create_temp", "nobody knows of it before the commit"),
     ("src/cli/bench", "measures; a server of its own is thrown away"),
     ("src/cli/demo", "made for a look and thrown away"),
@@ -24,6 +24,7 @@ const WITHOUT: [(&str, &str); 27] = [
     ("src/executor/local/cgroup.rs:thaw", "a file of the kernel"),
     ("src/executor/local/rootfs.rs", "a container's skeleton, made anew for each attempt that was not started"),
     ("src/executor/local/rootless.rs", "files of /proc"),
+    ("src/executor/local/roots.rs:namespace_of", "files of /proc"),
     ("src/executor/local/start.rs:hold", "a lock file"),
     ("src/executor/local/step.rs:launch", "what a shim complains of, read at once"),
     ("src/executor/local/transfer.rs", "a helper's bundle, made anew for each call"),

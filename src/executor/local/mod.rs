@@ -7,6 +7,7 @@
 mod bundle;
 mod cgroup;
 mod crun;
+mod images;
 mod job;
 mod keep;
 mod layout;
@@ -16,6 +17,7 @@ mod policy;
 mod processes;
 mod rootfs;
 mod rootless;
+mod roots;
 mod seccomp;
 mod start;
 mod step;
@@ -28,7 +30,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-pub use bundle::run_bundle;
+pub use bundle::{host_root, run_bundle};
 pub use layout::Layout;
 pub use policy::Policy;
 pub use rootless::{Rootless, enter_own_namespace};
@@ -43,12 +45,15 @@ pub struct Local {
     policy: Policy,
     cgroups: cgroup::Cgroups,
     seccomp: String,
+    roots: roots::Roots,
     /// Who may put sockets into a job's socket directory.
     master_uid: u32,
     /// An ordinary user's: one user, no cgroups.
     rootless: bool,
     /// One verb that makes or removes a job at a time, per job.
     locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
+    /// The same for layers of images.
+    guards: images::Guards,
     /// Threads that remove what ended attempts left; a job's end waits for its own.
     clearing: Mutex<HashMap<JobId, Vec<JoinHandle<()>>>>,
 }

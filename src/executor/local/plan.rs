@@ -20,7 +20,7 @@ pub(super) struct Bind {
 }
 
 impl Bind {
-    fn readonly(from: &Path, to: &str) -> Self {
+    pub(super) fn readonly(from: &Path, to: &str) -> Self {
         Self { from: from.to_owned(), to: to.to_owned(), writable: false, exec: true }
     }
 

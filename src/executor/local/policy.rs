@@ -1,6 +1,7 @@
 //! The executor's own policy: what may be asked for at all, set by root, not by the master.
 use std::path::PathBuf;
 
+use crate::executor::unpack::Bounds;
 use crate::executor::{ExecutorError, Limits, StepSpec};
 
 /// Bounds that hold whatever the master asks for. Mounts, devices, capabilities and networks can't
@@ -13,6 +14,8 @@ pub struct Policy {
     pub ceiling: Limits,
     /// The longest log of one step attempt, in bytes.
     pub log_bytes: u64,
+    /// The most that a layer of an image may unpack to.
+    pub unpack: Bounds,
     /// Directories of this machine that every step sees and may write to: from, and to in the container.
     pub binds: Vec<(PathBuf, String)>,
 }
@@ -23,6 +26,7 @@ impl Default for Policy {
             host_image: false,
             ceiling: Limits { cpu: 256.0, memory_bytes: 1 << 40, pids: 65_536 },
             log_bytes: 64 << 30,
+            unpack: Bounds::default(),
             binds: Vec::new(),
         }
     }
@@ -35,14 +39,13 @@ impl Policy {
     /// Checks a step against the bounds; gives the numeric user it asks for.
     pub(super) fn check(&self, spec: &StepSpec) -> Result<Ids, ExecutorError> {
         let denied = |what: String| Err(ExecutorError::PolicyDenied(what));
-        if spec.image != "host" {
+        if spec.pinned.is_none() && spec.image != "host" {
             return Err(ExecutorError::ImageUnavailable {
                 image: shorten(&spec.image),
-                reason: "this release runs steps on the image \"host\" alone; registries come with the next one"
-                    .to_owned(),
+                reason: "the master did not say which layers it has".to_owned(),
             });
         }
-        if !self.host_image {
+        if spec.pinned.is_none() && !self.host_image {
             return denied("the image \"host\" is switched off on this server: who runs it sets `host_image = true` in the table [executor] of danube.toml and restarts it".to_owned());
         }
         let limits = &spec.limits;

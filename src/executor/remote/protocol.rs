@@ -1,7 +1,9 @@
 //! Requests and replies. Version 1; a release answers its own version and the one before it.
 use serde::{Deserialize, Serialize};
 
-use crate::executor::{ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
+use crate::executor::{
+    ExecutorError, JobPlace, JobSpec, KeepLayers, Layer, Mask, Probe, Signal, StepAt, StepSpec, StepState, StoredLayer,
+};
 use crate::model::JobId;
 
 /// The protocol's version.
@@ -31,6 +33,18 @@ pub(super) enum Verb {
     EnsureStep {
         at: StepAt,
         spec: Box<StepSpec>,
+    },
+    HoldLayers {
+        job: JobId,
+        layers: Vec<String>,
+    },
+    /// Descriptor: the layer.
+    AddLayer {
+        layer: Layer,
+    },
+    Layers,
+    EvictLayers {
+        keep: KeepLayers,
     },
     Observe {
         at: StepAt,
@@ -90,5 +104,7 @@ pub(super) enum Answer {
     Captured { base64: String },
     Kept { bytes: Option<u64> },
     Jobs { jobs: Vec<JobId> },
+    Missing { layers: Vec<String> },
+    Layers { layers: Vec<StoredLayer> },
     Done,
 }

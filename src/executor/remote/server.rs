@@ -180,6 +180,10 @@ fn perform(shared: &Shared, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, Exe
             local.ensure_step(at, *spec, next()?, next()?)?;
             Ok(Answer::Done)
         }
+        Verb::HoldLayers { job, layers } => Ok(Answer::Missing { layers: local.hold_layers(job, &layers)? }),
+        Verb::AddLayer { layer } => local.add_layer(&layer, next()?).map(|()| Answer::Done),
+        Verb::Layers => Ok(Answer::Layers { layers: local.layers()? }),
+        Verb::EvictLayers { keep } => Ok(Answer::Layers { layers: local.evict_layers(keep)? }),
         Verb::Observe { at } => Ok(Answer::State { state: local.observe(at)? }),
         Verb::Signal { at, signal } => local.signal(at, signal).map(|()| Answer::Done),
         Verb::AddMask { job, masks } => local.add_mask(job, &masks).map(|()| Answer::Done),

@@ -6,6 +6,7 @@
 
 mod command;
 mod files;
+mod user;
 
 use std::time::{Duration, Instant};
 
@@ -36,11 +37,12 @@ fn run_command() -> Result<i32, String> {
     // Before the frame is read: from here on no process of the same user can look in here.
     sys::become_undumpable().map_err(failed)?;
     let signals = Signals::hold(&[&FORWARDED[..], &[libc::SIGCHLD]].concat()).map_err(failed)?;
-    let start = read_start()?;
+    let mut start = read_start()?;
+    let groups = user::settle(&mut start)?;
     files::place(&start)?;
     let child = sys::fork().map_err(failed)?;
     let Some(child) = child else {
-        return Ok(command::become_command(&start));
+        return Ok(command::become_command(&start, &groups));
     };
     drop(start);
     follow(&signals, child).map_err(failed)

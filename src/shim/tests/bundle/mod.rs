@@ -58,9 +58,11 @@ impl Step {
                 workdir: "/workspace".into(),
                 uid: None,
                 gid: None,
+                user: None,
             },
             notes: Vec::new(),
             fault: None,
+            overlay: None,
         };
         Some(Self { start, dir })
     }

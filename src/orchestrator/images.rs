@@ -161,7 +161,6 @@ impl Engine {
         bytes: &Arc<AtomicU64>,
     ) -> Result<(), FetchError> {
         let _slot = self.images.slots.acquire().await;
-        let before = bytes.load(Ordering::Relaxed);
         let (reader, writer) = std::io::pipe().map_err(failed)?;
         // A longer pipe is a wish.
         let _short = rustix::pipe::fcntl_setpipe_size(&writer, PIPE);
@@ -181,10 +180,7 @@ impl Engine {
         match (added, sent) {
             (Ok(()), _) => Ok(()),
             // Whoever sent knows best why too little came.
-            (Err(ExecutorError::Start(_)), Err(error)) | (Err(ExecutorError::Lost(_)), Err(error)) => {
-                bytes.store(before, Ordering::Relaxed);
-                Err(FetchError::Image(error))
-            }
+            (Err(ExecutorError::Start(_)), Err(error)) => Err(FetchError::Image(error)),
             (Err(error), _) => Err(FetchError::Executor(error)),
         }
     }

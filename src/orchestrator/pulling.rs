@@ -164,7 +164,8 @@ impl LiveJob {
             let open = move || engine.images.layout_here(path.as_ref(), archive, trusted);
             tokio::task::spawn_blocking(open).await.map_err(|e| ExecutorError::Start(e.to_string()))?
         } else {
-            let file = self.exported(path).await.map_err(|e| FetchError::Executor(e).of(name))?;
+            let exported = persist(&self.engine, || self.exported(path.clone())).await;
+            let file = exported.map_err(|e| FetchError::Executor(e).of(name))?;
             let open = move || Layout::archive(file);
             tokio::task::spawn_blocking(open).await.map_err(|e| ExecutorError::Start(e.to_string()))?
         };
@@ -229,7 +230,14 @@ impl LiveJob {
                 progress.layers.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
-            let fetched = self.engine.fetch_layer(origin, layer, &progress.bytes).await;
+            // An executor that was restarted meanwhile has nothing of it: then from the start.
+            let again = || async {
+                match self.engine.fetch_layer(origin, layer, &progress.bytes).await {
+                    Err(FetchError::Executor(lost @ ExecutorError::Lost(_))) => Err(lost),
+                    other => Ok(other),
+                }
+            };
+            let fetched = persist(&self.engine, again).await.map_err(FetchError::Executor)?;
             let fetched = match fetched {
                 Err(FetchError::Executor(ExecutorError::OutOfSpace(why))) => {
                     // What nobody needs makes room, once.
@@ -249,8 +257,11 @@ impl LiveJob {
             loop {
                 let done = progress.layers.load(Ordering::Relaxed);
                 let bytes = progress.bytes.load(Ordering::Relaxed);
-                self.tell(row, &format!("pulling {name}: {done}/{count} layers, {} of {}", size(bytes), size(all)))
-                    .await;
+                self.tell(
+                    row,
+                    &format!("pulling {name}: {done}/{count} layers, {} of {}", size(bytes.min(all)), size(all)),
+                )
+                .await;
                 ticks.next().await;
             }
         };

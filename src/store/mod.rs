@@ -26,6 +26,7 @@ pub mod cron_ticks;
 pub mod deliveries;
 pub mod job_heads;
 pub mod job_images;
+pub mod job_limits;
 pub mod job_list;
 pub(crate) mod job_moves;
 pub mod job_past;

@@ -62,7 +62,7 @@ impl World {
         let conf = path.join("conf");
         let pipeline = format!(
             "{}  repository: file://{}\n  triggers: [{{on: manual}}]\n  attempts: 3\n  secrets: [{{key: TOKEN}}, {{key: OPEN, reveal: true}}]\n  params:\n    \
-             - {{name: pause, default: \"0.05\"}}\n  concurrency: {{max_running: 100}}\n",
+             - {{name: pause, default: \"0.05\"}}\n    - {{name: full, default: \"\"}}\n  workspace_size_gb: 1\n  concurrency: {{max_running: 100}}\n",
             head("Pipeline", "{name: app, team: core}"),
             path.join("app").display()
         );
@@ -83,7 +83,7 @@ impl World {
         );
         let toml = format!(
             "[config_repo]\nurl = \"file://{}\"\nsync_interval = \"1s\"\n\n[server]\nbind_address = \"127.0.0.1:0\"\n\n\
-             [executor]\nhost_image = true\n\n[executor.limits]\nmax_log_bytes = \"{log}\"\n\n[log]\nformat = \"text\"\n",
+             [executor]\nhost_image = true\nimages_max_bytes = \"0\"\n\n[executor.limits]\nmax_log_bytes = \"{log}\"\n\n[log]\nformat = \"text\"\n",
             conf.display()
         );
         fs::write(path.join("danube.toml"), toml).expect("a file");

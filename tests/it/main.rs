@@ -11,6 +11,7 @@ mod demo;
 mod docs;
 mod executor;
 mod images;
+mod isolation;
 mod kept;
 mod leftovers;
 mod openapi;

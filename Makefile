@@ -12,10 +12,10 @@ DANUBE := $(TARGET)/debug/danube
 
 # What the distribution gives: the runtime of containers, a C toolchain, and what the demo's program
 # is built with (the pseudo-image `host` shows the machine's own /usr).
-PACKAGES := crun nftables iproute2 git openssh-client gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates
+PACKAGES := crun nftables iproute2 git openssh-client gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates busybox-static
 
 # What the look at the pages needs besides: a browser, and letters for every script in it.
-TEST_PACKAGES := chromium fonts-dejavu-core
+TEST_PACKAGES := chromium fonts-dejavu-core docker-registry
 
 .PHONY: help setup setup-tests build shim venv demo bench chaos test test-isolation test-rust test-sdk pages screenshots lint fresh clean-demo
 

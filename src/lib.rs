@@ -17,6 +17,7 @@ pub mod config_repo;
 pub mod queue;
 pub mod trigger;
 pub mod egress;
+pub mod images;
 pub mod executor;
 pub mod orchestrator;
 pub mod coordinator;

@@ -8,6 +8,7 @@ mod disk;
 mod egress;
 mod fill;
 mod http;
+mod image;
 mod land;
 mod latency;
 mod lists;
@@ -68,6 +69,7 @@ enum Bench {
     Seed(seed::SeedArgs),
     Soak(soak::SoakArgs),
     Egress(egress::EgressArgs),
+    Image(image::ImageArgs),
 }
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
@@ -127,5 +129,6 @@ async fn play(bench: &Bench, land: &mut Land) -> anyhow::Result<Report> {
         Bench::Seed(args) => seed::run(args, land).await,
         Bench::Soak(args) => soak::run(args, land).await,
         Bench::Egress(args) => tokio::task::block_in_place(|| egress::run(args)),
+        Bench::Image(args) => image::run(args, land).await,
     }
 }

@@ -10,8 +10,8 @@ use anyhow::Context;
 use crate::config;
 use crate::coordinator;
 use crate::egress::{Upstream, nameservers};
-use crate::executor::{Executor, Limits};
-use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, JobKey, Keeping};
+use crate::executor::{Executor, KeepLayers, Limits};
+use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, Images, JobKey, Keeping, RegistrySource};
 use crate::platform::{Clock, Ids};
 use crate::provenance::SigningKey;
 use crate::secrets::Vault;
@@ -31,6 +31,26 @@ pub(super) struct Parts {
     pub(super) public_url: Option<String>,
     /// Whom to ask for names; empty: whom the machine asks.
     pub(super) dns: Vec<SocketAddr>,
+    pub(super) images: Images,
+}
+
+/// What the host's configuration says about images.
+#[derive(Debug, Clone)]
+pub(super) struct ImageBounds {
+    dirs: Vec<PathBuf>,
+    keep: KeepLayers,
+}
+
+impl ImageBounds {
+    pub(super) fn of(executor: &config::Executor) -> Self {
+        let keep = KeepLayers { bytes: executor.images_max_bytes, seconds: executor.images_max_age.as_secs() };
+        Self { dirs: executor.image_dirs.clone(), keep }
+    }
+
+    /// What fetches images, with registries from there.
+    pub(super) fn images(&self, source: RegistrySource) -> anyhow::Result<Images> {
+        Ok(Images::new(source, self.dirs.clone(), self.keep)?)
+    }
 }
 
 pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
@@ -64,6 +84,7 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         public_url: parts.public_url,
         machine,
         upstream,
+        images: parts.images,
         serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
         cache_gate: tokio::sync::RwLock::default(),
     }))

@@ -98,7 +98,6 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
             allow: args.allow,
             egress_pool: args.egress_pool,
             egress_private: args.egress_private,
-            allow: args.allow,
             ..Policy::default()
         },
         master_uid,

@@ -16,6 +16,7 @@ mod examples;
 mod executor;
 mod grammar;
 mod ground;
+mod images;
 mod init;
 mod input;
 mod job;
@@ -38,6 +39,7 @@ pub mod style;
 mod sync;
 mod token;
 mod trigger;
+mod unpack_layer;
 mod user;
 pub mod verify;
 mod whoami;
@@ -67,6 +69,7 @@ enum Cmd {
     Demo(demo::DemoArgs),
     Egress(egress::EgressArgs),
     Executor(executor::ExecutorArgs),
+    Images(images::ImagesArgs),
     Init(init::InitArgs),
     Job(job::JobArgs),
     Lint(lint::LintArgs),
@@ -93,6 +96,9 @@ const USAGE: u8 = 64;
 
 /// Parses, runs, prints the error: the whole of `main`.
 pub fn main() -> ExitCode {
+    if let Some(order) = unpack_layer::order() {
+        return unpack_layer::run(&order);
+    }
     let cli = match grammar::grammar().try_get_matches().and_then(|read| Cli::from_arg_matches(&read)) {
         Ok(cli) => cli,
         Err(error) => {
@@ -123,6 +129,7 @@ pub fn main() -> ExitCode {
             logging::start_plain("info");
             executor::run(args)
         }
+        Cmd::Images(args) => images::run(&args),
         Cmd::Init(args) => init::run(&args),
         Cmd::Job(args) => job::run(&args),
         Cmd::Lint(args) => lint::run(&args),

@@ -2,6 +2,7 @@
 //!
 //! The same master in one process, a queue of one. What must be read from the caller's directories
 //! is read before the rights of root are given up; an ordinary user has none to give.
+mod registries;
 mod show;
 mod source;
 
@@ -18,7 +19,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Parts, bounds, engine, private_dir};
+use super::engine::{ImageBounds, Parts, bounds, engine, private_dir};
 use super::privileges::{self, Identity, Launch};
 use crate::config::{self, Sources};
 use crate::executor::Executor;
@@ -28,7 +29,7 @@ use crate::model::job::Status;
 use crate::model::settings::{Concurrency, Pipeline, Settings, Team, TriggerRule};
 use crate::model::trigger::Trigger;
 use crate::model::{JobId, Principal};
-use crate::orchestrator::{Bounds, BuilderFacts, Driven, Keeping, drive};
+use crate::orchestrator::{Bounds, BuilderFacts, Driven, Keeping, RegistrySource, drive};
 use crate::platform::{Clock, Ids, SystemClock, SystemIds};
 use crate::queue::{self, NewJob};
 use crate::secrets::{self, PlainFile, SecretSource};
@@ -63,6 +64,9 @@ pub(super) struct RunArgs {
     /// The user to run as after the executor was started [default: danube, the sudo user, or a free uid]
     #[arg(long)]
     user: Option<String>,
+    /// Ask this mirror before a registry of images, such as docker.io=https://mirror.example.com
+    #[arg(long, value_name = "HOST=ADDRESS", env = "DANUBE_REGISTRY_MIRRORS", value_delimiter = ',')]
+    registry_mirror: Vec<String>,
     /// Print one JSON object at the end instead of progress
     #[arg(long)]
     json: bool,
@@ -75,6 +79,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     // A run ends with all that it made: there is nothing to go on in.
     let bounds = bounds(&host.limits, Keeping::default());
     let egress = egress(&args.egress)?;
+    let images = (registries::settings(&args.registry_mirror)?, ImageBounds::of(&host));
     let secrets = PlainFile::load(args.secrets.as_deref(), super::config::environment())?;
     let checkout = source::locate(&args.path)?;
     let identity = match root {
@@ -110,6 +115,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         run: place.run,
         rootless: !root,
         bounds,
+        images,
         dns: host.dns,
         egress,
         allow: host.allow,
@@ -235,6 +241,7 @@ struct RunJob {
     dns: Vec<SocketAddr>,
     /// What the steps may reach.
     egress: Vec<String>,
+    images: (crate::images::Settings, ImageBounds),
     allow: Vec<String>,
     params: BTreeMap<String, String>,
     secrets: Arc<PlainFile>,
@@ -273,6 +280,7 @@ impl RunJob {
             signing: None,
             public_url: None,
             dns: self.dns.clone(),
+            images: self.images.1.images(RegistrySource::Fixed(self.images.0.clone()))?,
         })?;
         let claimed = self.claim(&store).await?;
         let job = claimed.job.clone();

@@ -8,9 +8,11 @@
 
 mod caches;
 mod error;
+mod image;
 pub mod local;
 pub mod remote;
 mod spec;
+pub mod unpack;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -20,10 +22,13 @@ use futures::future::BoxFuture;
 
 pub use caches::{CacheBlob, CacheFill, CacheFilled, CacheMount, CachePlace, CacheRoot, CacheTake, CacheTaken};
 pub use error::ExecutorError;
+pub use image::{KeepLayers, Pinned, StoredLayer};
 pub use spec::{
     FileSpec, Full, HostEntry, JobPlace, JobSpec, Limits, Mask, Probe, ReadyCheck, Root, ServiceNet, Signal, Space,
     SpaceLimit, StepAt, StepEnd, StepKind, StepSpec, StepState, Transport, inodes_of,
 };
+
+pub use crate::model::image::Layer;
 
 use crate::model::JobId;
 
@@ -36,6 +41,19 @@ pub trait Executor: Send + Sync + 'static {
     /// `danube_shim::transfer::Checkout` header with its pack and tar behind it, read from its start.
     /// Answers at once where the job stands already.
     fn ensure_job(&self, spec: JobSpec, source: File) -> BoxFuture<'_, Result<JobPlace, ExecutorError>>;
+
+    /// Notes that the job needs these layers of images, so that none is removed before the job is; gives those that
+    /// are not there yet.
+    fn hold_layers(&self, job: JobId, layers: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, ExecutorError>>;
+
+    /// Unpacks a layer from what `source` (a pipe) gives, unless it is there. Answers when it can be used.
+    fn add_layer(&self, layer: Layer, source: File) -> BoxFuture<'_, Result<(), ExecutorError>>;
+
+    /// The layers that are here, the one that was used last at the end.
+    fn layers(&self) -> BoxFuture<'_, Result<Vec<StoredLayer>, ExecutorError>>;
+
+    /// Removes layers that no job needs, as far as they are beyond these bounds; gives those that went.
+    fn evict_layers(&self, keep: KeepLayers) -> BoxFuture<'_, Result<Vec<StoredLayer>, ExecutorError>>;
 
     /// Starts a step attempt unless it was started before; `log` and `index` are append-only files
     /// of the master. Durable when it answers: the attempt is then never started a second time.

@@ -178,6 +178,9 @@ pub struct StepSpec {
     pub kind: StepKind,
     /// `host`, or an OCI reference.
     pub image: String,
+    /// What `image` is; none: the pseudo-image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<super::Pinned>,
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// The whole environment; nothing is inherited.

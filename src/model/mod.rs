@@ -7,6 +7,7 @@ pub mod action;
 pub mod cache;
 pub mod call;
 pub mod egress;
+pub mod image;
 mod ids;
 pub mod job;
 mod nearest;

@@ -38,6 +38,9 @@ pub struct Global {
     pub egress_allowlist: Vec<String>,
     /// Which credential opens which repository; the first match wins.
     pub git_authentication: Vec<GitAuth>,
+    /// How registries of images are reached.
+    #[serde(default)]
+    pub registries: Vec<Registry>,
     /// Which secret signs the deliveries of which forge.
     pub webhooks: Vec<Webhook>,
     /// Running jobs at once.
@@ -53,10 +56,26 @@ impl Default for Global {
             observability: Observability::default(),
             egress_allowlist: Vec::new(),
             git_authentication: Vec::new(),
+            registries: Vec::new(),
             webhooks: Vec::new(),
             max_running_jobs: 4,
         }
     }
+}
+
+/// One entry of `registries`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registry {
+    /// Its host, perhaps with a port, as the names of images have it.
+    pub host: String,
+    /// Addresses that are asked before it, in this order.
+    pub mirrors: Vec<String>,
+    /// The user there.
+    pub username: Option<String>,
+    /// The Danube secret that holds the user's password.
+    pub password_secret: Option<String>,
+    /// It speaks HTTP without TLS.
+    pub plain_http: bool,
 }
 
 /// Days that things are kept.

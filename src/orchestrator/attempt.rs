@@ -9,6 +9,7 @@ use super::call::{Capture, StepRequest};
 use super::egress::Offline;
 use super::error::chain;
 use super::outcome::{self, Bound, Outcome};
+use super::pulling::Ready;
 use super::services::{Service, already_failed, failed_of, host_entries};
 use super::spec::{network_note, room};
 use super::watching::{Seen, ensure};
@@ -80,18 +81,18 @@ impl LiveJob {
             let started = tokio::select! {
                 biased;
                 () = self.closing.cancelled() => return Ok(None),
-                started = self.start(at, dns, &beside, row, request) => started,
+                started = self.start(at, (dns, &beside), row, request, start == 1) => started,
             };
-            match started {
-                Ok(()) => {}
+            let digest = match started {
+                Ok(digest) => digest,
                 Err(Refused::Call(error @ CallError::Unavailable(_))) => return Err(error),
                 Err(Refused::Call(error)) => return Ok(Some(Attempt::without_output(refused(&error)))),
                 Err(Refused::Executor(error)) => return Ok(Some(Attempt::without_output(outcome::of_error(&error)))),
-            }
+            };
             if row.started_at.is_some() {
                 tracing::info!(%at, "a running step is followed again");
             }
-            let since = self.note_start(row).await?;
+            let since = self.note_start(row, digest).await?;
             let limit = request.timeout.map(|timeout| timeout.saturating_sub(since));
             match self.watch_beside(at, limit, &beside).await {
                 Seen::Ended(end) => {
@@ -123,14 +124,21 @@ impl LiveJob {
         Ok(Some(Attempt::without_output(outcome::of_error(&error))))
     }
 
+    /// Starts an attempt; gives the digest of its image.
     async fn start(
         &self,
         at: StepAt,
-        dns: Option<Ipv4Addr>,
-        beside: &[Arc<Service>],
+        (dns, beside): (Option<Ipv4Addr>, &[Arc<Service>]),
         row: &StepRow,
         request: &StepRequest,
-    ) -> Result<(), Refused> {
+        first: bool,
+    ) -> Result<Option<String>, Refused> {
+        let name = self.image_of(request);
+        // What an earlier master started has its root.
+        let image = match row.started_at.filter(|_| first) {
+            Some(_) => None,
+            None => self.image(row, &name, false).await.map_err(Refused::Executor)?,
+        };
         // May take a while: nobody waits with a mask for this.
         let filled = self.fill_caches(at, row, request, home_of(request)).await.map_err(Refused::Executor)?;
         // Nobody may add a mask between the moment they are read and the moment the shim has them.
@@ -138,19 +146,24 @@ impl LiveJob {
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await.map_err(CallError::from)?;
         let mut notes = self.notes(row, &rows, request).await?;
+        notes.extend(image.as_ref().and_then(Ready::note));
         notes.extend(filled.notes);
-        let mut spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
+        let room = room(self.engine.bounds.log_bytes, &rows);
+        let mut spec = self.step_spec(request, image.as_ref(), room, notes).await?;
         spec.caches = filled.mounts;
         spec.dns = dns;
         if dns.is_some() {
             spec.hosts.extend(host_entries(beside));
         }
-        ensure(&self.engine, at, || async {
+        let started = ensure(&self.engine, at, || async {
             let (log, index) = self.streams(row).await?;
             self.engine.executor.ensure_step(at, spec.clone(), log, index).await
         })
-        .await
-        .map_err(Refused::Executor)
+        .await;
+        if let Err(ExecutorError::ImagePull { .. }) = &started {
+            self.forget_image(&name);
+        }
+        started.map(|()| image.map(|ready| ready.image.digest.clone())).map_err(Refused::Executor)
     }
 
     /// The files of a log stream, made where they are missing.
@@ -187,12 +200,12 @@ impl LiveJob {
     }
 
     /// Notes that the container runs; answers how long it has run.
-    pub(super) async fn note_start(&self, row: &StepRow) -> Result<Duration, CallError> {
+    pub(super) async fn note_start(&self, row: &StepRow, digest: Option<String>) -> Result<Duration, CallError> {
         let now = self.engine.clock.now();
         let Some(started) = row.started_at else {
             let (lease, id) = (self.lease.id, row.id);
             let noted = self.engine.store.write("orchestrator.step_running", Durability::Progress, move |tx| {
-                steps::start(tx, lease, id, now, None)
+                steps::start(tx, lease, id, now, digest.as_deref())
             });
             noted.await?;
             return Ok(Duration::ZERO);

@@ -8,7 +8,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::credential::JobKey;
-use super::{CacheBounds, Keeping, LiveJob};
+use super::{CacheBounds, Images, Keeping, LiveJob};
 use crate::egress::Upstream;
 use crate::executor::{Executor, Limits};
 use crate::model::JobId;
@@ -48,6 +48,8 @@ pub struct Engine {
     pub machine: String,
     /// Whom the machine asks for names.
     pub upstream: Upstream,
+    /// Fetches the images of steps.
+    pub images: Images,
     /// Answers the jobs' calls.
     pub serve: Serve,
     /// Held for reading from the storing of content to the row that names it, for writing while what no row names is

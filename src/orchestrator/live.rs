@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::bounds::STEPS_AT_ONCE;
 use super::egress::Network;
 use super::masks::{MASKED, Masks};
+use super::pulling::JobImages;
 use super::reuse::Reuse;
 use super::services::Service;
 use super::{CallError, DriveError, Engine, Origin};
@@ -62,6 +63,8 @@ pub struct LiveJob {
     pub(super) services: Mutex<HashMap<String, Arc<Service>>>,
     /// What it may reach, and by what.
     pub(super) network: Network,
+    /// The images of its steps.
+    pub(super) images: JobImages,
     /// A step was told that it has no network.
     pub(super) network_told: AtomicBool,
     ending: OnceLock<Ending>,
@@ -102,6 +105,7 @@ impl LiveJob {
             halt: CancellationToken::new(),
             services: Mutex::default(),
             network: Network::default(),
+            images: JobImages::default(),
             network_told: AtomicBool::new(false),
             ending: OnceLock::new(),
             under_way: Mutex::default(),

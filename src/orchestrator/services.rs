@@ -195,15 +195,22 @@ impl LiveJob {
             let why = "services need networks for steps, which this executor does not make".to_owned();
             return Err(Offline::Call(CallError::Invalid(why)));
         }
+        // What an earlier master started has its root.
+        let image = match row.started_at {
+            Some(_) => None,
+            None => self.image(row, &request.image, false).await.map_err(Offline::Executor)?,
+        };
         let (at, service, nameserver) = self.place_service(&request.name, call.key.branch(), row).await?;
         let _gate = self.masks.gate.read().await;
-        let spec = self.service_spec(request, &service, nameserver.address).await.map_err(Offline::Call)?;
+        let spec = self.service_spec(request, image.as_ref(), &service, nameserver.address).await;
+        let spec = spec.map_err(Offline::Call)?;
         let started = ensure(&self.engine, at, || async {
             let (log, index) = self.streams(row).await?;
             self.engine.executor.ensure_step(at, spec.clone(), log, index).await
         });
         started.await.map_err(Offline::Executor)?;
-        self.note_start(row).await.map_err(Offline::Call)?;
+        let digest = image.map(|ready| ready.image.digest.clone());
+        self.note_start(row, digest).await.map_err(Offline::Call)?;
         self.follow_service(&service, nameserver, row.clone());
         Ok(service)
     }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use super::call::{Capture, StepRequest, Value};
 use super::outcome::bytes;
 use super::services::{self, Service, ServiceRequest};
+use super::pulling::Ready;
 use super::{CallError, LiveJob};
 use crate::executor::{FileSpec, Limits, Probe, ReadyCheck, Root, StepKind, StepSpec};
 use crate::model::Secret;
@@ -17,7 +18,7 @@ const LEAST_LOG: u64 = 64 << 10;
 
 impl LiveJob {
     /// The container of the danubefile.
-    pub(super) fn coordinator_spec(&self) -> StepSpec {
+    pub(super) fn coordinator_spec(&self, image: Option<&Ready>) -> StepSpec {
         let credential = self.credential();
         let env = [
             ("DANUBE_SOCKET_DIR", "/danube/run"),
@@ -33,6 +34,7 @@ impl LiveJob {
         StepSpec {
             kind: StepKind::Coordinator,
             image: self.engine.bounds.coordinator_image.clone(),
+            pinned: image.map(Ready::pinned),
             argv: ["/usr/bin/python3", "-I", "-B", "-c", RUN].map(str::to_owned).to_vec(),
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             files: Vec::new(),
@@ -58,11 +60,15 @@ impl LiveJob {
     pub(super) async fn step_spec(
         &self,
         request: &StepRequest,
+        image: Option<&Ready>,
         room: u64,
         notes: Vec<String>,
     ) -> Result<StepSpec, CallError> {
         self.within_bounds(request)?;
-        let mut env = self.base_env();
+        let mut env = match image {
+            Some(ready) => with_image(&ready.image.config.env, self.base_env()),
+            None => self.base_env(),
+        };
         for (name, value) in &request.env {
             let value = self.value(value).await?;
             let text = String::from_utf8(value.expose().clone())
@@ -81,6 +87,7 @@ impl LiveJob {
         Ok(StepSpec {
             kind: StepKind::Step,
             image: self.image_of(request),
+            pinned: image.map(Ready::pinned),
             argv: ["/bin/sh", "-c", &request.command].map(str::to_owned).to_vec(),
             env,
             files,
@@ -106,14 +113,19 @@ impl LiveJob {
     pub(super) async fn service_spec(
         &self,
         request: &ServiceRequest,
+        image: Option<&Ready>,
         service: &Service,
         dns: std::net::Ipv4Addr,
     ) -> Result<StepSpec, CallError> {
-        let mut env = Vec::with_capacity(request.env.len());
+        let config = image.map(|ready| &ready.image.config);
+        let program = config.map(|config| config.entrypoint.iter().chain(&config.cmd).cloned().collect());
+        let plain = vec![("PATH".to_owned(), PATH.to_owned())];
+        let mut env = with_image(config.map_or(&[], |config| &config.env), plain);
         for (name, value) in &request.env {
             let value = self.value(value).await?;
             let text = String::from_utf8(value.expose().clone()).ok().filter(|text| !text.contains('\0'));
             let text = text.ok_or_else(|| CallError::Invalid(format!("env['{name}'] is a secret that is not text")))?;
+            env.retain(|(known, _)| known != name);
             env.push((name.clone(), text));
         }
         let argv = match request.ready.is_empty() {
@@ -124,10 +136,11 @@ impl LiveJob {
         Ok(StepSpec {
             kind: StepKind::Service,
             image: request.image.clone(),
-            argv: Vec::new(),
+            pinned: image.map(Ready::pinned),
+            argv: program.unwrap_or_default(),
             env,
             files: Vec::new(),
-            workdir: String::new(),
+            workdir: config.map_or_else(String::new, |config| config.workdir.clone()),
             user: None,
             limits: self.engine.bounds.step,
             caps: Vec::new(),
@@ -140,7 +153,7 @@ impl LiveJob {
             masks: self.masks.all(),
             log_limit: self.engine.bounds.log_bytes.max(LEAST_LOG),
             capture_secret: false,
-            notes: Vec::new(),
+            notes: image.and_then(Ready::note).into_iter().collect(),
             caches: Vec::new(),
         })
     }
@@ -218,6 +231,23 @@ impl LiveJob {
             Value::Captured(handle) => self.captured(handle).await,
         }
     }
+}
+
+/// The environment of a step in an image: the image's own search path, home and language come before those of the
+/// machine's tools; HOME is else that of its user, which only its /etc/passwd tells.
+fn with_image(image: &[String], base: Vec<(String, String)>) -> Vec<(String, String)> {
+    let own = image.iter().filter_map(|entry| entry.split_once('='));
+    let own = own.filter(|(name, value)| !name.is_empty() && !name.contains('\0') && !value.contains('\0'));
+    let mut env: Vec<(String, String)> = own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    for (name, value) in base {
+        let images = matches!(name.as_str(), "PATH" | "LANG") && env.iter().any(|(known, _)| *known == name);
+        if images || name == "HOME" {
+            continue;
+        }
+        env.retain(|(known, _)| *known != name);
+        env.push((name, value));
+    }
+    env
 }
 
 /// The line that a step which asks for the network finds in its log where there is none.

@@ -47,7 +47,7 @@ impl LiveJob {
             branch: self.masks.redact(call.key.branch()),
             key: call.key.to_string(),
             name: self.masks.redact(&name_of(request)),
-            image: self.image_of(request),
+            image: crate::images::without_password(&self.image_of(request)),
             command: self.masks.redact(&request.command),
             allow_failure: request.allow_failure,
             kind: StepKind::Step,

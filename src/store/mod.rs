@@ -28,6 +28,7 @@ pub mod cron_ticks;
 pub mod deliveries;
 pub mod egress;
 pub mod job_heads;
+pub mod job_images;
 pub mod job_limits;
 pub mod job_list;
 pub(crate) mod job_moves;

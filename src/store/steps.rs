@@ -229,11 +229,22 @@ pub fn take_over(tx: &Tx<'_>, lease: LeaseId, parent: JobId, job: JobId, key: &s
     Ok(())
 }
 
+/// Notes what an attempt waits for before its container runs; nothing of it stays.
+pub fn wait_for(tx: &Tx<'_>, lease: LeaseId, id: StepId, what: &str) -> Result<(), StoreError> {
+    tx.run(
+        "note what a step waits for",
+        "UPDATE steps SET reason = ?3 WHERE id = ?1 AND started_at IS NULL AND finished_at IS NULL
+         AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = steps.job_id AND jobs.lease_id = ?2)",
+        params![id, lease, what],
+    )?;
+    Ok(())
+}
+
 /// Notes that the container of an attempt runs.
 pub fn start(tx: &Tx<'_>, lease: LeaseId, id: StepId, at: Timestamp, digest: Option<&str>) -> Result<(), StoreError> {
     let rows = tx.run(
         "note the start of a step",
-        "UPDATE steps SET status = 'running', started_at = ?3, image_digest = COALESCE(?4, image_digest)
+        "UPDATE steps SET status = 'running', started_at = ?3, reason = NULL, image_digest = COALESCE(?4, image_digest)
          WHERE id = ?1 AND status IN ('pending', 'running')
          AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = steps.job_id AND jobs.lease_id = ?2)",
         params![id, lease, micros(at), digest],

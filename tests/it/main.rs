@@ -12,6 +12,7 @@ mod demo;
 mod docs;
 mod egress;
 mod executor;
+mod images;
 mod isolation;
 mod kept;
 mod leftovers;

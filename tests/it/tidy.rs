@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms in the order of the flow: one uses only those before it.
-const ROOMS: [&str; 20] = [
+const ROOMS: [&str; 21] = [
     "model",
     "platform",
     "config",
@@ -19,6 +19,7 @@ const ROOMS: [&str; 20] = [
     "queue",
     "trigger",
     "egress",
+    "images",
     "executor",
     "orchestrator",
     "coordinator",

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::land::Ground;
 use super::repos::{Job, steps};
-use crate::executor::local::run_bundle;
+use crate::executor::local::{host_root, run_bundle};
 
 /// The pipeline from which the bundle is taken.
 const PIPELINE: &str = "export";
@@ -109,7 +109,11 @@ fn copy(ground: &Ground, original: &Path, workspace: &Path) -> anyhow::Result<Co
     let path = bundle.join("config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path)?).context("config.json is not JSON")?;
     // Its places, and nothing else, become the copies'.
-    config["root"]["path"] = json!(bundle.join("rootfs"));
+    let rootfs = bundle.join("rootfs");
+    config["root"]["path"] = json!(rootfs);
+    let base = config["linux"]["uidMappings"][0]["hostID"].as_u64().and_then(|base| u32::try_from(base).ok());
+    fs::remove_dir(&rootfs)?;
+    host_root(&rootfs, base.context("config.json has no users")?).context("cannot make the container's root")?;
     config["linux"]["cgroupsPath"] = json!(format!("/danube-{}/bench", ground.instance));
     let Some(mounts) = config["mounts"].as_array_mut() else { bail!("config.json has no mounts") };
     for mount in mounts.iter_mut().filter(|mount| mount["destination"] == "/workspace") {
@@ -134,6 +138,7 @@ fn start_frame() -> anyhow::Result<File> {
         uid: None,
         gid: None,
         ready: None,
+        user: None,
     };
     let bytes = frame::encode(&start).map_err(|error| anyhow::anyhow!("{error}"))?;
     let memory = rustix::fs::memfd_create("bench", rustix::fs::MemfdFlags::CLOEXEC)?;

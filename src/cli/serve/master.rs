@@ -9,13 +9,16 @@ use anyhow::{Context, anyhow};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::engine::{Parts, bounds, engine};
+use crate::cli::engine::{ImageBounds, Parts, bounds, engine};
 use crate::config::Config;
 use crate::config_repo::{self, Sync};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
 use crate::mirror::Repos;
-use crate::orchestrator::{Bounds, BuilderFacts, CacheBounds, Keeping, Scheduler, keep_in_bounds, remove_temporary};
+use crate::orchestrator::{
+    Bounds, BuilderFacts, CacheBounds, Keeping, RegistrySource, Scheduler, keep_in_bounds, keep_layers_in_bounds,
+    remove_temporary,
+};
 use crate::platform::{Clock, DataDir, Ids, SystemClock, SystemIds, Tasks, Trouble};
 use crate::provenance::{self, SigningKey};
 use crate::secrets;
@@ -78,6 +81,7 @@ pub(super) async fn run(
         signing: Some(signing),
         public_url: public_url.clone(),
         dns: config.executor.dns.clone(),
+        images: ImageBounds::of(&config.executor).images(RegistrySource::Config)?,
     })?;
     let repos = Arc::new(Repos::open(&data.join("repos"))?);
     let trigger = trigger::Ctx {
@@ -104,6 +108,8 @@ pub(super) async fn run(
     });
     let kept = Arc::clone(&engine);
     tasks.spawn("kept workspaces", |stop| keep_in_bounds(kept, stop));
+    let layers = Arc::clone(&engine);
+    tasks.spawn("layers of images", |stop| keep_layers_in_bounds(layers, stop));
     let scheduler = Scheduler::new(engine, trigger.clone(), format!("{}@{instance}", std::process::id()));
     let jobs = tasks.clone();
     tasks.spawn("scheduler", |stop| scheduler.run(jobs, stop));

@@ -129,6 +129,7 @@ impl Local {
         {
             remove_tree(&dir).map_err(|e| io_error("remove what a job left", &e))?;
         }
+        absent(fs::remove_file(layout.held_layers(job))).map_err(|e| io_error("let go of the layers of a job", &e))?;
         make_dir(&layout.job(job), 0o700).map_err(|e| io_error("close the kept workspace", &e))
     }
 }

@@ -69,6 +69,11 @@ impl Layout {
         self.job(job).join("steps")
     }
 
+    /// The layers of images that the job needs.
+    pub(super) fn held_layers(&self, job: JobId) -> PathBuf {
+        self.job(job).join("layers")
+    }
+
     /// Bundles and root file systems: searchable by the job's own uids.
     pub(super) fn roots(&self, job: JobId) -> PathBuf {
         self.job(job).join("roots")
@@ -110,6 +115,16 @@ impl Layout {
     /// The copy of the shim that containers see as `/danube/init`.
     pub(super) fn shim(&self) -> PathBuf {
         self.root.join("bin").join("danube-shim")
+    }
+
+    /// The copy of the shell that is lent to images which have none.
+    pub(super) fn shell(&self) -> PathBuf {
+        self.root.join("bin").join("sh")
+    }
+
+    /// Layers of images, shared by all jobs.
+    pub(super) fn images(&self) -> PathBuf {
+        self.root.join("images")
     }
 
     /// The copy of the SDK that coordinators see as `/danube/sdk`.

@@ -35,6 +35,7 @@ impl Local {
         self.remove_sockets_of_no_job(&standing);
         self.remove_networks_of_no_job(&standing);
         self.remove_temporary_files();
+        self.remove_half_layers();
         if !self.rootless {
             self.release_leases_of_no_job();
         }

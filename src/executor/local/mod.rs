@@ -9,6 +9,7 @@ mod caches;
 mod cgroup;
 mod crun;
 mod etc;
+mod images;
 mod job;
 mod keep;
 mod layout;
@@ -21,6 +22,7 @@ mod processes;
 mod protections;
 mod rootfs;
 mod rootless;
+mod roots;
 mod seccomp;
 mod space;
 mod start;
@@ -34,7 +36,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-pub use bundle::run_bundle;
+pub use bundle::{host_root, run_bundle};
 pub use layout::Layout;
 pub use net::{Pool, TABLE as EGRESS_TABLE};
 pub use policy::Policy;
@@ -51,6 +53,7 @@ pub struct Local {
     policy: Policy,
     cgroups: cgroup::Cgroups,
     seccomp: String,
+    roots: roots::Roots,
     protections: Protections,
     /// Who may put sockets into a job's socket directory.
     master_uid: u32,
@@ -61,6 +64,8 @@ pub struct Local {
     locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
     /// One verb that fills or stores a cache at a time, per cache of a job.
     cache_locks: Mutex<HashMap<(JobId, String), Arc<Mutex<()>>>>,
+    /// The same for layers of images.
+    guards: images::Guards,
     /// Threads that remove what ended attempts left; a job's end waits for its own.
     clearing: Mutex<HashMap<JobId, Vec<JoinHandle<()>>>>,
 }

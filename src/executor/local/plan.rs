@@ -26,7 +26,7 @@ impl Bind {
         Self { exec: false, ..Self::readonly(from, to) }
     }
 
-    fn readonly(from: &Path, to: &str) -> Self {
+    pub(super) fn readonly(from: &Path, to: &str) -> Self {
         Self { from: from.to_owned(), to: to.to_owned(), writable: false, exec: true }
     }
 

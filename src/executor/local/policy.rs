@@ -3,6 +3,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use super::net::{Pool, not_public};
+use crate::executor::unpack::Bounds;
 use crate::executor::{ExecutorError, HostEntry, Limits, StepKind, StepSpec};
 
 /// Bounds that hold whatever the master asks for. Mounts, devices and networks of others can't be asked for: the plan has no
@@ -15,6 +16,8 @@ pub struct Policy {
     pub ceiling: Limits,
     /// The longest log of one step attempt, in bytes.
     pub log_bytes: u64,
+    /// The most that a layer of an image may unpack to.
+    pub unpack: Bounds,
     /// Directories of this machine that every step sees and may write to: from, and to in the container.
     pub binds: Vec<(PathBuf, String)>,
     /// Where links of jobs get their addresses.
@@ -31,6 +34,7 @@ impl Default for Policy {
             host_image: false,
             ceiling: Limits { cpu: 256.0, memory_bytes: 1 << 40, pids: 65_536 },
             log_bytes: 64 << 30,
+            unpack: Bounds::default(),
             binds: Vec::new(),
             egress_pool: Pool::default(),
             egress_private: Vec::new(),
@@ -46,14 +50,13 @@ impl Policy {
     /// Checks a step against the bounds; gives the numeric user it asks for.
     pub(super) fn check(&self, spec: &StepSpec) -> Result<Ids, ExecutorError> {
         let denied = |what: String| Err(ExecutorError::PolicyDenied(what));
-        if spec.image != "host" {
+        if spec.pinned.is_none() && spec.image != "host" {
             return Err(ExecutorError::ImageUnavailable {
                 image: shorten(&spec.image),
-                reason: "this release runs steps on the image \"host\" alone; registries come with the next one"
-                    .to_owned(),
+                reason: "the master did not say which layers it has".to_owned(),
             });
         }
-        if !self.host_image {
+        if spec.pinned.is_none() && !self.host_image {
             return denied("the image \"host\" is switched off on this server: who runs it sets `host_image = true` in the table [executor] of danube.toml and restarts it".to_owned());
         }
         let limits = &spec.limits;

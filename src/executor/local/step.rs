@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::chown;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use danube_shim::overlay::Overlay;
 use danube_shim::record::Records;
 use danube_shim::start::{ContainerStart, Ids, Pattern, Ready, StartFile, StepStart};
 use danube_shim::{control, frame};
@@ -16,8 +17,9 @@ use rustix::fs::FlockOperation;
 
 use super::job::{io_error, make_dir, remove_tree};
 use super::plan::{Bind, ContainerPlan, Sources, binds, host_binds, step_capabilities};
+use super::roots::Stacked;
 use super::uids::Range;
-use super::{Local, etc, rootfs, rootless, sys, uids};
+use super::{Local, etc, rootless, sys, uids};
 use crate::executor::{ExecutorError, Mask, Root, Signal, Space, StepAt, StepEnd, StepKind, StepSpec, StepState};
 use crate::model::{JobId, Secret};
 use crate::platform::fault;
@@ -46,12 +48,23 @@ impl Local {
             return Err(ExecutorError::Lost(format!("attempt {at} is held by a shim that has not started it")));
         }
         let users = self.users_of(at.job)?;
-        let bundle = self.prepare(at, &spec, users).map_err(|e| io_error("prepare the step's root", &e))?;
-        let start = self.frame(at, spec, ids, bundle)?;
-        self.launch(&dir, &start, log, index)
+        let layers = spec.pinned.as_ref().map(|pinned| self.layers_of(&spec.image, pinned)).transpose()?;
+        let prepared = self.prepare(at, &spec, layers, users);
+        let (bundle, overlay) = prepared.map_err(|e| io_error("prepare the step's root", &e))?;
+        let (overlay, namespace) = overlay.unzip();
+        let start = self.frame(at, spec, ids, bundle, overlay)?;
+        let mut files = vec![&start, &log, &index];
+        files.extend(namespace.as_deref());
+        self.launch(&dir, &files)
     }
 
-    fn prepare(&self, at: StepAt, spec: &StepSpec, users: Range) -> std::io::Result<std::path::PathBuf> {
+    fn prepare(
+        &self,
+        at: StepAt,
+        spec: &StepSpec,
+        layers: Option<Vec<PathBuf>>,
+        users: Range,
+    ) -> std::io::Result<(PathBuf, Stacked)> {
         let dir = self.layout.step(at);
         remove_tree(&dir)?;
         make_dir(&dir, 0o700)?;
@@ -63,9 +76,14 @@ impl Local {
         let bundle = self.layout.roots(at.job).join(format!("{}.{}", at.step, at.attempt));
         remove_tree(&bundle)?;
         make_dir(&bundle, 0o711)?;
-        let root = bundle.join("rootfs");
-        rootfs::make(&root, users)?;
-        let mut mounts = host_binds(|p| p.exists());
+        let root = match layers {
+            Some(layers) => self.roots.on_image(&bundle, spec.kind, layers, users)?,
+            None => self.roots.on_host(&bundle, spec.kind, users)?,
+        };
+        let mut mounts = match spec.pinned {
+            Some(_) => self.lent_shell(),
+            None => host_binds(|p| p.exists()),
+        };
         mounts.extend(binds(
             spec.kind,
             &Sources {
@@ -84,7 +102,7 @@ impl Local {
         mounts.extend(etc::make(&bundle, &spec.hosts, spec.dns)?);
         let plan = ContainerPlan {
             users,
-            rootfs: root,
+            rootfs: root.path,
             args: ["/danube/init", "init"]
                 .map(str::to_owned)
                 .into_iter()
@@ -111,7 +129,7 @@ impl Local {
             protections: self.protections.clone(),
         };
         fault::around("executor.bundle", || fs::write(bundle.join("config.json"), plan.to_oci().to_string()))?;
-        Ok(bundle)
+        Ok((bundle, root.overlay))
     }
 
     /// The network that a container joins. Without a nameserver it has none to join.
@@ -141,12 +159,15 @@ impl Local {
         at: StepAt,
         spec: StepSpec,
         (uid, gid): (Option<u32>, Option<u32>),
-        bundle: std::path::PathBuf,
+        bundle: PathBuf,
+        overlay: Option<Overlay>,
     ) -> Result<File, ExecutorError> {
         let files = spec.files.into_iter().map(|f| {
             let content = decode(&f.content)?;
             Ok(StartFile { path: f.path.into(), content })
         });
+        // Whom the step names comes before whom the image names.
+        let user = spec.pinned.and_then(|pinned| pinned.user).filter(|_| uid.is_none() && gid.is_none());
         let start = StepStart {
             version: danube_shim::start::VERSION,
             bundle,
@@ -167,23 +188,25 @@ impl Local {
                 workdir: if spec.workdir.is_empty() { "/".into() } else { spec.workdir.into() },
                 uid,
                 gid,
+                user,
                 ready: spec.ready.map(|check| Ready { argv: check.argv, address: check.address }),
             },
             notes: spec.notes,
             fault: fault::handed_on("shim"),
+            overlay,
         };
         let bytes = frame::encode(&start).map_err(|e| ExecutorError::User(e.to_string()))?;
         sealed(&bytes).map_err(|e| io_error("hand the step to its shim", &e))
     }
 
     /// Starts the shim and waits until it has recorded the start, durably, or failed to.
-    fn launch(&self, dir: &Path, start: &File, log: File, index: File) -> Result<(), ExecutorError> {
+    fn launch(&self, dir: &Path, files: &[&File]) -> Result<(), ExecutorError> {
         let what = "start the shim";
         let complaint = dir.join("shim.err");
         let stderr = File::create(&complaint).map_err(|e| io_error(what, &e))?;
         let mut command = Command::new(self.layout.shim());
         command.arg("step").env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-        sys::pass(&mut command, &[start, &log, &index]).map_err(|e| io_error(what, &e))?;
+        sys::pass(&mut command, files).map_err(|e| io_error(what, &e))?;
         let mut child = command.spawn().map_err(|e| io_error(what, &e))?;
         drop(command);
         loop {

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Local;
 use super::job::{io_error, remove_tree};
 use super::plan::{Bind, ContainerPlan, host_binds, step_capabilities, workspace};
-use super::{Local, rootfs};
-use crate::executor::{ExecutorError, Limits, Root};
+use crate::executor::{ExecutorError, Limits, Root, StepKind};
 use crate::model::JobId;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -91,8 +91,9 @@ impl Local {
         let name = format!("h{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let bundle = self.layout.roots(job).join(&name);
         super::job::make_dir(&bundle, 0o711).map_err(|e| io_error("make a helper", &e))?;
-        let root = bundle.join("rootfs");
-        rootfs::make(&root, users).map_err(|e| io_error("make a helper's root", &e))?;
+        // Nothing of it is written to: one root is enough for all.
+        let kind = if more.is_empty() { StepKind::Step } else { StepKind::Coordinator };
+        let root = self.roots.host(kind);
         let mut binds = host_binds(|p| p.exists());
         binds.push(Bind { writable: false, to: "/danube/init".to_owned(), ..workspace(&self.layout.shim()) });
         binds.push(workspace(place));
@@ -113,7 +114,7 @@ impl Local {
             cgroup: (!self.rootless).then(|| self.cgroups.path(&cgroup)),
             limits: LIMITS,
             swap: self.cgroups.swap,
-            root: Root::Writable,
+            root: Root::Readonly,
             capabilities: step_capabilities(&[]),
             binds,
             network: None,

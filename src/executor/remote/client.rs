@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use super::protocol::{Answer, Reply, Request, VERSION, Verb};
 use super::wire;
 use crate::executor::{
-    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, Executor, ExecutorError, JobPlace, JobSpec, Mask, Probe,
-    ServiceNet, Signal, Space, StepAt, StepSpec, StepState, Transport,
+    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, Executor, ExecutorError, JobPlace, JobSpec, KeepLayers,
+    Layer, Mask, Probe, ServiceNet, Signal, Space, StepAt, StepSpec, StepState, StoredLayer, Transport,
 };
 use crate::model::{JobId, Secret};
 
@@ -115,8 +115,14 @@ impl Client {
     }
 
     async fn call_for(&self, verb: Verb, fds: Vec<File>) -> Result<(Answer, Vec<OwnedFd>), ExecutorError> {
-        let again =
-            !matches!(verb, Verb::Export { .. } | Verb::Collect { .. } | Verb::Import { .. } | Verb::EnsureJob { .. });
+        let again = !matches!(
+            verb,
+            Verb::Export { .. }
+                | Verb::Collect { .. }
+                | Verb::Import { .. }
+                | Verb::EnsureJob { .. }
+                | Verb::AddLayer { .. }
+        );
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let body = serde_json::to_vec(&Request { id, verb })
             .map_err(|e| ExecutorError::Start(format!("a request could not be written: {e}")))?;
@@ -136,6 +142,13 @@ impl Client {
             tokio::time::sleep(PAUSE).await;
         }
         Err(ExecutorError::Lost(format!("the executor at {} does not answer: {last}", self.socket.display())))
+    }
+
+    async fn stored(&self, verb: Verb) -> Result<Vec<StoredLayer>, ExecutorError> {
+        match self.call(verb, Vec::new()).await? {
+            Answer::Layers { layers } => Ok(layers),
+            _ => Err(unexpected()),
+        }
     }
 
     async fn done(&self, verb: Verb, fds: Vec<File>) -> Result<(), ExecutorError> {
@@ -193,6 +206,27 @@ impl Executor for Client {
                 _ => Err(unexpected()),
             }
         })
+    }
+
+    fn hold_layers(&self, job: JobId, layers: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::HoldLayers { job, layers }, Vec::new()).await? {
+                Answer::Missing { layers } => Ok(layers),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn add_layer(&self, layer: Layer, source: File) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::AddLayer { layer }, vec![source]))
+    }
+
+    fn layers(&self) -> BoxFuture<'_, Result<Vec<StoredLayer>, ExecutorError>> {
+        Box::pin(self.stored(Verb::Layers))
+    }
+
+    fn evict_layers(&self, keep: KeepLayers) -> BoxFuture<'_, Result<Vec<StoredLayer>, ExecutorError>> {
+        Box::pin(self.stored(Verb::EvictLayers { keep }))
     }
 
     fn ensure_step(

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use serde::{Deserialize, Serialize};
 
 use crate::executor::{
-    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, ExecutorError, JobPlace, JobSpec, Mask, Probe,
-    ServiceNet, Signal, Space, StepAt, StepSpec, StepState, Transport,
+    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, ExecutorError, JobPlace, JobSpec, KeepLayers, Layer, Mask,
+    Probe, ServiceNet, Signal, Space, StepAt, StepSpec, StepState, StoredLayer, Transport,
 };
 use crate::model::JobId;
 
@@ -36,6 +36,18 @@ pub(super) enum Verb {
     EnsureStep {
         at: StepAt,
         spec: Box<StepSpec>,
+    },
+    HoldLayers {
+        job: JobId,
+        layers: Vec<String>,
+    },
+    /// Descriptor: the layer.
+    AddLayer {
+        layer: Layer,
+    },
+    Layers,
+    EvictLayers {
+        keep: KeepLayers,
     },
     Observe {
         at: StepAt,
@@ -175,5 +187,11 @@ pub(super) enum Answer {
     },
     /// Its descriptor rides on the frame.
     Socket,
+    Missing {
+        layers: Vec<String>,
+    },
+    Layers {
+        layers: Vec<StoredLayer>,
+    },
     Done,
 }

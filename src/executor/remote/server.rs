@@ -193,6 +193,10 @@ fn perform(
             local.ensure_step(at, *spec, next()?, next()?)?;
             Ok(Answer::Done)
         }
+        Verb::HoldLayers { job, layers } => Ok(Answer::Missing { layers: local.hold_layers(job, &layers)? }),
+        Verb::AddLayer { layer } => local.add_layer(&layer, next()?).map(|()| Answer::Done),
+        Verb::Layers => Ok(Answer::Layers { layers: local.layers()? }),
+        Verb::EvictLayers { keep } => Ok(Answer::Layers { layers: local.evict_layers(keep)? }),
         Verb::Observe { at } => Ok(Answer::State { state: local.observe(at)? }),
         Verb::Ready { at } => Ok(Answer::Ready { ready: local.ready(at)? }),
         Verb::Signal { at, signal } => local.signal(at, signal).map(|()| Answer::Done),

@@ -290,6 +290,22 @@ impl Executor for FakeExecutor {
         async { Ok(place) }.boxed()
     }
 
+    fn hold_layers(&self, _job: JobId, _layers: Vec<String>) -> Answer<'_, Vec<String>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn add_layer(&self, _layer: Layer, _source: File) -> Answer<'_, ()> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn layers(&self) -> Answer<'_, Vec<StoredLayer>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn evict_layers(&self, _keep: KeepLayers) -> Answer<'_, Vec<StoredLayer>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
     fn ensure_step(&self, at: StepAt, spec: StepSpec, log: File, index: File) -> Answer<'_, ()> {
         let command = command_of(&spec).to_owned();
         if command == "denied" {

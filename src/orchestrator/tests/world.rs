@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::fake::FakeExecutor;
-use crate::executor::Limits;
+use crate::executor::{KeepLayers, Limits};
 use crate::mirror::Comparison;
 use crate::model::job::Status;
 use crate::model::settings::Pipeline;
@@ -125,6 +125,8 @@ impl World {
             signing: Some(SigningKey::from_seed(&[3; 32])),
             public_url: Some("https://danube.example.com".to_owned()),
             machine: self.machine.clone(),
+            images: Images::new(RegistrySource::Config, Vec::new(), KeepLayers { bytes: 1 << 30, seconds: 3600 })
+                .unwrap(),
             serve,
             cache_gate: tokio::sync::RwLock::default(),
         })

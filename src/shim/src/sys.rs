@@ -1,6 +1,6 @@
 //! Linux calls that the standard library does not have, behind safe functions.
 //!
-//! With `process` below it, the only code of this crate with `unsafe`. Every function is for a process with one thread.
+//! With the files below it, the only code of this crate with `unsafe`. Every function is for a process with one thread.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_char, c_int, c_uint, c_ulong};
 
+mod mounts;
 mod process;
 
+pub use mounts::*;
 pub use process::*;
 
 fn check(result: c_int) -> io::Result<c_int> {
@@ -146,11 +148,11 @@ pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Becomes a group alone, as a container's first process does for its child.
-pub fn become_group(gid: u32) -> io::Result<()> {
-    // SAFETY: integers and an empty list.
+/// Becomes a group and these further ones alone, as a container's first process does for its child.
+pub fn become_group(gid: u32, further: &[u32]) -> io::Result<()> {
+    // SAFETY: integers and a list as long as it says.
     unsafe {
-        check(libc::setgroups(0, ptr::null()))?;
+        check(libc::setgroups(further.len(), further.as_ptr()))?;
         check(libc::setresgid(gid, gid, gid))?;
     }
     Ok(())

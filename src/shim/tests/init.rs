@@ -25,6 +25,7 @@ fn init(argv: &[&str], change: impl FnOnce(&mut ContainerStart)) -> Started {
         uid: None,
         gid: None,
         ready: None,
+        user: None,
     };
     change(&mut start);
     fs::write(dir.path().join("frame"), frame::encode(&start).unwrap()).unwrap();

@@ -198,6 +198,7 @@ pub(crate) fn spec(command: &str) -> StepSpec {
     StepSpec {
         kind: StepKind::Step,
         image: "host".into(),
+        pinned: None,
         argv: ["/bin/sh", "-c", command].map(str::to_owned).to_vec(),
         env: vec![("PATH".into(), "/usr/bin:/bin".into()), ("HOME".into(), "/root".into())],
         files: Vec::new(),

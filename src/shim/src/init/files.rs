@@ -84,6 +84,7 @@ mod tests {
             uid: None,
             gid: None,
             ready: None,
+            user: None,
         }
     }
 

@@ -7,6 +7,7 @@
 mod command;
 mod files;
 mod ready;
+mod user;
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -41,16 +42,17 @@ fn run_command(without: &[&str]) -> Result<i32, String> {
         sys::become_undumpable().map_err(failed)?;
     }
     let signals = Signals::hold(&[&FORWARDED[..], &[libc::SIGCHLD]].concat()).map_err(failed)?;
-    let (start, pipe) = read_start(without.contains(&"--keep-frame"))?;
+    let (mut start, pipe) = read_start(without.contains(&"--keep-frame"))?;
+    let groups = user::settle(&mut start)?;
     files::place(&start)?;
     let child = sys::fork().map_err(failed)?;
     let Some(child) = child else {
-        return Ok(command::become_command(&start));
+        return Ok(command::become_command(&start, &groups));
     };
     if let Some(pipe) = pipe
         && sys::fork().map_err(failed)?.is_none()
     {
-        return Ok(ready::watch(&start, pipe));
+        return Ok(ready::watch(&start, &groups, pipe));
     }
     drop(start);
     follow(&signals, child).map_err(failed)

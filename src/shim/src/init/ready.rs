@@ -16,14 +16,14 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(25), Duration::from_s
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tries until it goes well, however long that takes; who waits bounds it.
-pub(super) fn watch(start: &ContainerStart, mut pipe: File) -> i32 {
+pub(super) fn watch(start: &ContainerStart, groups: &[u32], mut pipe: File) -> i32 {
     sys::default_signals();
     let Some(ready) = &start.ready else { return 0 };
     let mut pause = PAUSE.0;
     loop {
         let well = match ready.argv.is_empty() {
             true => connects(&ready.address),
-            false => succeeds(start, &ready.argv),
+            false => succeeds(start, groups, &ready.argv),
         };
         if well {
             return i32::from(pipe.write_all(b"!").is_err());
@@ -39,14 +39,14 @@ fn connects(address: &str) -> bool {
 }
 
 /// What it prints is not the service's output.
-fn succeeds(start: &ContainerStart, argv: &[String]) -> bool {
+fn succeeds(start: &ContainerStart, groups: &[u32], argv: &[String]) -> bool {
     match sys::fork() {
         Ok(None) => {
             if sys::silence().is_err() {
                 sys::leave(1);
             }
             let probe = ContainerStart { argv: argv.to_vec(), ready: None, ..start.clone() };
-            sys::leave(command::become_command(&probe))
+            sys::leave(command::become_command(&probe, groups))
         }
         Ok(Some(child)) => matches!(sys::wait(child), Ok(Ended::Code(0))),
         Err(_) => false,

@@ -59,9 +59,11 @@ impl Step {
                 uid: None,
                 gid: None,
                 ready: None,
+                user: None,
             },
             notes: Vec::new(),
             fault: None,
+            overlay: None,
         };
         Some(Self { start, dir })
     }

@@ -106,7 +106,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         "a device node",
         &["user-namespace", "capabilities-devices"],
         "EPERM",
-        "os.mknod('/zero', 0o20666, os.makedev(1, 5)); escaped(read('/zero', 1) == b'\\0')",
+        "os.mknod('/dev/nought', 0o20666, os.makedev(1, 5)); escaped(read('/dev/nought', 1) == b'\\0')",
     ),
     line(
         "a device node in the workspace",
@@ -120,7 +120,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
             "a device that sets up disks",
             &["user-namespace", "capabilities-devices", "device-list"],
             "EPERM",
-            "os.mknod('/loops', 0o20600, os.makedev(10, 237)); os.open('/loops', os.O_RDWR); escaped()",
+            "os.mknod('/dev/loops', 0o20600, os.makedev(10, 237)); os.open('/dev/loops', os.O_RDWR); escaped()",
         )
     },
     line(

@@ -18,6 +18,7 @@ pub mod queue;
 pub mod trigger;
 pub mod egress;
 pub mod images;
+pub mod registry;
 pub mod executor;
 pub mod orchestrator;
 pub mod coordinator;

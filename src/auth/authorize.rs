@@ -59,7 +59,9 @@ const fn need(action: Action) -> Need {
         Action::Trigger(id) | Action::Cancel(id) | Action::Rerun(id) | Action::Replay(id) => Need::On(id, Level::Write),
         Action::ManageSecrets(id) | Action::ManageCaches(id) => Need::On(id, Level::Admin),
         Action::ReadConfigStatus | Action::ReadAudit | Action::ReadHealth => Need::GlobalAdmin { reads: true },
-        Action::ManageGlobalSecrets | Action::SyncConfig => Need::GlobalAdmin { reads: false },
+        Action::ManageGlobalSecrets | Action::SyncConfig | Action::CollectRegistry => {
+            Need::GlobalAdmin { reads: false }
+        }
         Action::ManageOwnTokens => Need::Person,
         Action::MakeLoginLink => Need::Machine,
     }
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
     use crate::platform::{Ids, SeededIds};
 
-    const WORDS: [&str; 14] = [
+    const WORDS: [&str; 15] = [
         "read",
         "trigger",
         "cancel",
@@ -113,11 +115,12 @@ mod tests {
         "sync",
         "audit",
         "health",
+        "registry",
         "tokens",
         "login link",
     ];
 
-    fn actions(id: PipelineId) -> [Action; 14] {
+    fn actions(id: PipelineId) -> [Action; 15] {
         [
             Action::ReadPipeline(id),
             Action::Trigger(id),
@@ -131,6 +134,7 @@ mod tests {
             Action::SyncConfig,
             Action::ReadAudit,
             Action::ReadHealth,
+            Action::CollectRegistry,
             Action::ManageOwnTokens,
             Action::MakeLoginLink,
         ]

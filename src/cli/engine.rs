@@ -14,6 +14,7 @@ use crate::executor::{Executor, KeepLayers, Limits};
 use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, Images, JobKey, Keeping, RegistrySource};
 use crate::platform::{Clock, Ids};
 use crate::provenance::SigningKey;
+use crate::registry::Registry;
 use crate::secrets::Vault;
 use crate::store::Store;
 
@@ -32,6 +33,7 @@ pub(super) struct Parts {
     /// Whom to ask for names; empty: whom the machine asks.
     pub(super) dns: Vec<SocketAddr>,
     pub(super) images: Images,
+    pub(super) registry: Option<Arc<Registry>>,
 }
 
 /// What the host's configuration says about images.
@@ -85,6 +87,7 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         machine,
         upstream,
         images: parts.images,
+        registry: parts.registry,
         serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
         cache_gate: tokio::sync::RwLock::default(),
     }))

@@ -57,6 +57,9 @@ pub(super) struct ExecutorArgs {
     /// Take this protection of steps away, to see what it is good for
     #[arg(long, hide = true, requires = "for_tests", value_name = "PROTECTION")]
     pub(super) without: Vec<String>,
+    /// The image of coordinators, an OCI layout, which workspace helpers take git from; else it is the machine's own
+    #[arg(long, value_name = "DIR")]
+    pub(super) tools: Option<PathBuf>,
     /// The shim's program
     #[arg(long)]
     pub(super) shim: Option<PathBuf>,
@@ -102,6 +105,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
         },
         master_uid,
         shim,
+        tools: args.tools,
         rootless,
         protections,
     };

@@ -92,6 +92,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let prepared = prepare(&checkout, &data)?;
     let place = if root { roots_place(&instance)? } else { own_place(&data, &instance, &identity)? };
     let launch = Launch {
+        tools: None,
         root: &place.root,
         instance: &instance,
         master_uid: identity.uid,
@@ -281,6 +282,7 @@ impl RunJob {
             public_url: None,
             dns: self.dns.clone(),
             images: self.images.1.images(RegistrySource::Fixed(self.images.0.clone()))?,
+            registry: None,
         })?;
         let claimed = self.claim(&store).await?;
         let job = claimed.job.clone();

@@ -16,6 +16,10 @@ pub struct Executor {
     pub kind: ExecutorKind,
     /// Steps may use the tools of the machine (`image="host"`).
     pub host_image: bool,
+    /// The image of coordinators: `host`, or `oci:` and the path of a layout.
+    pub coordinator_image: String,
+    /// The image in which `images.build` builds.
+    pub builder_image: String,
     /// Capabilities beyond the usual that pipelines may ask for, such as `SETFCAP`.
     pub allow: Vec<String>,
     /// Directories of this machine in which jobs may name OCI layouts as images.
@@ -73,6 +77,14 @@ pub(super) fn check(layers: &mut Layers) -> Option<Executor> {
         _ => None,
     });
     let host_image = layers.required("executor.host_image", "true or false", |text| text.parse::<bool>().ok());
+    let image = "\"host\", or \"oci:\" and the absolute path of a directory that `make coordinator-image` made";
+    let coordinator_image = layers.required("executor.coordinator_image", image, |text| {
+        (text == "host" || text.starts_with("oci:/")).then(|| text.to_owned())
+    });
+    let reference = "the name of an image, such as \"registry.example.com/kaniko:1\"";
+    let builder_image = layers.required("executor.builder_image", reference, |text| {
+        (!text.is_empty() && !text.contains(char::is_whitespace)).then(|| text.to_owned())
+    });
     let allow = layers.list("executor.allow", "names of capabilities such as \"SETFCAP\"", capability);
     let dir = "absolute paths such as \"/srv/images\"";
     let image_dirs = layers.list("executor.image_dirs", dir, |text| {
@@ -100,6 +112,8 @@ pub(super) fn check(layers: &mut Layers) -> Option<Executor> {
     Some(Executor {
         kind: kind?,
         host_image: host_image?,
+        coordinator_image: coordinator_image?,
+        builder_image: builder_image?,
         allow: allow?,
         image_dirs: image_dirs?,
         images_max_bytes: images_max_bytes?,
@@ -129,6 +143,13 @@ fn network(text: &str, most: u32) -> Option<String> {
     let (address, bits) = (address.parse::<Ipv4Addr>().ok()?, bits.parse::<u32>().ok()?);
     let behind = u32::MAX.checked_shr(bits).unwrap_or(0);
     (bits <= most && address.to_bits() & behind == 0).then(|| text.to_owned())
+}
+
+impl Executor {
+    /// The directory of the coordinators' image, where it is one.
+    pub fn coordinator_layout(&self) -> Option<&std::path::Path> {
+        self.coordinator_image.strip_prefix("oci:").map(std::path::Path::new)
+    }
 }
 
 fn capability(text: &str) -> Option<String> {

@@ -64,6 +64,7 @@ pub(super) fn step(request: v1::RunStepRequest) -> Result<StepRequest, Status> {
         allow_failure: request.allow_failure,
         caps: caps(request.caps),
         caches: request.caches.into_iter().map(cache).collect::<Result<_, _>>()?,
+        build: None,
     })
 }
 

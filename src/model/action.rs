@@ -74,6 +74,8 @@ pub enum Action {
     ReadAudit,
     /// See details of health.
     ReadHealth,
+    /// Collect the registry's garbage now.
+    CollectRegistry,
     /// Make, list and revoke one's own tokens.
     ManageOwnTokens,
     /// Make a one-time login link.
@@ -96,6 +98,7 @@ impl Action {
             Self::SyncConfig => "config.sync",
             Self::ReadAudit => "audit.read",
             Self::ReadHealth => "health.read",
+            Self::CollectRegistry => "registry.collect",
             Self::ManageOwnTokens => "token.manage",
             Self::MakeLoginLink => "login_link.create",
         }

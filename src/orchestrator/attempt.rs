@@ -155,6 +155,7 @@ impl LiveJob {
         if dns.is_some() {
             spec.hosts.extend(host_entries(beside));
         }
+        self.reach_registry(request, &mut spec).await?;
         let started = ensure(&self.engine, at, || async {
             let (log, index) = self.streams(row).await?;
             self.engine.executor.ensure_step(at, spec.clone(), log, index).await
@@ -249,6 +250,12 @@ impl LiveJob {
                 }
             }
             Capture::Secret => {}
+        }
+        if let Some(build) = request.build.as_ref().filter(|_| attempt.outcome.cause == Cause::Success) {
+            match self.built(build).await? {
+                Some(image) => attempt.stdout = image,
+                None => attempt.outcome = refused(&CallError::Invalid("the builder pushed no image".to_owned())),
+            }
         }
         Ok(attempt)
     }

@@ -14,8 +14,9 @@ use crate::provenance::{
     RECORD_TYPE, ReusedStep, Source,
 };
 use crate::store::egress::{self, HostRow, Verdict};
+use crate::registry::{HOST_PORT, is_cache};
 use crate::store::{
-    ArtifactRow, Durability, JobRow, JournalRow, StepRow, View, artifacts, attestations, jobs, journal, steps,
+    ArtifactRow, Durability, JobRow, JournalRow, StepRow, View, artifacts, attestations, jobs, journal, registry, steps,
 };
 
 /// Jobs that are looked at in one round.
@@ -26,6 +27,7 @@ struct Rows {
     job: JobRow,
     steps: Vec<StepRow>,
     artifacts: Vec<ArtifactRow>,
+    pushed: Vec<registry::PushedRow>,
     calls: Vec<JournalRow>,
     /// The names that led somewhere.
     contacted: Vec<String>,
@@ -105,6 +107,7 @@ fn read(view: &View<'_>, job: JobId) -> Result<Rows, crate::store::StoreError> {
         parent,
         steps: steps::of_job(view, job)?,
         artifacts: artifacts::of_job(view, job)?,
+        pushed: registry::of_job(view, job)?,
         calls: journal::of_job(view, job)?,
         contacted: contacted(egress::of_job(view, job)?),
     })
@@ -157,7 +160,7 @@ fn facts(engine: &Engine, rows: &Rows, probe: crate::executor::Probe) -> Result<
             .filter(|row| row.expired_at.is_none() && row.provenance)
             .filter_map(output)
             .collect(),
-        pushed_images: Vec::new(),
+        pushed_images: pushed(&rows.pushed),
     })
 }
 
@@ -221,6 +224,18 @@ fn privileges(rows: &Rows) -> Vec<String> {
         .collect();
     lines.dedup();
     lines
+}
+
+/// What the job pushed, each image once. Layers that were put by for later builds are none of its outputs.
+fn pushed(rows: &[registry::PushedRow]) -> Vec<Output> {
+    let kept = rows.iter().filter(|row| !is_cache(&row.repository));
+    let mut seen = HashSet::new();
+    let first = kept.filter(|row| seen.insert((&row.repository, &row.digest)));
+    first
+        .filter_map(|row| {
+            Some(Output { name: format!("{HOST_PORT}/{}", row.repository), sha256: row.digest.parse().ok()? })
+        })
+        .collect()
 }
 
 /// The secrets that the danubefile asked for, by the journal.

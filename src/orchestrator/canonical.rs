@@ -92,7 +92,8 @@ impl Canonical {
             .with("no_network", !request.network)
             .with("allow_failure", request.allow_failure)
             .with("caches", request.caches.iter().map(cache).collect::<Vec<_>>())
-            .with("caps", request.caps.clone());
+            .with("caps", request.caps.clone())
+            .with("build", request.build.is_some());
         match retry {
             Some(retry) => call.put("retry", retry),
             None => call,

@@ -53,6 +53,8 @@ impl LiveJob {
             capture_secret: false,
             notes: Vec::new(),
             caches: Vec::new(),
+            trust: None,
+            build: false,
         }
     }
 
@@ -88,7 +90,10 @@ impl LiveJob {
             kind: StepKind::Step,
             image: self.image_of(request),
             pinned: image.map(Ready::pinned),
-            argv: ["/bin/sh", "-c", &request.command].map(str::to_owned).to_vec(),
+            argv: match &request.build {
+                Some(build) => build.program.clone(),
+                None => ["/bin/sh", "-c", &request.command].map(str::to_owned).to_vec(),
+            },
             env,
             files,
             workdir: workdir_of(&request.workdir),
@@ -106,6 +111,8 @@ impl LiveJob {
             capture_secret: request.capture == Capture::Secret,
             notes,
             caches: Vec::new(),
+            trust: None,
+            build: request.build.is_some(),
         })
     }
 
@@ -155,12 +162,19 @@ impl LiveJob {
             capture_secret: false,
             notes: image.and_then(Ready::note).into_iter().collect(),
             caches: Vec::new(),
+            trust: None,
+            build: false,
         })
     }
 
     /// The image that a step gets.
     pub(super) fn image_of(&self, request: &StepRequest) -> String {
-        if request.image.is_empty() { self.engine.bounds.default_image.clone() } else { request.image.clone() }
+        let bounds = &self.engine.bounds;
+        match (&request.build, request.image.as_str()) {
+            (Some(_), _) => bounds.builder_image.clone(),
+            (None, "") => bounds.default_image.clone(),
+            (None, image) => image.to_owned(),
+        }
     }
 
     /// The size of the job's workspace.

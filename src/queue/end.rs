@@ -7,6 +7,7 @@ use crate::model::job::{Event, IllegalTransition, Next, Status, next};
 use crate::model::step::{Cause, StepStatus};
 use crate::store::{
     Durability, JobRow, Store, StoreError, Tx, annotations, artifacts, egress, job_moves, job_secrets, jobs, journal,
+    registry,
     steps, test_reports,
 };
 
@@ -141,6 +142,7 @@ fn lose(
     steps::close_open(tx, lease.job, StepStatus::Failure, Some(Cause::Infra), reason)?;
     journal::clear(tx, lease.job)?;
     artifacts::delete_of_job(tx, lease.job)?;
+    registry::delete_of_job(tx, lease.job)?;
     annotations::delete_of_job(tx, lease.job)?;
     egress::delete_of_job(tx, lease.job)?;
     test_reports::delete_of_job(tx, lease.job)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms in the order of the flow: one uses only those before it.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "model",
     "platform",
     "config",
@@ -20,6 +20,7 @@ const ROOMS: [&str; 21] = [
     "trigger",
     "egress",
     "images",
+    "registry",
     "executor",
     "orchestrator",
     "coordinator",

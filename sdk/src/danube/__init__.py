@@ -17,6 +17,7 @@ from danube._errors import (
     ServiceFailed,
     StepFailed,
 )
+from danube._images import images
 from danube._pipeline import pipeline
 from danube._results import Artifact, Cache, Result, Retry, Service
 from danube._secret import Secret
@@ -49,6 +50,7 @@ __all__ = [
     "annotate",
     "artifacts",
     "ctx",
+    "images",
     "pipeline",
     "secrets",
     "step",

@@ -21,6 +21,7 @@ use crate::orchestrator::{
 };
 use crate::platform::{Clock, DataDir, Ids, SystemClock, SystemIds, Tasks, Trouble};
 use crate::provenance::{self, SigningKey};
+use crate::registry::{self, Registry};
 use crate::secrets;
 use crate::store::Store;
 use crate::trigger;
@@ -64,6 +65,7 @@ pub(super) async fn run(
     }
     let builder = provenance::builder_id(config.server.public_url.as_deref(), instance);
     let public_url = Some(config.server.public_url.clone().unwrap_or_else(|| format!("http://{address}")));
+    let registry = open_registry(&config, data, &store)?;
     let engine = engine(Parts {
         data: data.to_owned(),
         store: store.clone(),
@@ -71,7 +73,12 @@ pub(super) async fn run(
         clock,
         ids: Arc::clone(&ids),
         executor: client,
-        bounds: Bounds { caches: caches(&config), ..bounds(&config.executor.limits, keeping(&config)) },
+        bounds: Bounds {
+            caches: caches(&config),
+            coordinator_image: config.executor.coordinator_image.clone(),
+            builder_image: config.executor.builder_image.clone(),
+            ..bounds(&config.executor.limits, keeping(&config))
+        },
         builder: BuilderFacts {
             id: builder.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -82,6 +89,7 @@ pub(super) async fn run(
         public_url: public_url.clone(),
         dns: config.executor.dns.clone(),
         images: ImageBounds::of(&config.executor).images(RegistrySource::Config)?,
+        registry: Some(Arc::clone(&registry)),
     })?;
     let repos = Arc::new(Repos::open(&data.join("repos"))?);
     let trigger = trigger::Ctx {
@@ -104,9 +112,13 @@ pub(super) async fn run(
         trusted_proxies: config.server.trusted_proxies.clone(),
         trigger: trigger.clone(),
         stop: stop.clone(),
-        hooks: hooks(&sync, &engine, &watched),
+        hooks: hooks(&sync, &engine, &watched, &registry),
+        registry: Some(Arc::clone(&registry)),
     });
     let kept = Arc::clone(&engine);
+    let collected = Arc::clone(&registry);
+    tasks.spawn("registry", |stop| registry.run(stop));
+    tasks.spawn("registry's garbage", |stop| registry::collect_daily(collected, stop));
     tasks.spawn("kept workspaces", |stop| keep_in_bounds(kept, stop));
     let layers = Arc::clone(&engine);
     tasks.spawn("layers of images", |stop| keep_layers_in_bounds(layers, stop));
@@ -180,7 +192,23 @@ async fn config_sync(config: &Config, data: &Path, store: &Store) -> anyhow::Res
     Ok(Arc::new(sync))
 }
 
-fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>, data: &Arc<DataDir>) -> Hooks {
+fn open_registry(config: &Config, data: &Path, store: &Store) -> anyhow::Result<Arc<Registry>> {
+    Ok(Registry::open(registry::Setup {
+        store: store.clone(),
+        dir: data.join("registry"),
+        keys: data.join("keys"),
+        program: config.registry.program.clone(),
+        quota: config.registry.quota,
+    })?)
+}
+
+fn hooks(
+    sync: &Arc<Sync>,
+    engine: &Arc<crate::orchestrator::Engine>,
+    data: &Arc<DataDir>,
+    registry: &Arc<Registry>,
+) -> Hooks {
+    let registry = Arc::clone(registry);
     let (told, data) = (Arc::clone(data), Arc::clone(data));
     let (wake, look, seen, engine) = (Arc::clone(sync), Arc::clone(sync), Arc::clone(sync), Arc::clone(engine));
     Hooks {
@@ -189,6 +217,7 @@ fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>, data: &Arc
         data: Arc::new(move || told.sentence()),
         down: Arc::new(move || {
             let (look, engine, data) = (Arc::clone(&look), Arc::clone(&engine), Arc::clone(&data));
+            let registry = Arc::clone(&registry);
             Box::pin(async move {
                 let mut down: Vec<String> = data.trouble().iter().map(|trouble| trouble.name().to_owned()).collect();
                 if engine.store.read(|view| crate::store::settings::find(view, "ready")).await.is_err() {
@@ -197,6 +226,10 @@ fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>, data: &Arc
                 let probe = tokio::time::timeout(Duration::from_secs(2), engine.executor.probe());
                 if !matches!(probe.await, Ok(Ok(_))) {
                     down.push("executor".to_owned());
+                }
+                // Where there is none, nobody waits for it.
+                if matches!(registry.state(), registry::State::Down(_)) {
+                    down.push("registry".to_owned());
                 }
                 if look.status().in_force.is_none() {
                     down.push("config repo".to_owned());

@@ -29,6 +29,7 @@ mod start;
 mod step;
 #[expect(unsafe_code, reason = "the one file of the executor with hooks between fork and exec and new namespaces")]
 mod sys;
+mod tools;
 mod transfer;
 mod uids;
 
@@ -60,6 +61,8 @@ pub struct Local {
     /// An ordinary user's: one user, no cgroups.
     rootless: bool,
     nets: net::Nets,
+    /// The `/usr` of helpers; none: the machine's own.
+    tools: Option<std::path::PathBuf>,
     /// One verb that makes or removes a job at a time, per job.
     locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
     /// One verb that fills or stores a cache at a time, per cache of a job.

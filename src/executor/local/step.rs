@@ -86,6 +86,7 @@ impl Local {
         };
         mounts.extend(binds(
             spec.kind,
+            spec.build,
             &Sources {
                 shim: &self.layout.shim(),
                 sdk: &self.layout.sdk(),
@@ -190,6 +191,7 @@ impl Local {
                 gid,
                 user,
                 ready: spec.ready.map(|check| Ready { argv: check.argv, address: check.address }),
+                trust: spec.trust,
             },
             notes: spec.notes,
             fault: fault::handed_on("shim"),

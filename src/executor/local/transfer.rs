@@ -94,7 +94,10 @@ impl Local {
         // Nothing of it is written to: one root is enough for all.
         let kind = if more.is_empty() { StepKind::Step } else { StepKind::Coordinator };
         let root = self.roots.host(kind);
-        let mut binds = host_binds(|p| p.exists());
+        let mut binds = match &self.tools {
+            Some(usr) => vec![Bind { writable: false, to: "/usr".to_owned(), ..workspace(usr) }],
+            None => host_binds(|p| p.exists()),
+        };
         binds.push(Bind { writable: false, to: "/danube/init".to_owned(), ..workspace(&self.layout.shim()) });
         binds.push(workspace(place));
         binds.extend(more);

@@ -24,6 +24,7 @@ pub(crate) fn request(command: &str) -> StepRequest {
         allow_failure: false,
         caches: Vec::new(),
         caps: Vec::new(),
+        build: None,
     }
 }
 

@@ -127,6 +127,7 @@ impl World {
             machine: self.machine.clone(),
             images: Images::new(RegistrySource::Config, Vec::new(), KeepLayers { bytes: 1 << 30, seconds: 3600 })
                 .unwrap(),
+            registry: None,
             serve,
             cache_gate: tokio::sync::RwLock::default(),
         })

@@ -99,6 +99,9 @@ pub struct ContainerStart {
     /// A service: what tells that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
+    /// An authority that the command trusts beside those of its image, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
 }
 
 /// What is tried until it goes well; then one byte is written to descriptor 4.

@@ -26,6 +26,7 @@ fn init(argv: &[&str], change: impl FnOnce(&mut ContainerStart)) -> Started {
         gid: None,
         ready: None,
         user: None,
+        trust: None,
     };
     change(&mut start);
     fs::write(dir.path().join("frame"), frame::encode(&start).unwrap()).unwrap();

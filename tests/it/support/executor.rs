@@ -217,6 +217,8 @@ pub(crate) fn spec(command: &str) -> StepSpec {
         capture_secret: false,
         notes: Vec::new(),
         caches: Vec::new(),
+        trust: None,
+        build: false,
     }
 }
 

@@ -95,6 +95,7 @@ impl Server {
                 vault,
                 room: trigger::Room::default(),
             },
+            registry: None,
             stop: stop.clone(),
             hooks: Hooks {
                 sync: Arc::new(|| {}),

@@ -85,6 +85,7 @@ mod tests {
             gid: None,
             ready: None,
             user: None,
+            trust: None,
         }
     }
 

@@ -7,6 +7,7 @@
 mod command;
 mod files;
 mod ready;
+mod trust;
 mod user;
 
 use std::fs::File;
@@ -44,6 +45,7 @@ fn run_command(without: &[&str]) -> Result<i32, String> {
     let signals = Signals::hold(&[&FORWARDED[..], &[libc::SIGCHLD]].concat()).map_err(failed)?;
     let (mut start, pipe) = read_start(without.contains(&"--keep-frame"))?;
     let groups = user::settle(&mut start)?;
+    trust::settle(&mut start)?;
     files::place(&start)?;
     let child = sys::fork().map_err(failed)?;
     let Some(child) = child else {

@@ -60,6 +60,7 @@ impl Step {
                 gid: None,
                 ready: None,
                 user: None,
+                trust: None,
             },
             notes: Vec::new(),
             fault: None,

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Local;
 use super::job::{io_error, remove_tree};
 use super::plan::{Bind, ContainerPlan, host_binds, step_capabilities, workspace};
+use super::{Local, rootfs};
 use crate::executor::{ExecutorError, Limits, Root, StepKind};
 use crate::model::JobId;
 
@@ -91,9 +91,13 @@ impl Local {
         let name = format!("h{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let bundle = self.layout.roots(job).join(&name);
         super::job::make_dir(&bundle, 0o711).map_err(|e| io_error("make a helper", &e))?;
-        // Nothing of it is written to: one root is enough for all.
+        // Nothing of it is written to: one root is enough for all. What a test leaves out may need further places.
         let kind = if more.is_empty() { StepKind::Step } else { StepKind::Coordinator };
-        let root = self.roots.host(kind);
+        let shared = self.protections.missing().is_empty();
+        let root = if shared { self.roots.host(kind) } else { bundle.join("rootfs") };
+        if !shared {
+            rootfs::make(&root, users, kind).map_err(|e| io_error("make a helper's root", &e))?;
+        }
         let mut binds = match &self.tools {
             Some(usr) => vec![Bind { writable: false, to: "/usr".to_owned(), ..workspace(usr) }],
             None => host_binds(|p| p.exists()),
@@ -117,7 +121,7 @@ impl Local {
             cgroup: (!self.rootless).then(|| self.cgroups.path(&cgroup)),
             limits: LIMITS,
             swap: self.cgroups.swap,
-            root: Root::Readonly,
+            root: if shared { Root::Readonly } else { Root::Writable },
             capabilities: step_capabilities(&[]),
             binds,
             network: None,

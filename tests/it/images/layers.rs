@@ -172,6 +172,8 @@ async fn a_disk_without_room_is_told_and_keeps_nothing_of_the_layer() {
     this.child.wait().unwrap();
     let unmounted = std::process::Command::new("umount").arg(&place).status();
     assert!(unmounted.unwrap().success());
+    // Whoever clears away after the test asks one that answers.
+    this.child = spawn(this.dir.path(), &this.run, &instance, 0);
     assert!(matches!(added, Err(danube::executor::ExecutorError::OutOfSpace(_))), "{added:?}");
     assert_eq!(left, 0, "half a layer takes what room there is");
     small.expect("there is room again");

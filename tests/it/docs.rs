@@ -106,6 +106,7 @@ pages! {
     the_retries_work: "retry",
     the_question_for_changes_works: "changed",
     the_shared_files_work: "files",
+    the_cache_works: "caches",
     the_parameters_work: "params",
     the_values_between_steps_work: "values",
     the_way_to_the_network_works: "network",

@@ -24,6 +24,7 @@ mod replay;
 mod rootless;
 mod run;
 mod server;
+mod services;
 mod support;
 mod takeover;
 mod tidy;

@@ -19,6 +19,8 @@ pub(super) fn examples(path: &str) -> &'static [&'static str] {
         "bench sse" => &["danube bench sse"],
         "bench start" => &["danube bench start"],
         "bench webhook" => &["danube bench webhook --check"],
+        "cache delete" => &["danube cache delete web", "danube cache delete web --name npm"],
+        "cache list" => &["danube cache list web", "danube cache list web --json"],
         "completions" => &[
             "danube completions bash > /etc/bash_completion.d/danube",
             "danube completions zsh > /usr/local/share/zsh/site-functions/_danube",

@@ -17,7 +17,7 @@ PACKAGES := crun git openssh-client gcc libc6-dev make pkg-config python3 python
 # What the look at the pages needs besides: a browser, and letters for every script in it.
 TEST_PACKAGES := chromium fonts-dejavu-core
 
-.PHONY: help setup setup-tests build shim venv demo bench chaos test test-rust test-sdk pages screenshots lint fresh clean-demo
+.PHONY: help setup setup-tests build shim venv demo bench chaos test test-isolation test-rust test-sdk pages screenshots lint fresh clean-demo
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -86,6 +86,11 @@ bench: setup shim ## Figures beside the machine's own limits, as a table for the
 # --kills N --seed S, --points, --faults, --follow MB, --restart N; --resume goes on after a cut.
 chaos: build ## Kill everything at any time and compare with an undisturbed run (root; ARGS="--kills 1000 --seed 7")
 	@DANUBE_SHIM=$(abspath $(SHIM)) cargo test --locked --quiet --test chaos -- $(ARGS)
+
+# LONG=1 fills a workspace with a million files and runs 200 jobs.
+test-isolation: build ## What hostile steps try is refused, and succeeds without the protection that refuses it (root; LONG=1)
+	@export DANUBE_SHIM=$(abspath $(SHIM)) $(if $(LONG),DANUBE_LONG=1)
+	cargo test --locked --test it -- isolation::
 
 venv: setup
 	@want="$$(cat sdk/requirements-test.txt tests/verifiers/requirements.txt | sha256sum)"

@@ -27,7 +27,7 @@ class StepTest(JobTest):
             files={"/root/.netrc": secrets.get("N")}, workdir="/workspace/web",
             retry=Retry(3, on=["oom"], backoff="1m"),
             timeout="1h30m", check=False, capture="secret", once=True, user="1000", root="readonly", cpu=1.5,
-            memory="512MiB", network=False,
+            memory="512MiB", network=False, caps=["CAP_SETFCAP", "SETFCAP"],
         )  # fmt: skip
         request = self.master.last()
         request.ClearField("call")
@@ -41,6 +41,7 @@ class StepTest(JobTest):
                 files=[message("NamedValue")(name="/root/.netrc", value=message("Value")(secret="N"))],
                 retry=message("Retry")(times=3, on=["oom"], backoff_ms=60_000), capture="secret", once=True,
                 user="1000", root="readonly", cpu=1.5, memory_bytes=512 << 20, no_network=True, allow_failure=True,
+                caps=["SETFCAP"],
             ),
         )  # fmt: skip
 

@@ -72,11 +72,19 @@ pub(super) fn bounds(limits: &config::Limits, keeping: Keeping) -> Bounds {
     let base = Bounds::default();
     // What a step gets that asks for nothing; a machine with less gives what it has.
     let step = Limits {
-        cpu: 0.0,
+        cpu: limits.cpu,
         memory_bytes: base.step.memory_bytes.min(limits.memory),
         pids: base.step.pids.min(limits.pids),
     };
-    Bounds { log_bytes: limits.max_log_bytes, artifact_bytes: limits.max_artifact_bytes, keeping, step, ..base }
+    let ceiling = Limits { cpu: limits.cpu, memory_bytes: limits.memory, pids: limits.pids };
+    Bounds {
+        log_bytes: limits.max_log_bytes,
+        artifact_bytes: limits.max_artifact_bytes,
+        keeping,
+        step,
+        ceiling,
+        ..base
+    }
 }
 
 /// A directory that only its owner may enter; well where it stands.

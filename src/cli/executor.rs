@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::executor::local::{InstallOptions, Layout, Policy, Rootless, StartError, enter_own_namespace, install};
+use crate::executor::local::{
+    InstallOptions, Layout, Policy, Protections, Rootless, StartError, enter_own_namespace, install,
+};
 use crate::executor::remote::{ServeOptions, serve};
 
 /// Run the privileged part: containers for the master, asked for over a Unix socket
@@ -40,6 +42,15 @@ pub(super) struct ExecutorArgs {
     /// Show this directory of the machine, writable, to every step of every pipeline, such as /srv/cache:/cache
     #[arg(long, value_name = "FROM:TO", value_parser = shared)]
     pub(super) bind: Vec<(PathBuf, String)>,
+    /// Let steps ask for this capability beyond the usual ones, such as SETFCAP
+    #[arg(long, value_name = "CAPABILITY")]
+    pub(super) allow: Vec<String>,
+    /// This executor serves a test of the protections, and nobody else
+    #[arg(long, hide = true)]
+    pub(super) for_tests: bool,
+    /// Take this protection of steps away, to see what it is good for
+    #[arg(long, hide = true, requires = "for_tests", value_name = "PROTECTION")]
+    pub(super) without: Vec<String>,
     /// The shim's program
     #[arg(long)]
     pub(super) shim: Option<PathBuf>,
@@ -50,6 +61,10 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     if args.instance.len() != 8 || !args.instance.bytes().all(|b| b.is_ascii_hexdigit()) {
         bail!("--instance takes eight hex digits, not '{}'", args.instance);
     }
+    let protections = match Protections::without(&args.without) {
+        Ok(protections) => protections,
+        Err(unknown) => bail!("--without: there is no protection '{unknown}'"),
+    };
     // A session of its own: it outlives the master that started it. Where it leads one already
     // (a unit of systemd), there is nothing to do.
     let _own = rustix::process::setsid();
@@ -68,10 +83,11 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     let socket = layout.socket();
     let options = InstallOptions {
         layout,
-        policy: Policy { host_image: args.host_image, binds: args.bind, ..Policy::default() },
+        policy: Policy { host_image: args.host_image, binds: args.bind, allow: args.allow, ..Policy::default() },
         master_uid,
         shim,
         rootless,
+        protections,
     };
     let (local, _held) = match install(options) {
         Ok(installed) => installed,
@@ -83,6 +99,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     let local = Arc::new(local);
+    local.watch_space();
     let listener = listen(&socket)?;
     tracing::info!(socket = %socket.display(), "executor serves");
     let linger = args.linger.map(Duration::from_secs);

@@ -123,6 +123,8 @@ pub(super) struct Launch<'a> {
     pub(super) master_uid: u32,
     /// The pseudo-image `host` is offered.
     pub(super) host_image: bool,
+    /// Capabilities that steps may ask for.
+    pub(super) allow: &'a [String],
     /// Its directory on disk goes with it.
     pub(super) temporary: bool,
 }
@@ -206,6 +208,9 @@ pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Resu
     if launch.host_image {
         command.arg("--host-image");
     }
+    for name in launch.allow {
+        command.arg("--allow").arg(name);
+    }
     if launch.temporary {
         command.arg("--temporary");
     }
@@ -216,7 +221,7 @@ pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Resu
 
 /// Whether the executor that runs was started with other settings and has ended to make room.
 fn has_made_room(socket: &Path, run: &Path, launch: &Launch<'_>) -> bool {
-    match leave_unless(socket, |probe| probe.host_image == launch.host_image) {
+    match leave_unless(socket, |probe| probe.host_image == launch.host_image && probe.allow == launch.allow) {
         Ok(Standing::Fits) => return false,
         Ok(Standing::Leaves) => {}
         Ok(Standing::Busy) => {

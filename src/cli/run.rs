@@ -66,7 +66,7 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let root = rustix::process::geteuid().is_root();
     let params = params(&args.params)?;
-    let bounds = host_bounds()?;
+    let (bounds, allow) = host_bounds()?;
     let secrets = PlainFile::load(args.secrets.as_deref(), super::config::environment())?;
     let checkout = source::locate(&args.path)?;
     let identity = match root {
@@ -78,8 +78,14 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let instance = privileges::instance(&data, &ids)?;
     let prepared = prepare(&checkout, &data)?;
     let place = if root { roots_place(&instance)? } else { own_place(&data, &instance, &identity)? };
-    let launch =
-        Launch { root: &place.root, instance: &instance, master_uid: identity.uid, host_image: true, temporary: true };
+    let launch = Launch {
+        root: &place.root,
+        instance: &instance,
+        master_uid: identity.uid,
+        host_image: true,
+        allow: &allow,
+        temporary: true,
+    };
     let socket = match root {
         true => privileges::start_executor(&launch)?,
         false => privileges::start_executor_in(&place.run, &launch)?,
@@ -94,6 +100,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         run: place.run,
         rootless: !root,
         bounds,
+        allow,
         params,
         secrets: Arc::new(secrets),
         prepared,
@@ -121,13 +128,14 @@ fn own_place(data: &Path, instance: &str, identity: &Identity) -> anyhow::Result
     Ok(Place { root: data.join("executor"), run: privileges::own_run_dir(instance, identity.uid)? })
 }
 
-/// The limits of the machine's configuration, where there is one: what runs on its server runs here.
-fn host_bounds() -> anyhow::Result<Bounds> {
+/// The limits of the machine's configuration, where there is one, and the capabilities that it allows: what runs on
+/// its server runs here.
+fn host_bounds() -> anyhow::Result<(Bounds, Vec<String>)> {
     let mut sources = Sources { env: super::config::environment(), ..Sources::default() };
     sources.read_file(None)?;
     let (executor, _) = config::load_executor(&sources)?;
     // A run ends with all that it made: there is nothing to go on in.
-    Ok(bounds(&executor.limits, Keeping::default()))
+    Ok((bounds(&executor.limits, Keeping::default()), executor.allow))
 }
 
 fn params(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
@@ -205,6 +213,7 @@ struct RunJob {
     run: PathBuf,
     rootless: bool,
     bounds: Bounds,
+    allow: Vec<String>,
     params: BTreeMap<String, String>,
     secrets: Arc<PlainFile>,
     prepared: Prepared,
@@ -288,7 +297,8 @@ impl RunJob {
 
     /// The one job: the pipeline is what the danubefile's directory is called.
     async fn claim(&self, store: &Store) -> anyhow::Result<queue::Claimed> {
-        let pipeline = pipeline(&self.prepared);
+        // No config repo stands above a run: what the machine allows is allowed.
+        let pipeline = Pipeline { caps: self.allow.clone(), ..pipeline(&self.prepared) };
         let settings = Settings {
             teams: vec![Team { name: TEAM.to_owned(), members: Vec::new(), admins: Vec::new(), global_admin: false }],
             pipelines: vec![pipeline.clone()],
@@ -345,6 +355,7 @@ fn pipeline(prepared: &Prepared) -> Pipeline {
         script: prepared.script.clone(),
         max_duration_seconds: 24 * 3600,
         workspace_size_gb: 5,
+        caps: Vec::new(),
         permissions: Vec::new(),
         egress_allowlist: None,
         concurrency: Concurrency::default(),

@@ -139,6 +139,7 @@ fn start_executor(args: &ServeArgs, config: &Config, instance: &str, identity: &
         instance,
         master_uid: identity.uid,
         host_image,
+        allow: &config.executor.allow,
         temporary: false,
     })
 }

@@ -14,7 +14,7 @@ pub(super) use config::{ConfigSpec, GitAuthEntry, GitAuthType, WebhookEntry};
 pub(super) use items::Items;
 pub(super) use people::{TeamSpec, UserSpec};
 pub(super) use pipeline::{
-    EventName, ParamEntry, PermissionEntry, PipelineMetadata, PipelineSpec, SecretEntry, TriggerEntry,
+    CapabilityName, EventName, ParamEntry, PermissionEntry, PipelineMetadata, PipelineSpec, SecretEntry, TriggerEntry,
 };
 
 /// The version of the format.

@@ -61,7 +61,15 @@ pub(super) fn step(request: v1::RunStepRequest) -> Result<StepRequest, Status> {
         memory_bytes: request.memory_bytes,
         network: !request.no_network,
         allow_failure: request.allow_failure,
+        caps: caps(request.caps),
     })
+}
+
+/// One form for one list, whichever SDK sent it.
+fn caps(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn retry(retry: Option<v1::Retry>) -> Result<Retry, Status> {

@@ -17,7 +17,8 @@ use futures::future::BoxFuture;
 
 pub use error::ExecutorError;
 pub use spec::{
-    FileSpec, JobPlace, JobSpec, Limits, Mask, Probe, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState,
+    FileSpec, Full, JobPlace, JobSpec, Limits, Mask, Probe, Root, Signal, SpaceLimit, StepAt, StepEnd, StepKind,
+    StepSpec, StepState, inodes_of,
 };
 
 use crate::model::JobId;

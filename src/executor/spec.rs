@@ -39,6 +39,34 @@ pub struct JobSpec {
 pub struct JobPlace {
     /// A directory of the master's own; the job's gRPC socket goes into it as `rpc.sock`.
     pub socket_dir: PathBuf,
+    /// What holds the job to the size of its workspace; none: nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<SpaceLimit>,
+}
+
+/// What holds a job to the size of its workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpaceLimit {
+    /// The file system refuses what is more.
+    Quota,
+    /// Its files are looked after about once a second, and its steps ended.
+    Watch,
+}
+
+/// What a job had too much of on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Full {
+    /// Bytes.
+    Bytes,
+    /// Files and directories.
+    Files,
+}
+
+/// The files and directories that a workspace of this size may hold: one for each 8 KiB.
+pub const fn inodes_of(workspace_bytes: u64) -> u64 {
+    workspace_bytes >> 13
 }
 
 /// What kind of container a step attempt is.
@@ -109,6 +137,9 @@ pub struct StepSpec {
     pub user: Option<String>,
     /// Its bounds.
     pub limits: Limits,
+    /// Capabilities that its root has beside the usual ones, such as `SETFCAP`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caps: Vec<String>,
     /// Its root.
     pub root: Root,
     /// It asks for the network.
@@ -140,6 +171,12 @@ pub struct StepEnd {
     pub exit_code: i32,
     /// Processes that the memory limit killed.
     pub oom_kills: u64,
+    /// How often it was refused a new process, because it had as many as it may.
+    #[serde(default)]
+    pub pids_refused: u64,
+    /// It was ended for what its job has on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<Full>,
     /// It wrote more than `log_limit`.
     pub log_overflow: bool,
     /// Bytes of its log could not be stored (disk full).
@@ -177,4 +214,7 @@ pub struct Probe {
     pub not_enforced: Vec<String>,
     /// The pseudo-image `host` is offered.
     pub host_image: bool,
+    /// Capabilities that a step may ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
 }

@@ -245,6 +245,9 @@ pub struct Pipeline {
     pub max_duration_seconds: u64,
     /// The size of a job's workspace.
     pub workspace_size_gb: u32,
+    /// Capabilities that its steps may ask for, such as `SETFCAP`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caps: Vec<String>,
     /// Further teams.
     pub permissions: Vec<Permission>,
     /// DNS names; none: the default of `Config`.

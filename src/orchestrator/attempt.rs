@@ -148,7 +148,11 @@ impl LiveJob {
         end: &StepEnd,
         timeout: Option<Duration>,
     ) -> Result<Attempt, CallError> {
-        let bound = Bound { limits: self.limits_of(request), log_bytes: self.engine.bounds.log_bytes };
+        let bound = Bound {
+            limits: self.limits_of(request),
+            log_bytes: self.engine.bounds.log_bytes,
+            workspace_bytes: self.workspace_bytes(),
+        };
         let mut attempt = Attempt {
             outcome: outcome::of_end(end, &bound, timeout),
             ran: Duration::from_nanos(u64::try_from(end.ended_ns - end.started_ns).unwrap_or(0)),

@@ -143,7 +143,7 @@ fn facts(engine: &Engine, rows: &Rows, probe: crate::executor::Probe) -> Result<
         secret_names: secret_names(&rows.calls),
         contacted_hosts: Vec::new(),
         executor: probe.kind,
-        isolation: Isolation { not_enforced: probe.not_enforced, privileges: Vec::new() },
+        isolation: Isolation { not_enforced: probe.not_enforced, privileges: privileges(rows) },
         started_on: job.started_at,
         finished_on: job.finished_at.unwrap_or(job.created_at),
         logs: rows.steps.iter().filter(|step| step.reused_from.is_none()).filter_map(log).collect(),
@@ -194,6 +194,22 @@ fn continued((job_id, label): &(JobId, String), rows: &Rows) -> Continued {
 
 fn output(row: &ArtifactRow) -> Option<Output> {
     Some(Output { name: row.name.clone(), sha256: row.sha256.parse().ok()? })
+}
+
+/// What steps that ran were given beyond the usual, by the journal.
+fn privileges(rows: &Rows) -> Vec<String> {
+    let ran = rows.steps.iter().filter(|step| step.seq > 0 && step.started_at.is_some());
+    let mut lines: Vec<String> = ran
+        .flat_map(|step| {
+            let call = rows.calls.iter().find(|call| call.key == step.key);
+            let fields = call.and_then(|call| serde_json::from_str::<serde_json::Value>(&call.request).ok());
+            let caps = fields.and_then(|fields| fields.get("caps")?.as_array().cloned()).unwrap_or_default();
+            let named: Vec<String> = caps.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
+            named.into_iter().map(|name| format!("step {}: capability {name}", step.seq))
+        })
+        .collect();
+    lines.dedup();
+    lines
 }
 
 /// The secrets that the danubefile asked for, by the journal.

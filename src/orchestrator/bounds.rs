@@ -20,6 +20,8 @@ const NAME: usize = 200;
 const GLOBS: usize = 100;
 /// Further attempts at a step.
 const RETRIES: u32 = 100;
+/// Capabilities that a step asks for.
+const CAPS: usize = 16;
 /// The longest pause between two attempts, and the longest timeout.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -58,6 +60,10 @@ pub(super) fn step(request: &StepRequest) -> Checked {
     if request.retry.backoff > LONGEST || request.timeout.is_some_and(|timeout| timeout > LONGEST) {
         return wrong("a timeout or backoff is longer than 7 days".to_owned());
     }
+    if request.caps.len() > CAPS {
+        return wrong(format!("caps= has {} names, the limit is {CAPS}", request.caps.len()));
+    }
+    request.caps.iter().try_for_each(|name| short("a name in caps=", name, 32))?;
     if !request.cpu.is_finite() || request.cpu < 0.0 {
         return wrong("cpu= is not a number of cores".to_owned());
     }

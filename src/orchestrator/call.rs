@@ -98,6 +98,8 @@ pub struct StepRequest {
     pub network: bool,
     /// The danubefile goes on after a failure.
     pub allow_failure: bool,
+    /// Capabilities beside the usual ones, sorted.
+    pub caps: Vec<String>,
 }
 
 /// How a step ended, for the danubefile.

@@ -88,7 +88,8 @@ impl Canonical {
             .with("cpu", request.cpu)
             .with("memory_bytes", request.memory_bytes)
             .with("no_network", !request.network)
-            .with("allow_failure", request.allow_failure);
+            .with("allow_failure", request.allow_failure)
+            .with("caps", request.caps.clone());
         match retry {
             Some(retry) => call.put("retry", retry),
             None => call,
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut StepRequest); 15] = [
+        let changes: [fn(&mut StepRequest); 16] = [
             |r| r.command.push('x'),
             |r| r.name.push('x'),
             |r| r.image.push('x'),
@@ -209,6 +210,7 @@ mod tests {
             |r| r.root = Root::Readonly,
             |r| r.cpu = 1.0,
             |r| r.allow_failure = true,
+            |r| r.caps.push("SETFCAP".to_owned()),
         ];
         let mut seen = std::collections::BTreeSet::from([hash(&request("make"))]);
         for change in changes {

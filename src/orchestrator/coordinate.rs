@@ -2,7 +2,7 @@
 use super::live::Ending;
 use super::outcome::{LOG_LOST, bytes};
 use super::watching::{Manners, Seen, ensure};
-use super::{DriveError, LiveJob, culprit, reason};
+use super::{DriveError, LiveJob, culprit, outcome, reason};
 use crate::executor::{ExecutorError, StepEnd};
 use crate::model::step::{Cause, StepStatus};
 use crate::store::steps::{self, NewStep};
@@ -152,6 +152,9 @@ impl LiveJob {
         }
         if end.exit_code == 0 {
             return Verdict::Success;
+        }
+        if let Some(what) = end.full {
+            return Verdict::Failed(outcome::full(what, self.workspace_bytes()));
         }
         if end.oom_kills > 0 {
             let limit = bytes(self.engine.bounds.coordinator.memory_bytes);

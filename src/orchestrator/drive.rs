@@ -15,11 +15,12 @@ use super::live::Ending;
 use super::origin::OriginError;
 use super::watching::persist;
 use super::{DriveError, Engine, LiveJob, Origin};
-use crate::executor::{ExecutorError, JobSpec};
+use crate::executor::{ExecutorError, JobPlace, JobSpec, SpaceLimit};
 use crate::model::call::Place;
 use crate::model::job::{Event, Status};
 use crate::queue::{self, Claimed, QueueError};
 use crate::secrets::SecretSource;
+use crate::store::job_limits::{self, HeldBy};
 use crate::store::journal::{self, NewCall};
 use crate::store::{Durability, jobs};
 
@@ -166,7 +167,7 @@ impl LiveJob {
         }
         let spec = JobSpec {
             job: self.row.id,
-            workspace_bytes: u64::from(self.pipeline.workspace_size_gb) << 30,
+            workspace_bytes: self.workspace_bytes(),
             adopt: self.reuse.as_ref().map(|reuse| reuse.parent),
         };
         let placed = persist(&self.engine, || async {
@@ -176,10 +177,27 @@ impl LiveJob {
             self.engine.executor.ensure_job(spec.clone(), source).await
         });
         match placed.await {
-            Ok(place) => Ok(Prepared::Ready(place.socket_dir)),
+            Ok(place) => {
+                self.note_limits(&place).await?;
+                Ok(Prepared::Ready(place.socket_dir))
+            }
             Err(error) if error.is_retryable() => Ok(Prepared::Decided(Verdict::Lost(error.to_string()))),
             Err(error) => Ok(Prepared::Decided(Verdict::Rejected(error.to_string()))),
         }
+    }
+
+    /// Notes for the job's page what holds it to the size of its workspace.
+    async fn note_limits(&self, place: &JobPlace) -> Result<(), DriveError> {
+        let (lease, job, bytes) = (self.lease.id, self.row.id, self.workspace_bytes());
+        let by = place.space.map(|space| match space {
+            SpaceLimit::Quota => HeldBy::Quota,
+            SpaceLimit::Watch => HeldBy::Watch,
+        });
+        let noted = self
+            .engine
+            .store
+            .write("orchestrator.limits", Durability::Progress, move |tx| job_limits::note(tx, lease, job, bytes, by));
+        Ok(noted.await?)
     }
 
     /// Whether the machine is the one on which this attempt began.

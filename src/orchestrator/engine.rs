@@ -94,6 +94,8 @@ pub struct Bounds {
     pub keeping: Keeping,
     /// Of a step that asks for nothing else.
     pub step: Limits,
+    /// The most that a step may ask for.
+    pub ceiling: Limits,
     /// Of the coordinator.
     pub coordinator: Limits,
     /// The image of the coordinator.
@@ -115,6 +117,7 @@ impl Default for Bounds {
             artifact_bytes: 2 << 30,
             keeping: Keeping::default(),
             step: Limits { cpu: 0.0, memory_bytes: 2 << 30, pids: 4096 },
+            ceiling: Limits { cpu: 256.0, memory_bytes: 1 << 40, pids: 65_536 },
             coordinator: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 256 },
             coordinator_image: "host".to_owned(),
             default_image: "host".to_owned(),

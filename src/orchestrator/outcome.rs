@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::call::Retry;
 use super::reason::KILLED;
-use crate::executor::{ExecutorError, Limits, StepEnd};
+use crate::executor::{ExecutorError, Full, Limits, StepEnd, inodes_of};
 use crate::model::step::{Cause, StepStatus};
 
 /// The exit code that stands for "nothing was started".
@@ -48,6 +48,8 @@ pub(super) struct Bound {
     pub(super) limits: Limits,
     /// Bytes of output.
     pub(super) log_bytes: u64,
+    /// Bytes of the job's workspace.
+    pub(super) workspace_bytes: u64,
 }
 
 /// Reads the executor's record of an end; `timeout` is set where it was ended for its own time.
@@ -62,17 +64,36 @@ pub(super) fn of_end(end: &StepEnd, bound: &Bound, timeout: Option<Duration>) ->
         (Cause::Exit, LOG_LOST.to_owned(), false)
     } else if end.exit_code == 0 {
         (Cause::Success, String::new(), false)
+    } else if let Some(what) = end.full {
+        (Cause::Exit, full(what, bound.workspace_bytes), false)
     } else if end.oom_kills > 0 && end.exit_code == KILLED {
         (Cause::Oom, format!("out of memory: its limit is {}", bytes(bound.limits.memory_bytes)), true)
     } else if end.oom_kills > 0 {
         // It went on without the process that was killed, and may have failed of something else.
         let limit = bytes(bound.limits.memory_bytes);
         (Cause::Exit, format!("exit code {}{SHORT_OF_MEMORY} (limit {limit})", end.exit_code), true)
+    } else if end.pids_refused > 0 {
+        // It may have gone on and failed of something else, but a command that cannot start another says little.
+        let limit = bound.limits.pids;
+        let text = format!("exit code {}; it reached its limit of {limit} processes", end.exit_code);
+        (Cause::Exit, text, true)
     } else {
         (Cause::Exit, format!("exit code {}", end.exit_code), true)
     };
     let exit_code = if cause == Cause::Exit && end.exit_code == 0 { NOTHING_RAN } else { end.exit_code };
     Outcome { cause, exit_code, message, again, started: end.error.is_none() }
+}
+
+/// What a job had too much of on disk, and whose limit that is.
+pub(super) fn full(what: Full, workspace_bytes: u64) -> String {
+    let size = bytes(workspace_bytes);
+    match what {
+        Full::Bytes => format!("the workspace is full: limit {size} (the pipeline's workspace_size_gb)"),
+        Full::Files => format!(
+            "the workspace has too many files: limit {} for its size of {size} (the pipeline's workspace_size_gb)",
+            inodes_of(workspace_bytes)
+        ),
+    }
 }
 
 /// An attempt that the executor did not start.
@@ -132,12 +153,18 @@ pub(super) fn seconds(duration: Duration) -> String {
 mod tests {
     use super::*;
 
-    const BOUND: Bound = Bound { limits: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 64 }, log_bytes: 1 << 30 };
+    const BOUND: Bound = Bound {
+        limits: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 64 },
+        log_bytes: 1 << 30,
+        workspace_bytes: 5 << 30,
+    };
 
     fn end(exit_code: i32) -> StepEnd {
         StepEnd {
             exit_code,
             oom_kills: 0,
+            pids_refused: 0,
+            full: None,
             log_overflow: false,
             log_truncated: false,
             log_bytes: 0,
@@ -167,6 +194,23 @@ mod tests {
         assert_eq!(of(StepEnd { error: Some("crun: no".to_owned()), ..end(1) }).cause, Cause::Infra);
         let late = of_end(&end(143), &BOUND, Some(Duration::from_secs(2)));
         assert_eq!((late.cause, late.message.as_str()), (Cause::Timeout, "it ran longer than its timeout of 2 s"));
+    }
+
+    #[test]
+    fn what_a_step_had_too_much_of_is_named_with_its_limit() {
+        let of = |end: StepEnd| of_end(&end, &BOUND, None);
+        let forks = of(StepEnd { pids_refused: 7, ..end(2) });
+        assert_eq!(
+            (forks.cause, forks.message.as_str()),
+            (Cause::Exit, "exit code 2; it reached its limit of 64 processes")
+        );
+        assert_eq!(of(StepEnd { pids_refused: 7, ..end(0) }).cause, Cause::Success, "it went on with fewer");
+        let full = of(StepEnd { full: Some(Full::Bytes), ..end(137) });
+        assert_eq!(full.message, "the workspace is full: limit 5 GiB (the pipeline's workspace_size_gb)");
+        assert!(!full.again, "another attempt meets the same files");
+        let files = of(StepEnd { full: Some(Full::Files), ..end(137) });
+        assert!(files.message.starts_with("the workspace has too many files: limit 655360 "), "{}", files.message);
+        assert_eq!(of(StepEnd { full: Some(Full::Bytes), ..end(0) }).cause, Cause::Success, "it was quicker");
     }
 
     #[test]

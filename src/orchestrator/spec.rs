@@ -2,6 +2,7 @@
 use base64::Engine as _;
 
 use super::call::{Capture, StepRequest, Value};
+use super::outcome::bytes;
 use super::{CallError, LiveJob};
 use crate::executor::{FileSpec, Limits, Probe, Root, StepKind, StepSpec};
 use crate::model::Secret;
@@ -37,6 +38,7 @@ impl LiveJob {
             workdir: "/danube/source".to_owned(),
             user: None,
             limits: self.engine.bounds.coordinator,
+            caps: Vec::new(),
             root: Root::Readonly,
             network: false,
             masks,
@@ -53,6 +55,7 @@ impl LiveJob {
         room: u64,
         notes: Vec<String>,
     ) -> Result<StepSpec, CallError> {
+        self.within_bounds(request)?;
         let mut env = self.base_env();
         for (name, value) in &request.env {
             let value = self.value(value).await?;
@@ -78,6 +81,7 @@ impl LiveJob {
             workdir: workdir_of(&request.workdir),
             user: request.user.clone(),
             limits: self.limits_of(request),
+            caps: request.caps.clone(),
             root: request.root,
             network: request.network,
             masks: self.masks.all(),
@@ -92,6 +96,11 @@ impl LiveJob {
         if request.image.is_empty() { self.engine.bounds.default_image.clone() } else { request.image.clone() }
     }
 
+    /// The size of the job's workspace.
+    pub(super) fn workspace_bytes(&self) -> u64 {
+        u64::from(self.pipeline.workspace_size_gb) << 30
+    }
+
     /// The limits that a step gets.
     pub(super) fn limits_of(&self, request: &StepRequest) -> Limits {
         let default = self.engine.bounds.step;
@@ -100,6 +109,32 @@ impl LiveJob {
             memory_bytes: if request.memory_bytes > 0 { request.memory_bytes } else { default.memory_bytes },
             pids: default.pids,
         }
+    }
+
+    /// Refuses what the pipeline or this server does not give, with who can change that.
+    fn within_bounds(&self, request: &StepRequest) -> Result<(), CallError> {
+        if let Some(name) = request.caps.iter().find(|name| !self.pipeline.caps.contains(name)) {
+            return Err(CallError::Invalid(format!(
+                "caps= asks for the capability '{name}', which the config repo does not allow for the pipeline '{}': \
+                 add it to the pipeline's caps (and to executor.allow of the server), or take it out of the step",
+                self.row.pipeline_name
+            )));
+        }
+        let ceiling = self.engine.bounds.ceiling;
+        if request.cpu > ceiling.cpu {
+            return Err(CallError::Invalid(format!(
+                "cpu= asks for {} cores, this server gives a step at most {} (executor.limits.cpu in danube.toml)",
+                request.cpu, ceiling.cpu
+            )));
+        }
+        if request.memory_bytes > ceiling.memory_bytes {
+            return Err(CallError::Invalid(format!(
+                "memory= asks for {}, this server gives a step at most {} (executor.limits.memory in danube.toml)",
+                bytes(request.memory_bytes),
+                bytes(ceiling.memory_bytes)
+            )));
+        }
+        Ok(())
     }
 
     fn base_env(&self) -> Vec<(String, String)> {
@@ -176,8 +211,13 @@ mod tests {
 
     #[test]
     fn a_missing_network_is_told_to_steps_that_ask_for_it() {
-        let mut probe =
-            Probe { kind: "local".to_owned(), version: "1".to_owned(), not_enforced: Vec::new(), host_image: true };
+        let mut probe = Probe {
+            kind: "local".to_owned(),
+            version: "1".to_owned(),
+            not_enforced: Vec::new(),
+            host_image: true,
+            allow: Vec::new(),
+        };
         assert_eq!(network_note(&probe, true), None);
         probe.not_enforced.push("egress: no network of its own".to_owned());
         assert!(network_note(&probe, true).unwrap().contains("no network"));

@@ -25,6 +25,7 @@ pub mod config_commits;
 pub mod cron_ticks;
 pub mod deliveries;
 pub mod job_heads;
+pub mod job_limits;
 pub mod job_list;
 pub(crate) mod job_moves;
 pub mod job_past;

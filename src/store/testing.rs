@@ -89,6 +89,7 @@ pub(crate) fn pipeline(name: &str, team: &str) -> Pipeline {
         script: "danubefile.py".into(),
         max_duration_seconds: 3600,
         workspace_size_gb: 5,
+        caps: Vec::new(),
         permissions: Vec::new(),
         egress_allowlist: None,
         concurrency: Concurrency::default(),

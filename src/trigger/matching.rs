@@ -120,6 +120,7 @@ mod tests {
             script: "danubefile.py".into(),
             max_duration_seconds: 3600,
             workspace_size_gb: 5,
+            caps: Vec::new(),
             permissions: Vec::new(),
             egress_allowlist: None,
             concurrency: Concurrency::default(),

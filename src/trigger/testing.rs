@@ -36,6 +36,7 @@ pub(super) fn pipeline(name: &str, repository: &str, triggers: &[TriggerRule]) -
         script: "danubefile.py".to_owned(),
         max_duration_seconds: 3600,
         workspace_size_gb: 5,
+        caps: Vec::new(),
         permissions: Vec::new(),
         egress_allowlist: None,
         concurrency: Concurrency::default(),

@@ -26,6 +26,8 @@ def build():
     moment, number = ctx.now(), ctx.random()
     same = ctx.changed("**") in (True, False)
     run("first", f"mkdir out; echo {moment} {number} > same; echo began")
+    if ctx.params.get("full"):
+        run("full", "fallocate -l 1200M full; sleep 600")
     door(1)
     token = secrets.get("TOKEN")
     assert secrets.get("OPEN").reveal() == "to be shown"

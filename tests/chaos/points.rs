@@ -53,6 +53,7 @@ pub(crate) fn run(world: &mut World) -> Result<(), String> {
     visit::deliveries(world)?;
     visit::mistakes(world)?;
     visit::cancelled(world)?;
+    visit::full(world)?;
     visit::lost(world)?;
     kept::visit(world)?;
     visit::run(world)?;

@@ -221,6 +221,15 @@ fn cancel_one(world: &World) -> Result<String, String> {
     Ok(job)
 }
 
+/// Jobs that have more on disk than they may, until the executor died on both sides of noting that.
+pub(crate) fn full(world: &World) -> Result<(), String> {
+    while !has_met(world, "executor.full+") {
+        let job = world.trigger(r#"{"params":{"full":"yes"}}"#)?;
+        ended(world, &job)?;
+    }
+    Ok(())
+}
+
 /// A job whose coordinator dies until its attempt is given up; then nobody wants it any more.
 pub(crate) fn lost(world: &World) -> Result<(), String> {
     let job = world.trigger("")?;

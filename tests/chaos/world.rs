@@ -62,7 +62,7 @@ impl World {
         let conf = path.join("conf");
         let pipeline = format!(
             "{}  repository: file://{}\n  triggers: [{{on: manual}}]\n  attempts: 3\n  secrets: [{{key: TOKEN}}, {{key: OPEN, reveal: true}}]\n  params:\n    \
-             - {{name: pause, default: \"0.05\"}}\n  concurrency: {{max_running: 100}}\n",
+             - {{name: pause, default: \"0.05\"}}\n    - {{name: full, default: \"\"}}\n  workspace_size_gb: 1\n  concurrency: {{max_running: 100}}\n",
             head("Pipeline", "{name: app, team: core}"),
             path.join("app").display()
         );

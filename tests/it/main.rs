@@ -10,6 +10,7 @@ mod bench;
 mod demo;
 mod docs;
 mod executor;
+mod isolation;
 mod kept;
 mod leftovers;
 mod openapi;

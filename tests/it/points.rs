@@ -21,7 +21,7 @@ const WITHOUT: [(&str, &str); 27] = [
     ("src/cli/privileges.rs:start_executor_in", "the executor's log"),
     ("src/cli/run.rs", "a .gitignore, written again by the next run"),
     ("src/cli/serve.rs:make_data_dir", "a probe, removed at once"),
-    ("src/executor/local/cgroup.rs:thaw", "a file of the kernel"),
+    ("src/executor/local/cgroup.rs", "files of the kernel"),
     ("src/executor/local/rootfs.rs", "a container's skeleton, made anew for each attempt that was not started"),
     ("src/executor/local/rootless.rs", "files of /proc"),
     ("src/executor/local/start.rs:hold", "a lock file"),

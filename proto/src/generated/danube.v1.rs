@@ -171,6 +171,9 @@ pub struct RunStepRequest {
     /// check=False: the danubefile goes on after a non-zero exit.
     #[prost(bool, tag = "17")]
     pub allow_failure: bool,
+    /// Capabilities beside the usual ones, such as SETFCAP; the pipeline and the server must allow each.
+    #[prost(string, repeated, tag = "18")]
+    pub caps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunStepReply {

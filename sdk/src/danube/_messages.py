@@ -114,6 +114,7 @@ class RunStepRequest(Request):
     memory_bytes: int = uint64(15)
     no_network: bool = flag(16)
     allow_failure: bool = flag(17)
+    caps: Sequence[str] = texts(18)
 
 
 class RunStepReply(Message):

@@ -57,6 +57,7 @@ class _Step:
         cpu: float | None = None,
         memory: str | None = None,
         network: bool = True,
+        caps: Sequence[str] = (),
     ) -> Result:
         """Runs a command by `/bin/sh -c` in a fresh container on the job's workspace.
 
@@ -82,6 +83,8 @@ class _Step:
             cpu: Cores that the step may use, such as `0.5`.
             memory: The most memory, such as `"512MiB"`; a step that needs more ends with the cause `"oom"`.
             network: `False` takes the network away.
+            caps: Capabilities that the command's root has beside the usual ones, such as `["SETFCAP"]`. The pipeline
+                must list each in its `caps`, and the server in its `executor.allow`.
 
         Returns:
             How the step ended.
@@ -114,6 +117,7 @@ class _Step:
             memory_bytes=0 if memory is None else memory_bytes(memory, "memory="),
             no_network=not network,
             allow_failure=not check,
+            caps=_caps(caps),
         )
         reply = ask("run", "RunStep", request, messages.RunStepReply)
         result = _result(reply, _label(request))
@@ -221,6 +225,14 @@ def _named(values: Env, what: str) -> tuple[messages.NamedValue, ...]:
         messages.NamedValue(name=plain(name, f"a name in {what}="), value=value_of(value, f"{what}[{name!r}]"))
         for name, value in values.items()
     )
+
+
+def _caps(caps: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(caps, str):
+        raise DanubeError(f"caps= is {caps!r}: give a list of names, such as [{caps!r}]")
+    # One name has one form, and their order means nothing.
+    names = {plain(name, "a name in caps=").removeprefix("CAP_") for name in caps}
+    return tuple(sorted(names))
 
 
 def _retry(retry: Retry | int) -> messages.Retry | None:

@@ -54,6 +54,16 @@ pub struct Job {
     /// Of an ended job: whether it can be run again from where it stopped.
     #[serde(default)]
     pub rerun_from_failed: Option<FromFailed>,
+    /// How large its workspace may be.
+    #[serde(default)]
+    pub workspace: Option<Workspace>,
+}
+
+/// How large a job's workspace may be.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Workspace {
+    /// The limit, and what holds the job to it.
+    pub said: String,
 }
 
 /// Whether a job can be run again from where it stopped.

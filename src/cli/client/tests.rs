@@ -38,6 +38,7 @@ pub(in crate::cli) fn job(status: Status) -> Job {
         steps: Vec::new(),
         waiting: None,
         rerun_from_failed: None,
+        workspace: None,
     }
 }
 

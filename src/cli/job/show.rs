@@ -150,6 +150,9 @@ fn facts(job: &Job, now: Timestamp) -> Vec<(&'static str, String)> {
     if let Some(why) = not_from_there.filter(|_| job.status != Status::Success) {
         facts.push(("again", format!("only all of it: {why}")));
     }
+    if let Some(workspace) = &job.workspace {
+        facts.push(("disk", workspace.said.clone()));
+    }
     facts.push(("id", job.id.to_string()));
     facts
 }

@@ -5,7 +5,7 @@ use super::{Checking, World, cron, egress, params};
 use crate::config_repo::issue::shown;
 use crate::config_repo::node::way;
 use crate::config_repo::raw::{
-    EventName, Items, PermissionEntry, PipelineDocument, PipelineSpec, SecretEntry, TriggerEntry,
+    CapabilityName, EventName, Items, PermissionEntry, PipelineDocument, PipelineSpec, SecretEntry, TriggerEntry,
 };
 use crate::model::settings::{Concurrency, Permission, Pipeline, SecretGrant, TriggerRule};
 use crate::platform::git::{BadUrl, check_branch, check_url};
@@ -31,6 +31,7 @@ pub(super) fn check(at: &mut Checking<'_>, world: &World, document: PipelineDocu
         script: script(at, spec.script.as_deref()),
         max_duration_seconds: spec.max_duration_seconds.unwrap_or(3600),
         workspace_size_gb: spec.workspace_size_gb.unwrap_or(5),
+        caps: caps(spec.caps.as_ref()),
         permissions: permissions(at, world, spec.permissions.as_ref()),
         egress_allowlist: spec.egress_allowlist.as_ref().map(|list| egress::names(at, list)),
         concurrency: concurrency(at, &spec),
@@ -38,6 +39,14 @@ pub(super) fn check(at: &mut Checking<'_>, world: &World, document: PipelineDocu
         secrets: secrets(at, spec.secrets.as_ref()),
         params: params::check(at, &spec),
     }
+}
+
+fn caps(names: Option<&Items<CapabilityName>>) -> Vec<String> {
+    let word = |name: &CapabilityName| match name {
+        CapabilityName::Setfcap => "SETFCAP".to_owned(),
+    };
+    let words: BTreeSet<String> = names.into_iter().flat_map(Items::iter).map(|(_, name)| word(name)).collect();
+    words.into_iter().collect()
 }
 
 fn repository(at: &mut Checking<'_>, address: Option<&str>) -> String {

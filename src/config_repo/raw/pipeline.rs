@@ -38,6 +38,8 @@ pub(crate) struct PipelineSpec {
     /// The size of a job's workspace, in gigabytes (5).
     #[schemars(range(min = 1, max = 1000))]
     pub(crate) workspace_size_gb: Option<u32>,
+    /// Capabilities that steps may ask for by `caps=`, beside the usual ones; the server must allow each, too.
+    pub(crate) caps: Option<Items<CapabilityName>>,
     /// What further teams may do.
     pub(crate) permissions: Option<Items<PermissionEntry>>,
     /// DNS names that jobs may reach, instead of the default of `Config`; each must be covered there.
@@ -51,6 +53,14 @@ pub(crate) struct PipelineSpec {
     pub(crate) secrets: Option<Items<SecretEntry>>,
     /// What a manual start may say, as `ctx.params`; every other start takes the defaults.
     pub(crate) params: Option<Items<ParamEntry>>,
+}
+
+/// A capability that a step may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum CapabilityName {
+    /// Files may be given capabilities, as some packages of distributions are.
+    Setfcap,
 }
 
 /// Something that starts the pipeline.

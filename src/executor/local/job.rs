@@ -7,9 +7,11 @@ use std::process::{Command, Stdio};
 use std::sync::PoisonError;
 
 use super::cgroup::Cgroups;
+use super::measure::Amount;
+use super::space::Ready;
 use super::uids::Range;
 use super::{Layout, Local, uids};
-use crate::executor::{ExecutorError, JobPlace, JobSpec, StepAt};
+use crate::executor::{ExecutorError, JobPlace, JobSpec, SpaceLimit, StepAt};
 use crate::model::JobId;
 use crate::platform::fault;
 
@@ -18,12 +20,14 @@ impl Local {
     pub fn ensure_job(&self, spec: &JobSpec, source: File) -> Result<JobPlace, ExecutorError> {
         let lock = self.lock_of(spec.job);
         let _one = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = JobPlace { socket_dir: self.layout.socket_dir(spec.job) };
+        let place = JobPlace { socket_dir: self.layout.socket_dir(spec.job), space: Some(SpaceLimit::Watch) };
         self.make_socket_dir(spec.job).map_err(|e| io_error("make the job's socket directory", &e))?;
         if self.layout.ready(spec.job).exists() {
             return Ok(place);
         }
         let dir = self.layout.job(spec.job);
+        // A workspace that is taken over has files already.
+        let free = Amount::free(&self.layout.jobs()).ok().filter(|_| spec.adopt.is_none());
         // What stands here without the mark is half done, perhaps by a helper that outlived its executor.
         self.end_rest(spec.job)?;
         if let Some(from) = spec.adopt {
@@ -35,7 +39,8 @@ impl Local {
                 .map_err(|e| io_error("make the workspace", &e))?;
             self.checkout(spec.job, source)?;
         }
-        crate::platform::atomic::write("executor.ready", &self.layout.ready(spec.job), b"1\n", 0o600)
+        let ready = serde_json::to_vec(&Ready::of(spec, free)).map_err(|e| ExecutorError::Start(e.to_string()))?;
+        crate::platform::atomic::write("executor.ready", &self.layout.ready(spec.job), &ready, 0o600)
             .map_err(|e| io_error("mark the workspace as ready", &e))?;
         self.forget_kept(spec.job)?;
         Ok(place)

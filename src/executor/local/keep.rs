@@ -3,16 +3,15 @@
 //! A kept workspace stays in the directory of its job with nothing but a mark beside it, and keeps the uid range of
 //! its files: who adopts it gets directory and range, so no file changes its owner.
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::job::{io_error, make_dir, remove_tree};
-use super::{Local, uids};
+use super::{Local, measure, uids};
 use crate::executor::ExecutorError;
 use crate::model::JobId;
 use crate::platform::fault;
@@ -46,7 +45,7 @@ impl Local {
             return self.remove(job).map(|()| None);
         }
         let base = self.users_of(job)?.base;
-        let bytes = match measure(&self.layout.workspace(job)) {
+        let bytes = match measure::bytes(&self.layout.workspace(job), MEASURE) {
             Ok(bytes) => bytes,
             Err(error) => {
                 tracing::warn!(%job, %error, "the size of a workspace is not known, so it is not kept");
@@ -137,61 +136,5 @@ fn absent(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
-    }
-}
-
-/// What a tree takes on disk, by `du`: it follows no link, counts a file with several names once, stays on one file
-/// system, and needs neither stack nor path length for what a job made.
-fn measure(dir: &Path) -> io::Result<u64> {
-    let mut child = Command::new("/usr/bin/du")
-        .args(["-s", "-x", "-B1", "--"])
-        .arg(dir)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let limit = Instant::now() + MEASURE;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() >= limit {
-            child.kill()?;
-            child.wait()?;
-            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("not counted within {MEASURE:?}")));
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
-    let mut text = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        stdout.take(4096).read_to_string(&mut text)?;
-    }
-    let bytes = text.split_whitespace().next().and_then(|word| word.parse().ok());
-    bytes.filter(|_| status.success()).ok_or_else(|| io::Error::other(format!("du ended with {status}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_do_not_make_a_workspace_larger_or_smaller() {
-        let dir = tempfile::tempdir().unwrap();
-        let (inside, outside) = (dir.path().join("in"), dir.path().join("out"));
-        fs::create_dir(&inside).unwrap();
-        fs::create_dir(&outside).unwrap();
-        let empty = measure(&inside).unwrap();
-        fs::write(outside.join("big"), vec![1; 1 << 20]).unwrap();
-        std::os::unix::fs::symlink(&outside, inside.join("dir")).unwrap();
-        std::os::unix::fs::symlink(outside.join("big"), inside.join("file")).unwrap();
-        std::os::unix::fs::symlink(&inside, inside.join("loop")).unwrap();
-        assert!(measure(&inside).unwrap() < empty + (1 << 20));
-        fs::write(inside.join("own"), vec![1; 1 << 20]).unwrap();
-        let once = measure(&inside).unwrap();
-        assert!(once >= 1 << 20, "{once}");
-        fs::hard_link(inside.join("own"), inside.join("again")).unwrap();
-        assert!(measure(&inside).unwrap() < once + (1 << 20));
-        assert!(measure(&dir.path().join("absent")).is_err());
     }
 }

@@ -58,6 +58,11 @@ impl Layout {
         self.steps(at.job).join(format!("{}.{}", at.step, at.attempt))
     }
 
+    /// Exists where the attempt was ended for what its job has on disk.
+    pub(super) fn full(&self, at: StepAt) -> PathBuf {
+        self.step(at).join("full")
+    }
+
     /// The master's directory for the job's gRPC socket.
     pub(super) fn socket_dir(&self, job: JobId) -> PathBuf {
         self.run.join("jobs").join(job.to_string()).join("rpc")

@@ -11,12 +11,15 @@ mod job;
 mod keep;
 mod layout;
 mod leftovers;
+mod measure;
 mod plan;
 mod policy;
 mod processes;
+mod protections;
 mod rootfs;
 mod rootless;
 mod seccomp;
+mod space;
 mod start;
 mod step;
 #[expect(unsafe_code, reason = "the one file of the executor with hooks between fork and exec and new namespaces")]
@@ -31,6 +34,7 @@ use std::thread::JoinHandle;
 pub use bundle::run_bundle;
 pub use layout::Layout;
 pub use policy::Policy;
+pub use protections::Protections;
 pub use rootless::{Rootless, enter_own_namespace};
 pub use start::{InstallOptions, StartError, install, write_sdk};
 
@@ -43,6 +47,7 @@ pub struct Local {
     policy: Policy,
     cgroups: cgroup::Cgroups,
     seccomp: String,
+    protections: Protections,
     /// Who may put sockets into a job's socket directory.
     master_uid: u32,
     /// An ordinary user's: one user, no cgroups.
@@ -61,6 +66,7 @@ impl Local {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             not_enforced: self.not_enforced(),
             host_image: self.policy.host_image,
+            allow: self.policy.allow.clone(),
         }
     }
 
@@ -69,9 +75,14 @@ impl Local {
             true => rootless::NOT_ENFORCED.map(str::to_owned).to_vec(),
             false => self.cgroups.not_enforced(),
         };
-        lines.push("workspace size: not limited by this release".to_owned());
+        lines.extend(self.protections.missing().into_iter().map(|name| format!("{name}: switched off for a test")));
         lines.push("egress allowlist: steps have no network at all".to_owned());
         lines
+    }
+
+    /// Looks after what jobs have on disk, until the executor is gone.
+    pub fn watch_space(self: &Arc<Self>) {
+        space::watch(self);
     }
 
     fn lock_of(&self, job: JobId) -> Arc<Mutex<()>> {

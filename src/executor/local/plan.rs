@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::protections::{Protection, Protections};
 use super::rootfs::ETC;
 use super::uids::Range;
 use crate::executor::{Limits, Root, StepKind};
@@ -44,15 +45,40 @@ pub(super) struct ContainerPlan {
     pub(super) limits: Limits,
     pub(super) swap: bool,
     pub(super) root: Root,
-    pub(super) capabilities: &'static [&'static str],
+    /// What its root may do inside, `CAP_…`.
+    pub(super) capabilities: Vec<String>,
     pub(super) binds: Vec<Bind>,
     /// base64 of the compiled seccomp program.
     pub(super) seccomp: String,
+    pub(super) protections: Protections,
 }
 
 /// What root inside a step may do: handle files and users of its own range, nothing of the kernel.
 pub(super) const STEP_CAPABILITIES: &[&str] =
     &["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETUID", "CAP_SETGID", "CAP_KILL"];
+
+/// What of that a step gets where it asks for nothing more.
+pub(super) fn step_capabilities(more: &[String]) -> Vec<String> {
+    let more = more.iter().map(|name| format!("CAP_{name}"));
+    STEP_CAPABILITIES.iter().map(|name| (*name).to_owned()).chain(more).collect()
+}
+
+/// Files of /proc that tell of the machine and of nothing that a step needs.
+const MASKED: [&str; 10] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/interrupts",
+];
+
+/// Files of /proc that set the machine up.
+const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// The group of terminals.
 const TTY: u32 = 5;
@@ -100,8 +126,11 @@ pub(super) fn host_binds(exists: impl Fn(&Path) -> bool) -> Vec<Bind> {
 impl ContainerPlan {
     /// The runtime's `config.json`.
     pub(super) fn to_oci(&self) -> Value {
+        let has = |protection| self.protections.has(protection);
         let mut annotations = serde_json::Map::new();
         annotations.insert("run.oci.seccomp_bpf_data".to_owned(), json!(self.seccomp));
+        let capabilities = self.capabilities();
+        let paths = |protection, paths: &[&str]| if has(protection) { json!(paths) } else { json!([]) };
         let mut oci = json!({
             "ociVersion": "1.0.2",
             "hostname": self.hostname,
@@ -112,11 +141,11 @@ impl ContainerPlan {
                 "args": self.args,
                 "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
                 "cwd": self.cwd,
-                "noNewPrivileges": true,
+                "noNewPrivileges": has(Protection::NoNewPrivileges),
                 "capabilities": {
-                    "bounding": self.capabilities,
-                    "effective": self.capabilities,
-                    "permitted": self.capabilities,
+                    "bounding": capabilities,
+                    "effective": capabilities,
+                    "permitted": capabilities,
                     "inheritable": [],
                     "ambient": [],
                 },
@@ -124,19 +153,23 @@ impl ContainerPlan {
             "mounts": self.mounts(),
             "annotations": annotations,
             "linux": {
-                "namespaces": [
-                    { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" },
-                    { "type": "user" }, { "type": "network" }, { "type": "cgroup" },
-                ],
+                "namespaces": self.namespaces(),
                 "uidMappings": [{ "containerID": 0, "hostID": self.users.base, "size": self.users.size }],
                 "gidMappings": [{ "containerID": 0, "hostID": self.users.base, "size": self.users.size }],
-                "maskedPaths": [
-                    "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-                    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/proc/interrupts",
-                ],
-                "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+                "maskedPaths": paths(Protection::MaskedPaths, &MASKED),
+                "readonlyPaths": paths(Protection::ReadonlyPaths, &READONLY),
             },
         });
+        if !has(Protection::UserNamespace)
+            && let Some(linux) = oci["linux"].as_object_mut()
+        {
+            linux.retain(|name, _| !name.ends_with("Mappings"));
+        }
+        if !has(Protection::UtsNamespace)
+            && let Some(oci) = oci.as_object_mut()
+        {
+            oci.remove("hostname");
+        }
         if let Some(cgroup) = &self.cgroup {
             oci["linux"]["cgroupsPath"] = json!(cgroup);
             oci["linux"]["resources"] = self.resources();
@@ -144,21 +177,53 @@ impl ContainerPlan {
         oci
     }
 
+    fn capabilities(&self) -> Vec<String> {
+        let mut all = self.capabilities.clone();
+        all.extend(self.protections.capabilities().map(str::to_owned).filter(|more| !self.capabilities.contains(more)));
+        all
+    }
+
+    fn namespaces(&self) -> Vec<Value> {
+        let own = [
+            (Some(Protection::PidNamespace), "pid"),
+            (Some(Protection::IpcNamespace), "ipc"),
+            (Some(Protection::UtsNamespace), "uts"),
+            (None, "mount"),
+            (Some(Protection::UserNamespace), "user"),
+            (Some(Protection::NetworkNamespace), "network"),
+            (Some(Protection::CgroupNamespace), "cgroup"),
+        ];
+        let kept = own.iter().filter(|(protection, _)| protection.is_none_or(|one| self.protections.has(one)));
+        kept.map(|(_, kind)| json!({ "type": kind })).collect()
+    }
+
     fn resources(&self) -> Value {
-        let mut memory = json!({ "limit": self.limits.memory_bytes });
-        if self.swap {
-            memory["swap"] = json!(self.limits.memory_bytes);
+        let has = |protection| self.protections.has(protection);
+        let mut resources = serde_json::Map::new();
+        if has(Protection::MemoryLimit) {
+            let mut memory = json!({ "limit": self.limits.memory_bytes });
+            if self.swap {
+                memory["swap"] = json!(self.limits.memory_bytes);
+            }
+            resources.insert("memory".to_owned(), memory);
         }
-        let mut resources = json!({ "memory": memory, "pids": { "limit": self.limits.pids } });
-        if self.limits.cpu > 0.0 {
+        if has(Protection::PidsLimit) {
+            resources.insert("pids".to_owned(), json!({ "limit": self.limits.pids }));
+        }
+        if self.limits.cpu > 0.0 && has(Protection::CpuLimit) {
             // In microseconds of each tenth of a second; the kernel takes no less than 1 ms.
             let quota = (self.limits.cpu * 100_000.0).max(1000.0).round();
-            resources["cpu"] = json!({ "quota": quota as i64, "period": 100_000 });
+            resources.insert("cpu".to_owned(), json!({ "quota": quota as i64, "period": 100_000 }));
         }
-        resources
+        if !has(Protection::DeviceList) {
+            let all = ["b", "c"].map(|kind| json!({ "allow": true, "type": kind, "access": "rwm" }));
+            resources.insert("devices".to_owned(), json!(all));
+        }
+        Value::Object(resources)
     }
 
     fn mounts(&self) -> Vec<Value> {
+        let has = |protection| self.protections.has(protection);
         let mount = |to: &str, kind: &str, options: &[&str]| json!({ "destination": to, "type": kind, "source": kind, "options": options });
         let pts: &[&str] = &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
         // The group of terminals must be mapped to be named.
@@ -170,18 +235,30 @@ impl ContainerPlan {
             mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]),
             mount("/danube/files", "tmpfs", &["nosuid", "noexec", "nodev", "mode=711", "size=16m"]),
         ];
+        if !has(Protection::PidNamespace) {
+            // Another's processes are not this user namespace's to mount.
+            mounts[0] = self.bind(&Bind::shared(Path::new("/proc"), "/proc"));
+        }
         if self.root == Root::Readonly {
             mounts.push(mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777", "size=512m"]));
         }
-        for bind in &self.binds {
-            let mut options = vec!["rbind", "rprivate", "nosuid", "nodev"];
-            options.push(if bind.writable { "rw" } else { "ro" });
-            if !bind.exec {
-                options.push("noexec");
-            }
-            mounts.push(json!({ "destination": bind.to, "type": "bind", "source": bind.from, "options": options }));
-        }
+        let of_the_machine = |path: &str, to: &str| Bind { exec: true, ..Bind::shared(Path::new(path), to) };
+        let tmp = (!has(Protection::PrivateTmp)).then(|| of_the_machine("/tmp", "/tmp"));
+        let all = (!has(Protection::NoHostPaths)).then(|| of_the_machine("/", "/host"));
+        mounts.extend(self.binds.iter().chain(&tmp).chain(&all).map(|bind| self.bind(bind)));
         mounts
+    }
+
+    fn bind(&self, bind: &Bind) -> Value {
+        let has = |protection| self.protections.has(protection);
+        let mut options = vec!["rbind", "rprivate"];
+        options.extend(has(Protection::NosuidBinds).then_some("nosuid"));
+        options.extend(has(Protection::NodevBinds).then_some("nodev"));
+        options.push(if bind.writable || !has(Protection::ReadonlyBinds) { "rw" } else { "ro" });
+        if !bind.exec {
+            options.push("noexec");
+        }
+        json!({ "destination": bind.to, "type": "bind", "source": bind.from, "options": options })
     }
 }
 
@@ -209,9 +286,10 @@ mod tests {
             limits: Limits { cpu: 1.5, memory_bytes: 1 << 30, pids: 512 },
             swap: true,
             root: Root::Writable,
-            capabilities: STEP_CAPABILITIES,
+            capabilities: step_capabilities(&[]),
             binds: all,
             seccomp: "BPF".into(),
+            protections: Protections::default(),
         }
     }
 
@@ -230,6 +308,28 @@ mod tests {
         }
         assert!(oci["linux"].get("cgroupsPath").is_none() && oci["linux"].get("resources").is_none());
         assert!(!oci.to_string().contains("gid=5"), "that group does not exist there");
+    }
+
+    #[test]
+    fn a_capability_that_was_asked_for_is_given_beside_the_usual() {
+        let plan = ContainerPlan { capabilities: step_capabilities(&["SETFCAP".to_owned()]), ..plan(StepKind::Step) };
+        for set in ["bounding", "effective", "permitted"] {
+            let given = plan.to_oci()["process"]["capabilities"][set].as_array().unwrap().clone();
+            assert_eq!((given.len(), given.last()), (8, Some(&json!("CAP_SETFCAP"))));
+        }
+    }
+
+    #[test]
+    fn every_switch_of_a_protection_changes_the_plan_or_what_runs_in_it() {
+        let whole = plan(StepKind::Step);
+        for (_, name) in super::super::protections::ALL {
+            let protections = Protections::without(&[(*name).to_owned()]).unwrap();
+            let elsewhere = protections.calls().count() > 0
+                || !protections.init_arguments().is_empty()
+                || !protections.helper_arguments().is_empty();
+            let less = ContainerPlan { protections, ..whole.clone() };
+            assert!(elsewhere || less.to_oci() != whole.to_oci(), "{name} switches nothing");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use crate::executor::{ExecutorError, Limits, StepSpec};
 
-/// Bounds that hold whatever the master asks for. Mounts, devices, capabilities and networks can't
-/// be asked for: the plan has no word for them.
+/// Bounds that hold whatever the master asks for. Mounts, devices and networks can't be asked for: the plan has no
+/// word for them.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The pseudo-image `host` may be used.
@@ -15,6 +15,8 @@ pub struct Policy {
     pub log_bytes: u64,
     /// Directories of this machine that every step sees and may write to: from, and to in the container.
     pub binds: Vec<(PathBuf, String)>,
+    /// Capabilities beyond the usual that a step may ask for, such as `SETFCAP`.
+    pub allow: Vec<String>,
 }
 
 impl Default for Policy {
@@ -24,6 +26,7 @@ impl Default for Policy {
             ceiling: Limits { cpu: 256.0, memory_bytes: 1 << 40, pids: 65_536 },
             log_bytes: 64 << 30,
             binds: Vec::new(),
+            allow: Vec::new(),
         }
     }
 }
@@ -57,6 +60,13 @@ impl Policy {
         }
         if limits.pids > self.ceiling.pids || limits.pids < 2 {
             return denied(format!("pids = {} (from 2 up to the ceiling of {})", limits.pids, self.ceiling.pids));
+        }
+        if let Some(name) = spec.caps.iter().find(|name| !self.allow.contains(name)) {
+            return denied(format!(
+                "the capability {}: who runs this server adds it to `allow` in the table [executor] of danube.toml and \
+                 restarts it",
+                shorten(name)
+            ));
         }
         if spec.log_limit > self.log_bytes {
             return denied(format!("a log of {} bytes (the ceiling is {})", spec.log_limit, self.log_bytes));

@@ -87,6 +87,9 @@ impl Local {
     /// Kills every process in a cgroup; who was there.
     fn kill_in(&self, cgroup: &str) -> Vec<i32> {
         let pids = self.cgroups.processes(cgroup);
+        if !pids.is_empty() {
+            self.cgroups.kill(cgroup);
+        }
         for pid in pids.iter().copied().filter_map(Pid::from_raw) {
             let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
             // The number may have gone to somebody else since it was read: the handle stays what it was.

@@ -9,7 +9,7 @@ use rustix::fs::FlockOperation;
 
 use super::cgroup::Cgroups;
 use super::job::{make_dir, remove_tree};
-use super::{Layout, Local, Policy, Rootless, seccomp};
+use super::{Layout, Local, Policy, Protections, Rootless, seccomp};
 
 /// What an executor is started with.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct InstallOptions {
     pub shim: PathBuf,
     /// Set where the executor is an ordinary user's.
     pub rootless: Option<Rootless>,
+    /// What its containers are protected by: everything, but in a test of the protections.
+    pub protections: Protections,
 }
 
 /// Why an executor can't start.
@@ -71,7 +73,7 @@ pub struct Held(#[expect(dead_code, reason = "held, not read")] File);
 
 /// Makes or takes over an executor's directories.
 pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
-    let InstallOptions { layout, policy, master_uid, shim, rootless } = options;
+    let InstallOptions { layout, policy, master_uid, shim, rootless, protections } = options;
     if !Path::new(super::crun::CRUN).exists() {
         return Err(StartError::NoRuntime(super::crun::CRUN));
     }
@@ -88,14 +90,18 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     for path in [layout.crun(), layout.run.join("jobs")] {
         make_dir(&path, 0o711).map_err(|e| failed("make", &path, e))?;
     }
-    let seccomp = seccomp::program().map_err(StartError::Seccomp)?;
-    let cgroups = Cgroups::probe();
+    let seccomp = seccomp::program(protections.calls()).map_err(StartError::Seccomp)?;
+    for name in protections.missing() {
+        tracing::error!(protection = name, "steps run WITHOUT this protection: this executor is for tests alone");
+    }
+    let cgroups = if rootless.is_some() { Cgroups::probe() } else { Cgroups::take() };
     let rootless = rootless.is_some();
     let local = Local {
         layout,
         policy,
         cgroups,
         seccomp,
+        protections,
         master_uid,
         rootless,
         locks: Mutex::default(),

@@ -15,7 +15,7 @@ use danube_shim::{control, frame};
 use rustix::fs::FlockOperation;
 
 use super::job::{io_error, make_dir, remove_tree};
-use super::plan::{Bind, ContainerPlan, STEP_CAPABILITIES, Sources, binds, host_binds};
+use super::plan::{Bind, ContainerPlan, Sources, binds, host_binds, step_capabilities};
 use super::uids::Range;
 use super::{Local, rootfs, rootless, sys, uids};
 use crate::executor::{ExecutorError, Mask, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState};
@@ -80,16 +80,21 @@ impl Local {
         let plan = ContainerPlan {
             users,
             rootfs: root,
-            args: vec!["/danube/init".to_owned(), "init".to_owned()],
+            args: ["/danube/init", "init"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(self.protections.init_arguments())
+                .collect(),
             cwd: "/".to_owned(),
             hostname: if spec.kind == StepKind::Step { "step" } else { "coordinator" }.to_owned(),
-            cgroup: (!self.rootless).then(|| self.layout.cgroup(at)),
+            cgroup: (!self.rootless).then(|| self.cgroups.path(&self.layout.cgroup(at))),
             limits: spec.limits,
             swap: self.cgroups.swap,
             root: if spec.kind == StepKind::Step { spec.root } else { Root::Writable },
-            capabilities: if spec.kind == StepKind::Step { STEP_CAPABILITIES } else { &[] },
+            capabilities: if spec.kind == StepKind::Step { step_capabilities(&spec.caps) } else { Vec::new() },
             binds: mounts,
             seccomp: self.seccomp.clone(),
+            protections: self.protections.clone(),
         };
         fault::around("executor.bundle", || fs::write(bundle.join("config.json"), plan.to_oci().to_string()))?;
         Ok(bundle)
@@ -119,7 +124,7 @@ impl Local {
             crun: super::crun::CRUN.into(),
             crun_root: self.layout.crun(),
             step_dir: self.layout.step(at),
-            cgroups: self.cgroups.oom_counters(&self.layout.cgroup(at)),
+            cgroups: self.cgroups.counters(&self.layout.cgroup(at)),
             hide_unified: self.cgroups.hide_unified,
             drop: self.shim_ids(),
             patterns: spec.masks.iter().map(pattern).collect::<Result<_, _>>()?,
@@ -187,6 +192,8 @@ impl Local {
                 return Ok(StepState::Ended(StepEnd {
                     exit_code: exit.exit_code,
                     oom_kills: exit.oom_kills,
+                    pids_refused: exit.pids_refused,
+                    full: self.was_full(at),
                     log_overflow: records.overflowed(),
                     log_truncated: exit.log_truncated,
                     log_bytes: exit.log_bytes,

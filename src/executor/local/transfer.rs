@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::job::{io_error, remove_tree};
-use super::plan::{Bind, ContainerPlan, STEP_CAPABILITIES, host_binds, workspace};
+use super::plan::{Bind, ContainerPlan, host_binds, step_capabilities, workspace};
 use super::{Local, rootfs};
 use crate::executor::{ExecutorError, Limits, Root};
 use crate::model::JobId;
@@ -89,16 +89,22 @@ impl Local {
         let plan = ContainerPlan {
             users,
             rootfs: root,
-            args: ["/danube/init", "helper"].iter().chain(args).map(ToString::to_string).collect(),
+            args: ["/danube/init", "helper"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(self.protections.helper_arguments())
+                .chain(args.iter().map(ToString::to_string))
+                .collect(),
             cwd: "/workspace".to_owned(),
             hostname: "helper".to_owned(),
-            cgroup: (!self.rootless).then(|| cgroup.clone()),
+            cgroup: (!self.rootless).then(|| self.cgroups.path(&cgroup)),
             limits: LIMITS,
             swap: self.cgroups.swap,
             root: Root::Writable,
-            capabilities: STEP_CAPABILITIES,
+            capabilities: step_capabilities(&[]),
             binds,
             seccomp: self.seccomp.clone(),
+            protections: self.protections.clone(),
         };
         let result = fs::write(bundle.join("config.json"), plan.to_oci().to_string())
             .map_err(|e| io_error("write a helper's plan", &e))

@@ -66,6 +66,8 @@ pub(crate) fn end(exit_code: i32) -> StepEnd {
     StepEnd {
         exit_code,
         oom_kills: 0,
+        pids_refused: 0,
+        full: None,
         log_overflow: false,
         log_truncated: false,
         log_bytes: 0,
@@ -224,7 +226,13 @@ fn script(at: StepAt, command: &str) -> Option<StepState> {
 impl Executor for FakeExecutor {
     fn probe(&self) -> Answer<'_, Probe> {
         let not_enforced = self.not_enforced.lock().unwrap().clone();
-        let probe = Probe { kind: "fake".to_owned(), version: "1".to_owned(), not_enforced, host_image: true };
+        let probe = Probe {
+            kind: "fake".to_owned(),
+            version: "1".to_owned(),
+            not_enforced,
+            host_image: true,
+            allow: Vec::new(),
+        };
         async { Ok(probe) }.boxed()
     }
 
@@ -237,7 +245,7 @@ impl Executor for FakeExecutor {
             return async { Err(ExecutorError::User("the workspace is gone".to_owned())) }.boxed();
         }
         let dir = state.jobs.entry(spec.job).or_insert_with(|| tempfile::tempdir().unwrap());
-        let place = JobPlace { socket_dir: dir.path().to_owned() };
+        let place = JobPlace { socket_dir: dir.path().to_owned(), space: None };
         async { Ok(place) }.boxed()
     }
 

@@ -22,6 +22,7 @@ pub(crate) fn request(command: &str) -> StepRequest {
         memory_bytes: 0,
         network: true,
         allow_failure: false,
+        caps: Vec::new(),
     }
 }
 

@@ -13,7 +13,11 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let code = match arguments.as_slice() {
         ["step"] => step::run(),
-        ["init"] => init::run(),
+        ["init", rest @ ..] => init::run(rest),
+        ["helper", "--follow-links", rest @ ..] => {
+            danube_shim::sys::follow_links();
+            helper::run(rest)
+        }
         ["helper", rest @ ..] => helper::run(rest),
         _ => {
             say("danube-shim is started by danube: danube-shim step|init|helper …");

@@ -47,6 +47,9 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// How many processes of the step were killed for lack of memory.
     pub oom_kills: u64,
+    /// How often a new process was refused, because there were as many as the step may have.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pids_refused: u64,
     /// The length of the log when the step ended.
     pub log_bytes: u64,
     /// Whether output is missing from the log.
@@ -57,6 +60,11 @@ pub struct Exit {
     pub ended_ns: i64,
     /// Why there is no honest exit code, in a sentence for the user.
     pub error: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The `rec/` directory, held open so that it can be written after privileges are gone.
@@ -258,6 +266,7 @@ mod tests {
             exit_code: 137,
             signal: Some(9),
             oom_kills: 2,
+            pids_refused: 0,
             log_bytes: 10,
             log_truncated: true,
             started_ns: 1,
@@ -280,6 +289,11 @@ mod tests {
         );
         assert_eq!(records.started().unwrap(), Some(started));
         assert_eq!(records.exit().unwrap(), Some(exit()));
+        // A count that a later writer added, where there is one.
+        let refused = Exit { pids_refused: 3, ..exit() };
+        records.write_exit(&refused).unwrap();
+        assert!(text("exit").contains(r#""oom_kills":2,"pids_refused":3,"#));
+        assert_eq!(records.exit().unwrap(), Some(refused));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct StepStart {
     pub crun_root: PathBuf,
     /// The step's directory (0700, root), absolute: lock, control socket, `rec/`.
     pub step_dir: PathBuf,
-    /// Cgroup directories in which the count of out-of-memory kills may be found.
+    /// Cgroup directories in which the counts of out-of-memory kills and of refused processes may be found.
     #[serde(default)]
     pub cgroups: Vec<PathBuf>,
     /// Whether crun must not see `/sys/fs/cgroup/unified`, which it cannot handle on hybrid hosts.

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_char, c_int, c_uint, c_ulong};
 
@@ -276,6 +277,14 @@ pub fn open_at(dir: &impl AsFd, name: &OsStr, flags: c_int, mode: u32) -> io::Re
     }
 }
 
+/// Whether [`open_beneath`] follows links: never, but in a test of what that protects from.
+static FOLLOW: AtomicBool = AtomicBool::new(false);
+
+/// From here on [`open_beneath`] follows links wherever they lead. For a test that shows what it is good for.
+pub fn follow_links() {
+    FOLLOW.store(true, Ordering::Relaxed);
+}
+
 /// Opens a path beneath an open directory: no way up, no link, no magic on it.
 pub fn open_beneath(dir: &impl AsFd, path: &OsStr, flags: c_int) -> io::Result<File> {
     let path = c_string(path)?;
@@ -283,6 +292,10 @@ pub fn open_beneath(dir: &impl AsFd, path: &OsStr, flags: c_int) -> io::Result<F
     let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
     how.flags = (flags | libc::O_CLOEXEC | libc::O_NOFOLLOW) as u64;
     how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
+    if FOLLOW.load(Ordering::Relaxed) {
+        how.flags = (flags | libc::O_CLOEXEC) as u64;
+        how.resolve = 0;
+    }
     // SAFETY: the struct's size is told; the descriptor is new and ours.
     unsafe {
         let fd = libc::syscall(

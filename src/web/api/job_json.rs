@@ -9,6 +9,7 @@ use crate::model::job::{FailureKind, Status};
 use crate::model::step::{Cause, StepStatus};
 use crate::model::trigger::{RepoEvent, Trigger};
 use crate::model::{JobId, PipelineId};
+use crate::store::job_limits::LimitsRow;
 use crate::store::{ArtifactRow, JobRow, StepRow};
 
 /// A job.
@@ -87,6 +88,23 @@ pub(in crate::web) struct FromFailed {
 /// The form of an answer; `None`: it is possible.
 pub(in crate::web) fn from_failed(why: Option<String>) -> FromFailed {
     FromFailed { possible: why.is_none(), why }
+}
+
+/// How large a job's workspace may be.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::web) struct Workspace {
+    limit_bytes: u64,
+    /// `quota`: the file system refuses what is more; `watch`: it is looked at about once a second, and what is more
+    /// ends the steps; none: nothing enforces it.
+    held_by: Option<&'static str>,
+    /// The same in words.
+    said: String,
+}
+
+/// The form of a job's limits.
+pub(in crate::web) fn workspace(row: &LimitsRow) -> Workspace {
+    let held_by = row.workspace_by.map(|by| by.as_str());
+    Workspace { limit_bytes: row.workspace_bytes, held_by, said: row.said() }
 }
 
 /// An artifact.

@@ -11,7 +11,7 @@ use crate::model::job::Status;
 use crate::model::{Action, JobId};
 use crate::queue;
 use crate::store::job_list::{self, Filter};
-use crate::store::{config_commits, steps};
+use crate::store::{config_commits, job_limits, steps};
 use crate::trigger::no_workspace;
 use crate::web::access;
 use crate::web::cursor::Cursors;
@@ -68,6 +68,8 @@ pub(in crate::web) struct Details<'a> {
     waiting: Option<String>,
     /// Of an ended job: whether it can be run again from where it stopped.
     rerun_from_failed: Option<job_json::FromFailed>,
+    /// The size of its workspace, once its place on the machine is made.
+    workspace: Option<job_json::Workspace>,
 }
 
 /// Newest first; `next` is the cursor of the next page.
@@ -111,12 +113,18 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, 
     let ended = job.status.is_terminal().then(|| job.clone());
     let read = app.store.read(move |view| {
         let why = ended.map(|job| no_workspace(view, &job)).transpose()?;
-        Ok((steps::of_job(view, id)?, why))
+        Ok((steps::of_job(view, id)?, why, job_limits::find(view, id)?))
     });
-    let (rows, why) = read.await?;
+    let (rows, why, limits) = read.await?;
     let waiting = if job.status == Status::Pending { waiting(&app, id).await? } else { None };
     let rerun_from_failed = why.map(job_json::from_failed);
-    let details = Details { job: job_json::job(&job), steps: job_json::steps(&rows), waiting, rerun_from_failed };
+    let details = Details {
+        job: job_json::job(&job),
+        steps: job_json::steps(&rows),
+        waiting,
+        rerun_from_failed,
+        workspace: limits.as_ref().map(job_json::workspace),
+    };
     Ok(Json(details).into_response())
 }
 

@@ -10,7 +10,7 @@ use crate::model::Action;
 use crate::model::job::Status;
 use crate::model::step::StepStatus;
 use crate::store::artifacts::ArtifactKind;
-use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, job_past, jobs};
+use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, job_limits, job_past, jobs};
 use crate::trigger::RerunFrom;
 use crate::web::access;
 use crate::web::api::{self, Cursor};
@@ -84,6 +84,7 @@ struct Page {
     record_label: &'static str,
     record_link: &'static str,
     attested: bool,
+    workspace: Option<String>,
     verify: Option<String>,
     actor: String,
     branch: String,
@@ -180,9 +181,10 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         let beside = job_past::neighbours(view, pipeline_id, number)?;
         let parent = parent.map(|id| jobs::find(view, id)).transpose()?.flatten();
         let parent = parent.map(|job| (format!("/jobs/{}", job.id), job.label()));
-        Ok((artifacts::of_job(view, id)?, attestations::find(view, id)?, beside, job_news(view, id)?, parent))
+        let records = (attestations::find(view, id)?, job_limits::find(view, id)?);
+        Ok((artifacts::of_job(view, id)?, records, beside, job_news(view, id)?, parent))
     });
-    let (files, attestation, beside, news, parent) = read.await?;
+    let (files, (attestation, limits), beside, news, parent) = read.await?;
     let mut evidence = gather(app, visitor, job).await?;
     let explanation = explain(&evidence);
     let tests = evidence.tests.take();
@@ -253,6 +255,7 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         record_label: if proven || live { "Attestation" } else { "Job record" },
         record_link: if proven { "signed provenance (DSSE)" } else { "signed job record (no provenance)" },
         attested: attestation.is_some(),
+        workspace: limits.map(|limits| limits.said()),
         actor: job.actor.clone(),
         branch: job.tag.as_ref().map_or_else(|| job.branch.clone(), |tag| format!("{} (tag {tag})", job.branch)),
         config_commit: job.config_commit.chars().take(10).collect(),

@@ -73,6 +73,7 @@ pub(super) fn pipeline(name: &str, team: &str) -> Pipeline {
         script: "danubefile.py".to_owned(),
         max_duration_seconds: 3600,
         workspace_size_gb: 5,
+        caps: Vec::new(),
         permissions: vec![Permission { team: "readers".to_owned(), level: Level::Read }],
         egress_allowlist: None,
         concurrency: Concurrency::default(),

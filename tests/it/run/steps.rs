@@ -34,7 +34,8 @@ fn a_fork_bomb_meets_its_limit_and_is_gone_afterwards() {
         ("bomb.py", bomb),
     ])
     .env("DANUBE_EXECUTOR__LIMITS__PIDS", "100");
-    run.end().failed("step \"bomb\" failed: exit code 5 (danubefile.py:4)");
+    let reason = "step \"bomb\" failed: exit code 5; it reached its limit of 100 processes (danubefile.py:4)";
+    run.end().failed(reason);
     assert!(run.log(1, 1).contains("refused at True Resource temporarily unavailable"), "{}", run.log(1, 1));
 }
 
@@ -142,6 +143,9 @@ fn what_a_step_cannot_have_is_refused_with_what_is_possible() {
         ("image=\"alpine:3\"", "registries come with the next one"),
         ("memory=\"1MiB\"", "memory = 1048576 bytes (from 6291456"),
         ("user=\"root\"", "user 'root' is not a number"),
+        ("memory=\"3GiB\"", "memory= asks for 3 GiB, this server gives a step at most 2 GiB"),
+        ("cpu=3", "cpu= asks for 3 cores, this server gives a step at most 2"),
+        ("caps=[\"SETFCAP\"]", "does not allow"),
     ];
     let lines: String =
         cases.iter().map(|(given, _)| format!("step.run(\"true\", name='{given}', check=False, {given})\n")).collect();

@@ -29,17 +29,34 @@ impl Box {
         Self::serving(0)
     }
 
+    /// Started with further arguments.
+    pub(crate) fn with(more: &[&str]) -> Self {
+        Self::made(0, more)
+    }
+
     /// For a master of this uid.
     pub(crate) fn serving(master_uid: u32) -> Self {
+        Self::made(master_uid, &[])
+    }
+
+    fn made(master_uid: u32, more: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("it-").tempdir().unwrap();
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
         let mut bytes = [0; 4];
         SystemIds::new().fill(&mut bytes);
         let instance = hex::encode(bytes);
         let run = Path::new("/run/danube").join(&instance);
-        let child = spawn(dir.path(), &run, &instance, master_uid);
+        let child = spawn_with(dir.path(), &run, &instance, master_uid, more);
         let client = Client::new(&run.join("executor.sock"));
         Self { child, dir, run, client }
+    }
+
+    /// Kills the executor and starts another in its place.
+    pub(crate) fn restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let instance = self.run.file_name().unwrap().to_string_lossy().into_owned();
+        self.child = spawn(self.dir.path(), &self.run, &instance, 0);
     }
 
     pub(crate) fn at(&self, job: JobId, step: u32) -> StepAt {
@@ -52,10 +69,19 @@ impl Box {
 
     /// A job that goes on in the workspace of another.
     pub(crate) async fn job_after(&self, adopt: Option<JobId>) -> Result<JobId, ExecutorError> {
+        self.made_job(1 << 30, adopt).await
+    }
+
+    /// A job whose workspace has this size.
+    pub(crate) async fn job_of(&self, workspace_bytes: u64) -> JobId {
+        self.made_job(workspace_bytes, None).await.expect("the job's place is made")
+    }
+
+    async fn made_job(&self, workspace_bytes: u64, adopt: Option<JobId>) -> Result<JobId, ExecutorError> {
         let job = JobId::from_uuid(SystemIds::new().uuid());
         let repo = self.dir.path().join(format!("repo-{job}"));
         let commit = repository(&repo, &[("danubefile.py", "print(1)\n"), ("src/a.txt", "a\n")]);
-        let spec = JobSpec { job, workspace_bytes: 1 << 30, adopt };
+        let spec = JobSpec { job, workspace_bytes, adopt };
         self.client.ensure_job(spec, source(&repo, &commit)).await.map(|_| job)
     }
 
@@ -112,6 +138,10 @@ impl Drop for Box {
 }
 
 pub(crate) fn spawn(root: &Path, run: &Path, instance: &str, master_uid: u32) -> Child {
+    spawn_with(root, run, instance, master_uid, &[])
+}
+
+fn spawn_with(root: &Path, run: &Path, instance: &str, master_uid: u32, more: &[&str]) -> Child {
     let mut child = Command::new(danube())
         .arg("executor")
         .args(["--instance", instance, "--master-uid", &master_uid.to_string(), "--host-image"])
@@ -121,6 +151,7 @@ pub(crate) fn spawn(root: &Path, run: &Path, instance: &str, master_uid: u32) ->
         .arg(run)
         .arg("--shim")
         .arg(shim())
+        .args(more)
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
@@ -173,6 +204,7 @@ pub(crate) fn spec(command: &str) -> StepSpec {
         workdir: "/workspace".into(),
         user: None,
         limits: Limits { cpu: 0.0, memory_bytes: 256 << 20, pids: 64 },
+        caps: Vec::new(),
         root: Root::Writable,
         network: false,
         masks: Vec::new(),

@@ -43,6 +43,7 @@ fn pipeline() -> Pipeline {
         script: "danubefile.py".to_owned(),
         max_duration_seconds: 3600,
         workspace_size_gb: 5,
+        caps: Vec::new(),
         permissions: Vec::new(),
         egress_allowlist: None,
         concurrency: Concurrency::default(),

@@ -5,8 +5,8 @@
 //! Must not touch: signals to the container and its removal, which are the executor's.
 
 mod control;
+mod counters;
 mod launch;
-mod oom;
 mod output;
 mod pump;
 
@@ -156,6 +156,7 @@ impl Claimed {
             exit_code: -1,
             signal: None,
             oom_kills: 0,
+            pids_refused: 0,
             log_bytes: self.inherited.log.metadata().map_or(0, |log| log.len()),
             log_truncated: false,
             started_ns: self.started.at_ns,
@@ -207,7 +208,7 @@ fn run_container(inherited: Inherited, records: &Rc<Records>, blank: &Exit) -> E
         Ok(container) => container,
         Err(error) => return failed(error),
     };
-    let counters = oom::Counters::open(&start.cgroups);
+    let counters = counters::Counters::open(&start.cgroups);
     let dropped = drop_privileges(&start).map_err(|error| format!("cannot give up privileges: {error}"));
     let mut pump = Pump::new(&start, patterns, container.stdout, container.stderr);
     drop(start.container);
@@ -223,7 +224,8 @@ fn run_container(inherited: Inherited, records: &Rc<Records>, blank: &Exit) -> E
     Exit {
         exit_code,
         signal,
-        oom_kills: counters.read(),
+        oom_kills: counters.kills(),
+        pids_refused: counters.refused(),
         log_bytes: output.length(),
         log_truncated: output.is_truncated(),
         ended_ns,

@@ -399,7 +399,7 @@ fn hot_queries_use_their_indexes() {
         ),
         (
             "SELECT * FROM jobs WHERE pipeline_id = 'a' AND branch = 'b' AND status = 'success' ORDER BY id DESC LIMIT 1",
-            "jobs_green",
+            "jobs_by_pipeline_branch_status",
         ),
         (
             "SELECT id FROM jobs INDEXED BY jobs_with_logs WHERE finished_at < 9 AND finished_at IS NOT NULL AND logs_expired_at IS NULL

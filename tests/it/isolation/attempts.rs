@@ -33,6 +33,19 @@ macro_rules! setuid {
     };
 }
 
+/// Its first process, whatever number that has, is looked at after the signal.
+macro_rules! kill {
+    ($whom:literal) => {
+        concat!(
+            "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ndef lives():\n  try: return read(f'/proc/{FIRST}/stat').rpartition(b')')[2].split()[0] not in b'ZX'\n  \
+             except OSError: return False\nos.kill(",
+            $whom,
+            ", signal.SIGKILL)\nfor _ in range(50):\n  if not lives(): escaped(); break\n  time.sleep(0.01)\n\
+             else: say('refused: it lives on')",
+        )
+    };
+}
+
 /// Where the directories of the machine are seen once nothing keeps them away, and its root is root.
 const AS_ROOT: &[&str] = &["no-host-paths", "user-namespace"];
 const MOUNTING: &[&str] = &["seccomp-mounts", "capabilities-admin"];
@@ -93,7 +106,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         "a device node",
         &["user-namespace", "capabilities-devices"],
         "EPERM",
-        "os.mknod('/zero', 0o20666, os.makedev(1, 5)); escaped(read('/zero', 1) == b'\\0')",
+        "os.mknod('/dev/nought', 0o20666, os.makedev(1, 5)); escaped(read('/dev/nought', 1) == b'\\0')",
     ),
     line(
         "a device node in the workspace",
@@ -107,7 +120,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
             "a device that sets up disks",
             &["user-namespace", "capabilities-devices", "device-list"],
             "EPERM",
-            "os.mknod('/loops', 0o20600, os.makedev(10, 237)); os.open('/loops', os.O_RDWR); escaped()",
+            "os.mknod('/dev/loops', 0o20600, os.makedev(10, 237)); os.open('/dev/loops', os.O_RDWR); escaped()",
         )
     },
     line(
@@ -138,7 +151,9 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         "ENOENT",
         "escaped(b'it-' in read(f\"/proc/{os.environ['PID']}/cmdline\"))",
     ),
-    Attempt { alone: true, ..line("the end of its first process", &["pid-namespace"], "lives on", KILL) },
+    Attempt { alone: true, ..line("the end of its first process", &["pid-namespace"], "lives on", kill!("FIRST")) },
+    // Every process that it may: with users of its own, that is nobody of the machine.
+    Attempt { alone: true, ..line("the end of everything", &["pid-namespace"], "lives on", kill!("-1")) },
     line(
         "the variables of its first process",
         &["undumpable-init"],
@@ -372,16 +387,6 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     },
     Attempt { alone: true, ..line("more of a processor than its limit", &["cpu-limit"], "refused", CPU) },
 ];
-
-/// Its first process is its parent, whatever number that has.
-const KILL: &str = "
-import signal, time
-os.kill(FIRST, signal.SIGKILL)
-for _ in range(50):
-    if parent_of(os.getppid()) != FIRST: escaped(); break
-    time.sleep(0.01)
-else: say('refused: it lives on')
-";
 
 const MEMORY: &str = "
 pid = FIRST

@@ -87,7 +87,7 @@ fn bombing(bomb: &Bomb) -> StepSpec {
 async fn a_job_beside_a_bomb_goes_on_and_the_bomb_says_what_it_had_too_much_of() {
     let this = Box::start();
     let neighbour = this.job().await;
-    let alone = timed(&this, neighbour, 1..RUNS + 1).await;
+    let mut before = timed(&this, neighbour, 1..RUNS + 1).await;
     for (n, bomb) in (1..).zip(&BOMBS) {
         let job = this.job_of(workspace_bytes()).await;
         let over = AtomicBool::new(false);
@@ -109,10 +109,12 @@ async fn a_job_beside_a_bomb_goes_on_and_the_bomb_says_what_it_had_too_much_of()
             best
         };
         let (bombs, beside) = tokio::join!(bombs, beside);
-        let ratio = beside.as_secs_f64() / alone.as_secs_f64();
-        tracing::info!(bomb = bomb.name, bombs, ratio, "timed");
-        assert!(ratio <= AT_MOST, "beside the {} bomb it took {ratio:.1} times as long", bomb.name);
         this.client.teardown(job).await.unwrap();
+        // Other work on the machine comes and goes: alone is what it was before and after, whichever was slower.
+        let after = timed(&this, neighbour, n * 100 + RUNS..n * 100 + 2 * RUNS).await;
+        let ratio = beside.as_secs_f64() / before.max(after).as_secs_f64();
+        assert!(ratio <= AT_MOST, "beside {bombs} {} bombs it took {ratio:.1} times as long", bomb.name);
+        before = after;
     }
     this.client.teardown(neighbour).await.unwrap();
     assert!(this.client.list().await.unwrap().is_empty());

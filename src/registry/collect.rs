@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(600);
 /// The longest that the program may take.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// When the last one ended, in seconds since 1970.
-const LAST: &str = "registry.collected_at";
+const LAST: &str = "registry-collected-at";
 
 /// What a collection did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

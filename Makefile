@@ -14,10 +14,11 @@ DANUBE := $(TARGET)/debug/danube
 # is built with (the pseudo-image `host` shows the machine's own /usr).
 PACKAGES := crun git openssh-client gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates
 
-# What the look at the pages needs besides: a browser, and letters for every script in it.
-TEST_PACKAGES := chromium fonts-dejavu-core
+# What tests need besides: a browser for the look at the pages, and letters for every script in it; a registry and clients of one,
+# and a shell for images.
+TEST_PACKAGES := chromium fonts-dejavu-core docker-registry skopeo umoci buildah busybox-static curl iproute2
 
-.PHONY: help setup setup-tests build shim venv demo bench chaos test test-isolation test-rust test-sdk pages screenshots lint fresh clean-demo
+.PHONY: help setup setup-tests build shim venv demo coordinator-image bench chaos test test-images test-isolation test-rust test-sdk pages screenshots lint fresh clean-demo
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -62,6 +63,19 @@ build: setup shim
 
 demo: build ## A real program is built, tested and attested; the console stays up (ARGS=--exit ends with the job's result)
 	@DANUBE_SHIM=$(abspath $(SHIM)) $(DANUBE) demo $(ARGS)
+
+# What the image that danubefiles run in is made with; its packages come from the same distribution.
+IMAGE_PACKAGES := mmdebstrap python3
+
+COORDINATOR := $(TARGET)/coordinator-image
+
+coordinator-image: ## The image that danubefiles run in, from packages of the distribution (an OCI layout; SUITE=bookworm)
+	@$(call install,$(IMAGE_PACKAGES))
+	image/coordinator.sh $(COORDINATOR) $(or $(SUITE),bookworm)
+
+# For tests, the one that is there is good enough.
+$(COORDINATOR)/index.json: image/coordinator.sh image/layout.py
+	@$(MAKE) --no-print-directory coordinator-image
 
 # Each bench has a server of its own. ARGS=--check fails where a ratio, a count or a size misses its goal; SOAK is in
 # minutes, JOBS what the lists are measured with.
@@ -109,13 +123,20 @@ test: lint test-rust pages test-sdk ## All tests (25 minutes at most on 2 cores)
 
 # The browser takes both cores for minutes: it looks when nothing else runs.
 BROWSER := console::in_a_browser
+# A builder that is compiled first: by make test-images alone.
+KANIKO := registry::kaniko
 
-test-rust: build venv
+test-rust: build venv setup-tests $(COORDINATOR)/index.json
 	cargo test --locked --quiet --test machine -- record $(TARGET)/machine
 	export DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python
-	cargo test --locked --workspace -- --skip $(BROWSER)
+	export DANUBE_TEST_COORDINATOR=$(abspath $(COORDINATOR))
+	cargo test --locked --workspace -- --skip $(BROWSER) --skip $(KANIKO)
 	cargo test --locked --quiet --test chaos -- --short
 	cargo test --locked --quiet --test machine -- compare $(TARGET)/machine
+
+test-images: build setup-tests ## Image builds by kaniko, compiled once from its Go module (root; Go)
+	@tests/images/kaniko.sh $(TARGET)/kaniko
+	DANUBE_TEST_KANIKO=$(abspath $(TARGET))/kaniko DANUBE_SHIM=$(abspath $(SHIM)) cargo test --locked --quiet --test it -- $(KANIKO)
 
 pages: build venv setup-tests ## Every page in every state in a real browser: axe, size, keyboard (PAGES='job failed' for some)
 	@DANUBE_PAGES="$(PAGES)" DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python \

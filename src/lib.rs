@@ -16,6 +16,7 @@ pub mod provenance;
 pub mod config_repo;
 pub mod queue;
 pub mod trigger;
+pub mod registry;
 pub mod executor;
 pub mod orchestrator;
 pub mod coordinator;

@@ -59,7 +59,9 @@ const fn need(action: Action) -> Need {
         Action::Trigger(id) | Action::Cancel(id) | Action::Rerun(id) | Action::Replay(id) => Need::On(id, Level::Write),
         Action::ManageSecrets(id) => Need::On(id, Level::Admin),
         Action::ReadConfigStatus | Action::ReadAudit | Action::ReadHealth => Need::GlobalAdmin { reads: true },
-        Action::ManageGlobalSecrets | Action::SyncConfig => Need::GlobalAdmin { reads: false },
+        Action::ManageGlobalSecrets | Action::SyncConfig | Action::CollectRegistry => {
+            Need::GlobalAdmin { reads: false }
+        }
         Action::ManageOwnTokens => Need::Person,
         Action::MakeLoginLink => Need::Machine,
     }
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
     use crate::platform::{Ids, SeededIds};
 
-    const WORDS: [&str; 13] = [
+    const WORDS: [&str; 14] = [
         "read",
         "trigger",
         "cancel",
@@ -112,11 +114,12 @@ mod tests {
         "sync",
         "audit",
         "health",
+        "registry",
         "tokens",
         "login link",
     ];
 
-    fn actions(id: PipelineId) -> [Action; 13] {
+    fn actions(id: PipelineId) -> [Action; 14] {
         [
             Action::ReadPipeline(id),
             Action::Trigger(id),
@@ -129,6 +132,7 @@ mod tests {
             Action::SyncConfig,
             Action::ReadAudit,
             Action::ReadHealth,
+            Action::CollectRegistry,
             Action::ManageOwnTokens,
             Action::MakeLoginLink,
         ]
@@ -176,11 +180,11 @@ mod tests {
             may(user(), on(here, Level::Admin), here),
             ["read", "trigger", "cancel", "rerun", "replay", "secrets", "tokens"]
         );
-        assert_eq!(may(user(), admin(all), here), WORDS[..12]);
+        assert_eq!(may(user(), admin(all), here), WORDS[..13]);
         assert_eq!(may(Principal::LocalAdmin, Grants::default(), here), WORDS);
 
         assert_eq!(may(token(), on(here, Level::Write), here), ["read", "trigger", "cancel", "rerun", "replay"]);
-        assert_eq!(may(token(), admin(all), here), WORDS[..11]);
+        assert_eq!(may(token(), admin(all), here), WORDS[..12]);
         assert_eq!(may(token(), admin(reads), here), ["read", "config status", "audit", "health"]);
         assert_eq!(may(token(), admin(only_here), here), on_pipeline);
         assert!(may(token(), admin(only_there), here).is_empty());

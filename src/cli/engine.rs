@@ -12,6 +12,7 @@ use crate::executor::{Executor, Limits};
 use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, JobKey, Keeping};
 use crate::platform::{Clock, Ids};
 use crate::provenance::SigningKey;
+use crate::registry::Registry;
 use crate::secrets::Vault;
 use crate::store::Store;
 
@@ -27,6 +28,7 @@ pub(super) struct Parts {
     pub(super) builder: BuilderFacts,
     pub(super) signing: Option<SigningKey>,
     pub(super) public_url: Option<String>,
+    pub(super) registry: Option<Arc<Registry>>,
 }
 
 pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
@@ -54,6 +56,7 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         signing: parts.signing,
         public_url: parts.public_url,
         machine,
+        registry: parts.registry,
         serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
     }))
 }

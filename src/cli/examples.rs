@@ -47,6 +47,8 @@ pub(super) fn examples(path: &str) -> &'static [&'static str] {
             "danube logs 'web#42' --grep 'error|warning'",
         ],
         "man" => &["danube man --out /usr/local/share/man/man1", "danube man > danube.1"],
+        "registry status" => &["danube registry status"],
+        "registry gc" => &["danube registry gc", "danube registry gc --json"],
         "replay" => &[
             "danube replay 'web#42'",
             "danube replay 'web#42' --break 12",

@@ -51,6 +51,9 @@ pub(super) struct ExecutorArgs {
     /// Take this protection of steps away, to see what it is good for
     #[arg(long, hide = true, requires = "for_tests", value_name = "PROTECTION")]
     pub(super) without: Vec<String>,
+    /// The image of coordinators, an OCI layout, which workspace helpers take git from; else it is the machine's own
+    #[arg(long, value_name = "DIR")]
+    pub(super) tools: Option<PathBuf>,
     /// The shim's program
     #[arg(long)]
     pub(super) shim: Option<PathBuf>,
@@ -86,6 +89,7 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
         policy: Policy { host_image: args.host_image, binds: args.bind, allow: args.allow, ..Policy::default() },
         master_uid,
         shim,
+        tools: args.tools,
         rootless,
         protections,
     };

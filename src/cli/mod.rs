@@ -24,6 +24,7 @@ mod logout;
 mod logs;
 mod man;
 mod privileges;
+mod registry;
 mod replay;
 mod run;
 mod say;
@@ -70,6 +71,7 @@ enum Cmd {
     Logout(logout::LogoutArgs),
     Logs(logs::LogsArgs),
     Man(man::ManArgs),
+    Registry(registry::RegistryArgs),
     Replay(replay::ReplayArgs),
     Run(run::RunArgs),
     Schema(schema::SchemaArgs),
@@ -124,6 +126,7 @@ pub fn main() -> ExitCode {
         Cmd::Logout(args) => logout::run(&args),
         Cmd::Logs(args) => logs::run(&args),
         Cmd::Man(args) => man::run(&args),
+        Cmd::Registry(args) => registry::run(&args),
         Cmd::Replay(args) => {
             logging::start_plain("warn");
             replay::run(&args)

@@ -125,6 +125,8 @@ pub(super) struct Launch<'a> {
     pub(super) host_image: bool,
     /// Capabilities that steps may ask for.
     pub(super) allow: &'a [String],
+    /// The image that its helpers take git from.
+    pub(super) tools: Option<&'a Path>,
     /// Its directory on disk goes with it.
     pub(super) temporary: bool,
 }
@@ -204,6 +206,9 @@ pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Resu
     }
     for name in [fault::FAULTS, fault::HITS] {
         command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    if let Some(tools) = launch.tools {
+        command.arg("--tools").arg(tools);
     }
     if launch.host_image {
         command.arg("--host-image");

@@ -79,6 +79,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let prepared = prepare(&checkout, &data)?;
     let place = if root { roots_place(&instance)? } else { own_place(&data, &instance, &identity)? };
     let launch = Launch {
+        tools: None,
         root: &place.root,
         instance: &instance,
         master_uid: identity.uid,
@@ -250,6 +251,7 @@ impl RunJob {
             builder,
             signing: None,
             public_url: None,
+            registry: None,
         })?;
         let claimed = self.claim(&store).await?;
         let job = claimed.job.clone();

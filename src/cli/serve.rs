@@ -135,6 +135,7 @@ fn start_executor(args: &ServeArgs, config: &Config, instance: &str, identity: &
     let root = outer.join(if args.data_dir.is_some() { instance } else { "main" });
     let host_image = config.executor.host_image;
     privileges::start_executor(&Launch {
+        tools: config.executor.coordinator_layout(),
         root: &root,
         instance,
         master_uid: identity.uid,

@@ -14,13 +14,18 @@ const WELL: u8 = 0;
 const VERIFICATION_FAILED: u8 = 2;
 const COULD_NOT_CHECK: u8 = 3;
 
-/// Check a file against its attestation and a public key, without any network.
+/// Check a file or an image against its attestation and a public key, without any network.
 ///
-/// For a directory that a job uploaded, FILE is the .tar that the server hands out.
+/// For a directory that a job uploaded, FILE is the .tar that the server hands out. An image is known by the digest of
+/// its manifest, as its registry or `skopeo inspect` tells it.
 #[derive(clap::Args, Debug)]
 pub struct VerifyArgs {
     /// The artifact
-    pub file: PathBuf,
+    #[arg(required_unless_present = "image", conflicts_with = "image")]
+    pub file: Option<PathBuf>,
+    /// An image by its digest, in place of FILE
+    #[arg(long, value_name = "[NAME@]sha256:DIGEST")]
+    pub image: Option<ImageDigest>,
     /// The attestation of the job that made it
     #[arg(long, value_name = "FILE")]
     pub attestation: PathBuf,
@@ -36,6 +41,34 @@ pub struct VerifyArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// An image as people write it down; what counts is the digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageDigest {
+    text: String,
+    digest: Digest,
+}
+
+impl std::str::FromStr for ImageDigest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digest = text.rsplit_once('@').map_or(text, |(_, digest)| digest);
+        let digest = digest.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
+        let wrong = "a tag can be moved: give the image by its digest, NAME@sha256:… with 64 hexadecimal digits";
+        Ok(Self { text: text.to_owned(), digest: digest.ok_or_else(|| wrong.to_owned())? })
+    }
+}
+
+impl VerifyArgs {
+    /// What is verified, as it was given.
+    fn subject(&self) -> String {
+        match (&self.image, &self.file) {
+            (Some(image), _) => image.text.clone(),
+            (None, file) => file.as_ref().map(|file| file.display().to_string()).unwrap_or_default(),
+        }
+    }
 }
 
 /// Runs `danube verify` and returns its exit code: 0 verified, 2 verification failed, 3 could not check.
@@ -66,7 +99,11 @@ pub fn run(args: &VerifyArgs, now: Timestamp, out: &mut dyn Write, err: &mut dyn
 fn check(args: &VerifyArgs, now: Timestamp) -> anyhow::Result<(Digest, Report)> {
     let key = provenance::load_public(&args.key)?;
     let envelope = read_attestation(&args.attestation)?;
-    let file = digest(&args.file)?;
+    let file = match (&args.image, &args.file) {
+        (Some(image), _) => image.digest,
+        (None, Some(file)) => digest(file)?,
+        (None, None) => bail!("give a file, or an image by --image"),
+    };
     let expected = Expected { key: &key, file, source: args.source.as_ref(), builder: args.builder.as_deref(), now };
     Ok((file, provenance::verify(&envelope, &expected)))
 }
@@ -98,7 +135,7 @@ fn as_text(args: &VerifyArgs, report: &Report) -> String {
         };
         writeln!(text, "{sign} {:<15} {}", check.name(), visible(&detail)).expect("a string takes any text");
     }
-    let file = visible(&args.file.display().to_string());
+    let file = visible(&args.subject());
     let verdict = match (report.refusal(), unchecked(report)) {
         (Some((check, _)), _) => format!("NOT verified: {file} (failed: {})", check.name()),
         (None, 0) => format!("verified: {file}"),
@@ -126,7 +163,7 @@ fn as_json(args: &VerifyArgs, file: &Digest, report: &Report) -> String {
     let verdict = if report.accepted() { "verified" } else { "not verified" };
     let result = json!({
         "verdict": verdict,
-        "file": args.file.display().to_string(),
+        "file": args.subject(),
         "sha256": file.to_string(),
         "checks": checks,
     });
@@ -188,6 +225,23 @@ mod tests {
         assert!(err.contains("k.pub") && err.contains("could not check"), "{err}");
         let out: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(out["verdict"], "could not check");
+    }
+
+    #[test]
+    fn an_image_is_given_by_its_digest_in_place_of_a_file() {
+        let image = |words: &[&str]| {
+            let given = ["verify", "--attestation", "a.json", "--key", "k.pub"];
+            Line::try_parse_from(given.iter().chain(words)).map(|line| line.verify)
+        };
+        let digest = Digest::of(b"manifest");
+        let args = image(&["--image", &format!("registry.example.com/web/app@sha256:{digest}")]).unwrap();
+        assert_eq!(args.image.as_ref().unwrap().digest, digest);
+        assert!(args.subject().starts_with("registry.example.com/web/app@"));
+        assert!(image(&["--image", &format!("sha256:{digest}")]).is_ok());
+        for wrong in [&["--image", "web/app:1"][..], &["--image", "web/app@sha256:12"], &[]] {
+            assert!(image(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(line(&["--image", &format!("sha256:{digest}")]).is_err(), "a file beside an image");
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub struct Executor {
     pub kind: ExecutorKind,
     /// Steps may use the tools of the machine (`image="host"`).
     pub host_image: bool,
+    /// The image of coordinators: `host`, or `oci:` and the path of a layout.
+    pub coordinator_image: String,
+    /// The image in which `images.build` builds.
+    pub builder_image: String,
     /// Capabilities beyond the usual that pipelines may ask for, such as `SETFCAP`.
     pub allow: Vec<String>,
     /// How long the workspace of a job that ended without success is kept; zero: not at all.
@@ -55,6 +59,14 @@ pub(super) fn check(layers: &mut Layers) -> Option<Executor> {
         _ => None,
     });
     let host_image = layers.required("executor.host_image", "true or false", |text| text.parse::<bool>().ok());
+    let image = "\"host\", or \"oci:\" and the absolute path of a directory that `make coordinator-image` made";
+    let coordinator_image = layers.required("executor.coordinator_image", image, |text| {
+        (text == "host" || text.starts_with("oci:/")).then(|| text.to_owned())
+    });
+    let reference = "the name of an image, such as \"registry.example.com/kaniko:1\"";
+    let builder_image = layers.required("executor.builder_image", reference, |text| {
+        (!text.is_empty() && !text.contains(char::is_whitespace)).then(|| text.to_owned())
+    });
     let allow = layers.list("executor.allow", "names of capabilities such as \"SETFCAP\"", capability);
     let time = "a time such as \"24h\", at most 30d, or \"0\" to keep none";
     let keep_for = layers.required("executor.keep_workspaces_for", time, |text| match text {
@@ -70,11 +82,20 @@ pub(super) fn check(layers: &mut Layers) -> Option<Executor> {
     Some(Executor {
         kind: kind?,
         host_image: host_image?,
+        coordinator_image: coordinator_image?,
+        builder_image: builder_image?,
         allow: allow?,
         keep_workspaces_for: keep_for?,
         keep_workspaces_bytes: keep_bytes?,
         limits: limits?,
     })
+}
+
+impl Executor {
+    /// The directory of the coordinators' image, where it is one.
+    pub fn coordinator_layout(&self) -> Option<&std::path::Path> {
+        self.coordinator_image.strip_prefix("oci:").map(std::path::Path::new)
+    }
 }
 
 fn capability(text: &str) -> Option<String> {

@@ -48,6 +48,8 @@ pub(super) const KEYS: &[Key] = &[
     key("server.insecure_http", Form::Flag, Some("false")),
     key("executor.kind", Form::Text, Some("local")),
     key("executor.host_image", Form::Flag, Some("true")),
+    key("executor.coordinator_image", Form::Text, Some("host")),
+    key("executor.builder_image", Form::Text, Some("gcr.io/kaniko-project/executor:latest")),
     key("executor.allow", Form::List, Some("")),
     key("executor.keep_workspaces_for", Form::Text, Some("24h")),
     key("executor.keep_workspaces_bytes", Form::Text, Some("5GiB")),
@@ -56,6 +58,8 @@ pub(super) const KEYS: &[Key] = &[
     key("executor.limits.cpu", Form::Number, Some("2")),
     key("executor.limits.memory", Form::Text, Some("2GiB")),
     key("executor.limits.pids", Form::Number, Some("1024")),
+    key("registry.program", Form::Text, Some("auto")),
+    key("registry.quota", Form::Text, Some("20GiB")),
     key("log.format", Form::Text, Some("auto")),
     key("log.level", Form::Text, Some("info")),
 ];

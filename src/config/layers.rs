@@ -127,7 +127,7 @@ impl Layers {
     fn unknown(&mut self, file: &Source<'_>, full: &str, span: &Range<usize>) {
         let shown: String = full.chars().take(100).collect();
         // A mistyped section is nearer to a section than to any key.
-        let sections = ["config_repo", "server", "executor", "executor.limits", "log"];
+        let sections = ["config_repo", "server", "executor", "executor.limits", "registry", "log"];
         let near = nearest(&shown, KEYS.iter().map(|key| key.name).chain(sections));
         let valid = || {
             let section = full.rsplit_once('.').map_or("", |(section, _)| section);

@@ -9,6 +9,7 @@ mod keys;
 mod layers;
 mod log;
 mod network;
+mod registry;
 mod repo;
 mod server;
 mod units;
@@ -22,6 +23,7 @@ pub use error::{ConfigError, Problem};
 pub use executor::{Executor, ExecutorKind, Limits};
 pub use log::{Log, LogFormat};
 pub use network::Network;
+pub use registry::Registry;
 pub use repo::ConfigRepo;
 pub use server::Server;
 pub use units::{parse_duration, parse_size};
@@ -66,6 +68,8 @@ pub struct Config {
     pub server: Server,
     /// What runs containers, and what they may use.
     pub executor: Executor,
+    /// The container registry beside the server.
+    pub registry: Registry,
     /// What is logged, and how.
     pub log: Log,
     /// Every key with its value and where that came from.
@@ -89,13 +93,16 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     let repo = repo::check(&mut layers);
     let server = server::check(&mut layers);
     let executor = executor::check(&mut layers);
+    let registry = registry::check(&mut layers);
     let log = log::check(&mut layers);
     let settings = layers.settings();
-    match (repo, server, executor, log, layers.into_problems()) {
-        (Some(config_repo), Some(server), Some(executor), Some(log), problems) if problems.is_empty() => {
-            Ok(Config { config_repo, server, executor, log, settings })
+    match (repo, server, executor, registry, log, layers.into_problems()) {
+        (Some(config_repo), Some(server), Some(executor), Some(registry), Some(log), problems)
+            if problems.is_empty() =>
+        {
+            Ok(Config { config_repo, server, executor, registry, log, settings })
         }
-        (_, _, _, _, problems) => Err(ConfigError::Invalid(problems)),
+        (_, _, _, _, _, problems) => Err(ConfigError::Invalid(problems)),
     }
 }
 

@@ -6,6 +6,7 @@
 //! A handler only waits: the work belongs to the orchestrator and goes on where a connection breaks.
 
 mod artifacts;
+mod builds;
 mod facts;
 mod recorded;
 mod reports;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
 
 use super::session::call;
-use super::{facts, reports, steps};
+use super::{builds, facts, reports, steps};
 use crate::orchestrator::{Annotation, Canonical, Changed, Kept, NoAnswer, Recording, Upload, Value};
 
 /// The calls of a replay.
@@ -54,6 +54,13 @@ impl Coordinator for Recorded {
         let mut request = request.into_inner();
         let call = call("run", request.call.take())?;
         Ok(Response::new(steps::ended(self.0.run_step(&call, &steps::step(request)?)?)))
+    }
+
+    async fn build_image(&self, request: Request<v1::BuildImageRequest>) -> Answer<v1::BuildImageReply> {
+        let mut request = request.into_inner();
+        let call = call("build", request.call.take())?;
+        let step = builds::asked(request).step(&self.0.context().pipeline)?;
+        Ok(Response::new(builds::ended(self.0.run_step(&call, &step)?)))
     }
 
     async fn check_secret(&self, request: Request<v1::CheckSecretRequest>) -> Answer<v1::CheckSecretReply> {

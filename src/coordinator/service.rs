@@ -6,7 +6,7 @@ use danube_proto::v1::coordinator_server::Coordinator;
 use tonic::{Request, Response, Status};
 
 use super::session::admitted;
-use super::{artifacts, facts, reports, secrets, steps};
+use super::{artifacts, builds, facts, reports, secrets, steps};
 use crate::orchestrator::LiveJob;
 
 /// The calls of one job.
@@ -38,6 +38,7 @@ calls! {
     declare(DeclareRequest) -> DeclareReply = facts;
     get_context(GetContextRequest) -> GetContextReply = facts;
     run_step(RunStepRequest) -> RunStepReply = steps;
+    build_image(BuildImageRequest) -> BuildImageReply = builds;
     check_secret(CheckSecretRequest) -> CheckSecretReply = secrets;
     reveal_secret(RevealSecretRequest) -> RevealSecretReply = secrets;
     mask_value(MaskValueRequest) -> MaskValueReply = secrets;

@@ -62,6 +62,7 @@ pub(super) fn step(request: v1::RunStepRequest) -> Result<StepRequest, Status> {
         network: !request.no_network,
         allow_failure: request.allow_failure,
         caps: caps(request.caps),
+        build: None,
     })
 }
 

@@ -152,6 +152,12 @@ pub struct StepSpec {
     pub capture_secret: bool,
     /// Lines of danube's own at the head of the log.
     pub notes: Vec<String>,
+    /// An authority that it trusts beside those of its image, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
+    /// It builds an image: the workspace lies at `/danube/context`, where no image has anything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub build: bool,
 }
 
 /// How a step attempt is asked to end.

@@ -72,6 +72,8 @@ pub enum Action {
     ReadAudit,
     /// See details of health.
     ReadHealth,
+    /// Collect the registry's garbage now.
+    CollectRegistry,
     /// Make, list and revoke one's own tokens.
     ManageOwnTokens,
     /// Make a one-time login link.
@@ -93,6 +95,7 @@ impl Action {
             Self::SyncConfig => "config.sync",
             Self::ReadAudit => "audit.read",
             Self::ReadHealth => "health.read",
+            Self::CollectRegistry => "registry.collect",
             Self::ManageOwnTokens => "token.manage",
             Self::MakeLoginLink => "login_link.create",
         }

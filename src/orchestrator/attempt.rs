@@ -84,7 +84,8 @@ impl LiveJob {
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await.map_err(CallError::from)?;
         let notes = self.notes(row, &rows, request).await?;
-        let spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
+        let mut spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
+        self.reach_registry(request, &mut spec).await?;
         ensure(&self.engine, at, || async {
             let (log, index) = self.streams(row).await?;
             self.engine.executor.ensure_step(at, spec.clone(), log, index).await
@@ -171,6 +172,12 @@ impl LiveJob {
                 }
             }
             Capture::Secret => {}
+        }
+        if let Some(build) = request.build.as_ref().filter(|_| attempt.outcome.cause == Cause::Success) {
+            match self.built(build).await? {
+                Some(image) => attempt.stdout = image,
+                None => attempt.outcome = refused(&CallError::Invalid("the builder pushed no image".to_owned())),
+            }
         }
         Ok(attempt)
     }

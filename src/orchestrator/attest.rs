@@ -13,8 +13,9 @@ use crate::provenance::{
     self, Builder, ConfigRevision, Continued, Ending, Image, Isolation, JobFacts, LogFile, Output, PREDICATE_TYPE,
     RECORD_TYPE, ReusedStep, Source,
 };
+use crate::registry::{HOST_PORT, is_cache};
 use crate::store::{
-    ArtifactRow, Durability, JobRow, JournalRow, StepRow, View, artifacts, attestations, jobs, journal, steps,
+    ArtifactRow, Durability, JobRow, JournalRow, StepRow, View, artifacts, attestations, jobs, journal, registry, steps,
 };
 
 /// Jobs that are looked at in one round.
@@ -25,6 +26,7 @@ struct Rows {
     job: JobRow,
     steps: Vec<StepRow>,
     artifacts: Vec<ArtifactRow>,
+    pushed: Vec<registry::PushedRow>,
     calls: Vec<JournalRow>,
     /// The job that it went on from, and how people call it.
     parent: Option<(JobId, String)>,
@@ -102,6 +104,7 @@ fn read(view: &View<'_>, job: JobId) -> Result<Rows, crate::store::StoreError> {
         parent,
         steps: steps::of_job(view, job)?,
         artifacts: artifacts::of_job(view, job)?,
+        pushed: registry::of_job(view, job)?,
         calls: journal::of_job(view, job)?,
     })
 }
@@ -153,7 +156,7 @@ fn facts(engine: &Engine, rows: &Rows, probe: crate::executor::Probe) -> Result<
             .filter(|row| row.expired_at.is_none() && row.provenance)
             .filter_map(output)
             .collect(),
-        pushed_images: Vec::new(),
+        pushed_images: pushed(&rows.pushed),
     })
 }
 
@@ -210,6 +213,18 @@ fn privileges(rows: &Rows) -> Vec<String> {
         .collect();
     lines.dedup();
     lines
+}
+
+/// What the job pushed, each image once. Layers that were put by for later builds are none of its outputs.
+fn pushed(rows: &[registry::PushedRow]) -> Vec<Output> {
+    let kept = rows.iter().filter(|row| !is_cache(&row.repository));
+    let mut seen = HashSet::new();
+    let first = kept.filter(|row| seen.insert((&row.repository, &row.digest)));
+    first
+        .filter_map(|row| {
+            Some(Output { name: format!("{HOST_PORT}/{}", row.repository), sha256: row.digest.parse().ok()? })
+        })
+        .collect()
 }
 
 /// The secrets that the danubefile asked for, by the journal.

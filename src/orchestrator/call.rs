@@ -100,6 +100,19 @@ pub struct StepRequest {
     pub allow_failure: bool,
     /// Capabilities beside the usual ones, sorted.
     pub caps: Vec<String>,
+    /// It builds an image: the master's own program instead of a shell.
+    pub build: Option<Build>,
+}
+
+/// The build of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// The builder and its arguments.
+    pub(super) program: Vec<String>,
+    /// The repository that it pushes to.
+    pub(super) repository: String,
+    /// The tag.
+    pub(super) tag: String,
 }
 
 /// How a step ended, for the danubefile.

@@ -89,7 +89,8 @@ impl Canonical {
             .with("memory_bytes", request.memory_bytes)
             .with("no_network", !request.network)
             .with("allow_failure", request.allow_failure)
-            .with("caps", request.caps.clone());
+            .with("caps", request.caps.clone())
+            .with("build", request.build.is_some());
         match retry {
             Some(retry) => call.put("retry", retry),
             None => call,

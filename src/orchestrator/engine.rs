@@ -14,6 +14,7 @@ use crate::executor::{Executor, Limits};
 use crate::model::JobId;
 use crate::platform::{Clock, Ids};
 use crate::provenance::SigningKey;
+use crate::registry::Registry;
 use crate::secrets::Vault;
 use crate::store::Store;
 
@@ -46,6 +47,8 @@ pub struct Engine {
     pub public_url: Option<String>,
     /// Changes when the machine that runs containers restarts (its boot id).
     pub machine: String,
+    /// The registry beside the server; none in `danube run`.
+    pub registry: Option<Arc<Registry>>,
     /// Answers the jobs' calls.
     pub serve: Serve,
 }
@@ -100,6 +103,8 @@ pub struct Bounds {
     pub coordinator: Limits,
     /// The image of the coordinator.
     pub coordinator_image: String,
+    /// The image of `images.build`.
+    pub builder_image: String,
     /// The image of a step that names none.
     pub default_image: String,
     /// Between asking a process to end and ending it.
@@ -120,6 +125,7 @@ impl Default for Bounds {
             ceiling: Limits { cpu: 256.0, memory_bytes: 1 << 40, pids: 65_536 },
             coordinator: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 256 },
             coordinator_image: "host".to_owned(),
+            builder_image: "gcr.io/kaniko-project/executor:latest".to_owned(),
             default_image: "host".to_owned(),
             grace: Duration::from_secs(10),
             patience: Duration::from_secs(60),

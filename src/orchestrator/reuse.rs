@@ -62,7 +62,7 @@ impl Reuse {
         };
         let (parent, job) = (self.parent, call.job_id);
         match key.kind() {
-            "run" => steps::take_over(tx, lease, parent, job, &call.key)?,
+            "run" | "build" => steps::take_over(tx, lease, parent, job, &call.key)?,
             "annotate" => annotations::take_over(tx, lease, parent, job, &call.key)?,
             "upload" if !self.take_artifact(tx, lease, job, &known)? => return Ok(Taken::Made(true)),
             _ => {}
@@ -131,7 +131,7 @@ fn answer_of<T: serde::de::DeserializeOwned>(call: &JournalRow) -> Option<T> {
 
 /// A call that is not to be made again: what it did is done. A captured secret was forgotten with its job.
 fn ended_well(kind: &str, call: &JournalRow) -> bool {
-    if kind != "run" {
+    if !matches!(kind, "run" | "build") {
         return answer_of::<serde_json::Value>(call).is_some();
     }
     let fields: serde_json::Value = serde_json::from_str(&call.request).unwrap_or_default();

@@ -45,6 +45,8 @@ impl LiveJob {
             log_limit: self.engine.bounds.log_bytes.max(LEAST_LOG),
             capture_secret: false,
             notes: Vec::new(),
+            trust: None,
+            build: false,
         }
     }
 
@@ -75,7 +77,10 @@ impl LiveJob {
         Ok(StepSpec {
             kind: StepKind::Step,
             image: self.image_of(request),
-            argv: ["/bin/sh", "-c", &request.command].map(str::to_owned).to_vec(),
+            argv: match &request.build {
+                Some(build) => build.program.clone(),
+                None => ["/bin/sh", "-c", &request.command].map(str::to_owned).to_vec(),
+            },
             env,
             files,
             workdir: workdir_of(&request.workdir),
@@ -88,12 +93,19 @@ impl LiveJob {
             log_limit: room.max(LEAST_LOG),
             capture_secret: request.capture == Capture::Secret,
             notes,
+            trust: None,
+            build: request.build.is_some(),
         })
     }
 
     /// The image that a step gets.
     pub(super) fn image_of(&self, request: &StepRequest) -> String {
-        if request.image.is_empty() { self.engine.bounds.default_image.clone() } else { request.image.clone() }
+        let bounds = &self.engine.bounds;
+        match (&request.build, request.image.as_str()) {
+            (Some(_), _) => bounds.builder_image.clone(),
+            (None, "") => bounds.default_image.clone(),
+            (None, image) => image.to_owned(),
+        }
     }
 
     /// The size of the job's workspace.

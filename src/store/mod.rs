@@ -36,6 +36,7 @@ pub mod kept_workspaces;
 pub mod login_links;
 pub mod outbox;
 pub mod pipelines;
+pub mod registry;
 pub mod secrets;
 pub mod sessions;
 pub mod settings;

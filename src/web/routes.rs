@@ -172,6 +172,9 @@ pub(super) fn routes() -> Vec<Route> {
             .says(doc("What configuration is in force, and why not a newer one").json::<api::config::Status>()),
         change(M::POST, "/api/v1/config/sync", post(api::config::sync))
             .says(doc("Look at the config repo now").json_as::<api::config::Outcome>(202)),
+        read("/api/v1/registry", get(api::registry::show)).says(doc("The registry beside the server").json::<api::registry::State>()),
+        change(M::POST, "/api/v1/registry/collect", post(api::registry::collect))
+            .says(doc("Remove unused images and unreferenced blobs now").json::<api::registry::Collected>().refuses(&[409, 503])),
         read("/api/v1/tokens", get(api::tokens::list))
             .says(doc("One's own tokens, newest first").query::<PageQuery>().json::<api::tokens::List>()),
         change(M::POST, "/api/v1/tokens", post(api::tokens::create))

@@ -17,6 +17,7 @@ use crate::config::Network;
 use crate::logs::LineIndexes;
 use crate::model::JobId;
 use crate::platform::Ids;
+use crate::registry::Registry;
 use crate::secrets::Vault;
 use crate::store::Store;
 use crate::trigger;
@@ -60,6 +61,8 @@ pub struct Setup {
     pub stop: CancellationToken,
     /// Calls to what runs beside.
     pub hooks: Hooks,
+    /// The registry beside the server; none in tests.
+    pub registry: Option<Arc<Registry>>,
 }
 
 /// The state of the console; clones share it.
@@ -79,6 +82,7 @@ pub struct App {
     pub(super) trigger: trigger::Ctx,
     pub(super) stop: CancellationToken,
     pub(super) hooks: Hooks,
+    pub(super) registry: Option<Arc<Registry>>,
     pub(super) door: Door,
     pub(super) followers: Arc<Semaphore>,
     pub(super) limits: Limits,
@@ -116,6 +120,7 @@ impl AppState {
             growth: Growth::new(setup.stop.clone()),
             stop: setup.stop,
             hooks: setup.hooks,
+            registry: setup.registry,
             door,
             followers: Arc::new(Semaphore::new(FOLLOWERS)),
             limits: Limits::default(),

@@ -16,6 +16,7 @@ mod leftovers;
 mod openapi;
 mod points;
 mod provenance;
+mod registry;
 mod replay;
 mod rootless;
 mod run;

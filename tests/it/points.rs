@@ -7,7 +7,7 @@ use std::path::Path;
 const GOLDEN: &str = "tests/it/points.golden";
 
 /// Writes that need no point, and why: a file or folder, or one function of a file.
-const WITHOUT: [(&str, &str); 27] = [
+const WITHOUT: [(&str, &str); 28] = [
     ("src/artifacts/writer.rs:create_temp", "nobody knows of it before the commit"),
     ("src/cli/bench", "measures; a server of its own is thrown away"),
     ("src/cli/demo", "made for a look and thrown away"),
@@ -27,6 +27,7 @@ const WITHOUT: [(&str, &str); 27] = [
     ("src/executor/local/start.rs:hold", "a lock file"),
     ("src/executor/local/step.rs:launch", "what a shim complains of, read at once"),
     ("src/executor/local/transfer.rs", "a helper's bundle, made anew for each call"),
+    ("src/executor/local/tools.rs", "a copy of root's own image, made again where it is missing"),
     ("src/executor/local/uids.rs:locked", "a lock file"),
     ("src/mirror/scratch.rs", "without a name, or swept at the next start"),
     ("src/platform/atomic.rs", "called with the point of its caller"),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms in the order of the flow: one uses only those before it.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 20] = [
     "model",
     "platform",
     "config",
@@ -18,6 +18,7 @@ const ROOMS: [&str; 19] = [
     "config_repo",
     "queue",
     "trigger",
+    "registry",
     "executor",
     "orchestrator",
     "coordinator",

@@ -199,6 +199,34 @@ pub struct RunStepReply {
     #[prost(string, tag = "8")]
     pub message: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BuildImageRequest {
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Below the context; empty: Dockerfile.
+    #[prost(string, tag = "2")]
+    pub dockerfile: ::prost::alloc::string::String,
+    /// Below the workspace; empty: the workspace itself.
+    #[prost(string, tag = "3")]
+    pub context: ::prost::alloc::string::String,
+    /// The image's name below the pipeline's, with a tag or without.
+    #[prost(string, tag = "4")]
+    pub tag: ::prost::alloc::string::String,
+    #[prost(map = "string, string", tag = "5")]
+    pub args: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BuildImageReply {
+    /// By digest, with the registry's name; empty where the build failed.
+    #[prost(string, tag = "1")]
+    pub image: ::prost::alloc::string::String,
+    /// How the step ended that built it.
+    #[prost(message, optional, tag = "2")]
+    pub step: ::core::option::Option<RunStepReply>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CheckSecretRequest {
     #[prost(message, optional, tag = "1")]
@@ -535,6 +563,31 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("danube.v1.Coordinator", "RunStep"));
             self.inner.unary(req, path, codec).await
         }
+        /// Builds an image from the workspace and pushes it to the registry beside the server; a step of the job.
+        pub async fn build_image(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BuildImageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BuildImageReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/danube.v1.Coordinator/BuildImage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("danube.v1.Coordinator", "BuildImage"));
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn check_secret(
             &mut self,
             request: impl tonic::IntoRequest<super::CheckSecretRequest>,
@@ -815,6 +868,11 @@ pub mod coordinator_server {
             &self,
             request: tonic::Request<super::RunStepRequest>,
         ) -> std::result::Result<tonic::Response<super::RunStepReply>, tonic::Status>;
+        /// Builds an image from the workspace and pushes it to the registry beside the server; a step of the job.
+        async fn build_image(
+            &self,
+            request: tonic::Request<super::BuildImageRequest>,
+        ) -> std::result::Result<tonic::Response<super::BuildImageReply>, tonic::Status>;
         async fn check_secret(
             &self,
             request: tonic::Request<super::CheckSecretRequest>,
@@ -1116,6 +1174,51 @@ pub mod coordinator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RunStepSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/danube.v1.Coordinator/BuildImage" => {
+                    #[allow(non_camel_case_types)]
+                    struct BuildImageSvc<T: Coordinator>(pub Arc<T>);
+                    impl<
+                        T: Coordinator,
+                    > tonic::server::UnaryService<super::BuildImageRequest>
+                    for BuildImageSvc<T> {
+                        type Response = super::BuildImageReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BuildImageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Coordinator>::build_image(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BuildImageSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

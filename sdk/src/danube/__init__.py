@@ -10,6 +10,7 @@ from danube._annotate import annotate
 from danube._artifacts import artifacts
 from danube._ctx import ctx
 from danube._errors import DanubeError, JobCancelled, NondeterministicPipeline, SecretNotFound, StepFailed
+from danube._images import images
 from danube._pipeline import pipeline
 from danube._results import Artifact, Result, Retry
 from danube._secret import Secret
@@ -39,6 +40,7 @@ __all__ = [
     "annotate",
     "artifacts",
     "ctx",
+    "images",
     "pipeline",
     "secrets",
     "step",

@@ -128,6 +128,18 @@ class RunStepReply(Message):
     message: str = text(8)
 
 
+class BuildImageRequest(Request):
+    dockerfile: str = text(2)
+    context: str = text(3)
+    tag: str = text(4)
+    args: Mapping[str, str] = text_map(5)
+
+
+class BuildImageReply(Message):
+    image: str = text(1)
+    step: RunStepReply | None = nested(2, RunStepReply)
+
+
 class CheckSecretRequest(Request):
     name: str = text(2)
 

@@ -120,9 +120,9 @@ class _Step:
             caps=_caps(caps),
         )
         reply = ask("run", "RunStep", request, messages.RunStepReply)
-        result = _result(reply, _label(request))
+        result = result_of(reply, _label(request))
         if check and reply.outcome != "success":
-            raise StepFailed(_why(reply, _label(request)), result)
+            raise StepFailed(why_failed(reply, _label(request)), result)
         return result
 
     def parallel(self, *branches: Callable[[], T], max_parallel: int | None = None, fail_fast: bool = False) -> list[T]:
@@ -254,7 +254,9 @@ def _label(request: messages.RunStepRequest) -> str:
     return line if len(line) <= 60 else f"{line[:59]}…"
 
 
-def _result(reply: messages.RunStepReply, label: str) -> Result:
+def result_of(reply: messages.RunStepReply, label: str) -> Result:
+    """How a step ended."""
+    """How a step ended."""
     # A step that failed must never read as a success, even if it has no exit code of its own.
     exit_code = -1 if reply.outcome != "success" and reply.exit_code == 0 else reply.exit_code
     captured = messages.Value(captured=reply.captured)
@@ -262,7 +264,9 @@ def _result(reply: messages.RunStepReply, label: str) -> Result:
     return Result(exit_code, reply.stdout, secret, reply.seconds, reply.attempt)
 
 
-def _why(reply: messages.RunStepReply, label: str) -> str:
+def why_failed(reply: messages.RunStepReply, label: str) -> str:
+    """Why a step failed, in a sentence."""
+    """Why a step failed, in a sentence."""
     reason = _OUTCOMES.get(reply.outcome, f"exit code {reply.exit_code}")
     if reply.message:
         reason = f"{reason}: {reply.message}" if reply.outcome == "infra" else reply.message

@@ -133,6 +133,7 @@ fn start_frame() -> anyhow::Result<File> {
         workdir: "/workspace".into(),
         uid: None,
         gid: None,
+        trust: None,
     };
     let bytes = frame::encode(&start).map_err(|error| anyhow::anyhow!("{error}"))?;
     let memory = rustix::fs::memfd_create("bench", rustix::fs::MemfdFlags::CLOEXEC)?;

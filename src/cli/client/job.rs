@@ -48,6 +48,9 @@ pub struct Job {
     /// Its steps; lists of jobs leave them out.
     #[serde(default)]
     pub steps: Vec<Step>,
+    /// The images that it pushed.
+    #[serde(default)]
+    pub images: Vec<PushedImage>,
     /// Why it does not run yet.
     #[serde(default)]
     pub waiting: Option<String>,
@@ -71,6 +74,17 @@ pub struct Workspace {
 pub struct FromFailed {
     /// Why not; none: it can.
     pub why: Option<String>,
+}
+
+/// An image that a job pushed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PushedImage {
+    /// Its repository with the registry's name.
+    pub repository: String,
+    /// Its tag.
+    pub tag: Option<String>,
+    /// `sha256:…`.
+    pub digest: String,
 }
 
 /// The newest attempt of a step.

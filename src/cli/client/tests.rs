@@ -39,6 +39,7 @@ pub(in crate::cli) fn job(status: Status) -> Job {
         waiting: None,
         rerun_from_failed: None,
         workspace: None,
+        images: Vec::new(),
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn prove(api: &Api, show: &Show, server: &mut Server, place: &P
     if code != 0 {
         bail!("the artifact could not be verified (exit code {code})");
     }
-    let forged = VerifyArgs { file: files.forge(bytes)?, ..args };
+    let forged = VerifyArgs { file: Some(files.forge(bytes)?), ..args };
     let (code, _) = verified(&forged);
     ensure!(code == REFUSED, "an artifact with one changed byte was not refused (exit code {code})");
     show.line(&format!("{} a copy with one byte changed is refused", show.paint("✓", Colour::Green)));
@@ -110,7 +110,8 @@ fn arguments(place: &Place, files: &Files) -> anyhow::Result<VerifyArgs> {
     let instance = fs::read_to_string(place.data().join("instance")).context("cannot read the server's instance")?;
     let source = format!("{}@refs/heads/main", address(&paths::program_repo(place)));
     Ok(VerifyArgs {
-        file: files.artifact.clone(),
+        file: Some(files.artifact.clone()),
+        image: None,
         attestation: files.attestation.clone(),
         key: public_key(place),
         source: Some(source.parse()?),

@@ -153,6 +153,10 @@ fn facts(job: &Job, now: Timestamp) -> Vec<(&'static str, String)> {
     if let Some(workspace) = &job.workspace {
         facts.push(("disk", workspace.said.clone()));
     }
+    for image in &job.images {
+        let tag = image.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+        facts.push(("pushed", format!("{}{tag}@{}", image.repository, image.digest)));
+    }
     facts.push(("id", job.id.to_string()));
     facts
 }

@@ -15,9 +15,10 @@ use crate::config_repo::{self, Sync};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
 use crate::mirror::Repos;
-use crate::orchestrator::{BuilderFacts, Keeping, Scheduler, keep_in_bounds, remove_temporary};
+use crate::orchestrator::{Bounds, BuilderFacts, Keeping, Scheduler, keep_in_bounds, remove_temporary};
 use crate::platform::{Clock, DataDir, Ids, SystemClock, SystemIds, Tasks, Trouble};
 use crate::provenance::{self, SigningKey};
+use crate::registry::{self, Registry};
 use crate::secrets;
 use crate::store::Store;
 use crate::trigger;
@@ -58,6 +59,7 @@ pub(super) async fn run(
     }
     let builder = provenance::builder_id(config.server.public_url.as_deref(), instance);
     let public_url = Some(config.server.public_url.clone().unwrap_or_else(|| format!("http://{address}")));
+    let registry = open_registry(&config, data, &store)?;
     let engine = engine(Parts {
         data: data.to_owned(),
         store: store.clone(),
@@ -65,7 +67,11 @@ pub(super) async fn run(
         clock,
         ids: Arc::clone(&ids),
         executor: client,
-        bounds: bounds(&config.executor.limits, keeping(&config)),
+        bounds: Bounds {
+            coordinator_image: config.executor.coordinator_image.clone(),
+            builder_image: config.executor.builder_image.clone(),
+            ..bounds(&config.executor.limits, keeping(&config))
+        },
         builder: BuilderFacts {
             id: builder.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -74,6 +80,7 @@ pub(super) async fn run(
         },
         signing: Some(signing),
         public_url: public_url.clone(),
+        registry: Some(Arc::clone(&registry)),
     })?;
     let repos = Arc::new(Repos::open(&data.join("repos"))?);
     let trigger = trigger::Ctx {
@@ -96,9 +103,13 @@ pub(super) async fn run(
         trusted_proxies: config.server.trusted_proxies.clone(),
         trigger: trigger.clone(),
         stop: stop.clone(),
-        hooks: hooks(&sync, &engine, &watched),
+        hooks: hooks(&sync, &engine, &watched, &registry),
+        registry: Some(Arc::clone(&registry)),
     });
     let kept = Arc::clone(&engine);
+    let collected = Arc::clone(&registry);
+    tasks.spawn("registry", |stop| registry.run(stop));
+    tasks.spawn("registry's garbage", |stop| registry::collect_daily(collected, stop));
     tasks.spawn("kept workspaces", |stop| keep_in_bounds(kept, stop));
     let scheduler = Scheduler::new(engine, trigger.clone(), format!("{}@{instance}", std::process::id()));
     let jobs = tasks.clone();
@@ -166,7 +177,23 @@ async fn config_sync(config: &Config, data: &Path, store: &Store) -> anyhow::Res
     Ok(Arc::new(sync))
 }
 
-fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>, data: &Arc<DataDir>) -> Hooks {
+fn open_registry(config: &Config, data: &Path, store: &Store) -> anyhow::Result<Arc<Registry>> {
+    Ok(Registry::open(registry::Setup {
+        store: store.clone(),
+        dir: data.join("registry"),
+        keys: data.join("keys"),
+        program: config.registry.program.clone(),
+        quota: config.registry.quota,
+    })?)
+}
+
+fn hooks(
+    sync: &Arc<Sync>,
+    engine: &Arc<crate::orchestrator::Engine>,
+    data: &Arc<DataDir>,
+    registry: &Arc<Registry>,
+) -> Hooks {
+    let registry = Arc::clone(registry);
     let (told, data) = (Arc::clone(data), Arc::clone(data));
     let (wake, look, seen, engine) = (Arc::clone(sync), Arc::clone(sync), Arc::clone(sync), Arc::clone(engine));
     Hooks {
@@ -175,6 +202,7 @@ fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>, data: &Arc
         data: Arc::new(move || told.sentence()),
         down: Arc::new(move || {
             let (look, engine, data) = (Arc::clone(&look), Arc::clone(&engine), Arc::clone(&data));
+            let registry = Arc::clone(&registry);
             Box::pin(async move {
                 let mut down: Vec<String> = data.trouble().iter().map(|trouble| trouble.name().to_owned()).collect();
                 if engine.store.read(|view| crate::store::settings::find(view, "ready")).await.is_err() {
@@ -183,6 +211,10 @@ fn hooks(sync: &Arc<Sync>, engine: &Arc<crate::orchestrator::Engine>, data: &Arc
                 let probe = tokio::time::timeout(Duration::from_secs(2), engine.executor.probe());
                 if !matches!(probe.await, Ok(Ok(_))) {
                     down.push("executor".to_owned());
+                }
+                // Where there is none, nobody waits for it.
+                if matches!(registry.state(), registry::State::Down(_)) {
+                    down.push("registry".to_owned());
                 }
                 if look.status().in_force.is_none() {
                     down.push("config repo".to_owned());

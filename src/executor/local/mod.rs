@@ -24,6 +24,7 @@ mod start;
 mod step;
 #[expect(unsafe_code, reason = "the one file of the executor with hooks between fork and exec and new namespaces")]
 mod sys;
+mod tools;
 mod transfer;
 mod uids;
 
@@ -52,6 +53,8 @@ pub struct Local {
     master_uid: u32,
     /// An ordinary user's: one user, no cgroups.
     rootless: bool,
+    /// The `/usr` of helpers; none: the machine's own.
+    tools: Option<std::path::PathBuf>,
     /// One verb that makes or removes a job at a time, per job.
     locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
     /// Threads that remove what ended attempts left; a job's end waits for its own.

@@ -80,6 +80,9 @@ const MASKED: [&str; 10] = [
 /// Files of /proc that set the machine up.
 const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// Where the build of an image sees the workspace.
+const CONTEXT: &str = "/danube/context";
+
 /// The group of terminals.
 const TTY: u32 = 5;
 
@@ -94,7 +97,7 @@ pub(super) struct Sources<'a> {
 
 /// What a container of this kind sees of the job. The coordinator sees its checkout and socket and
 /// no workspace, a step the workspace and neither.
-pub(super) fn binds(kind: StepKind, from: &Sources<'_>) -> Vec<Bind> {
+pub(super) fn binds(kind: StepKind, build: bool, from: &Sources<'_>) -> Vec<Bind> {
     let mut binds = vec![Bind::readonly(from.shim, "/danube/init")];
     match kind {
         StepKind::Coordinator => {
@@ -102,6 +105,8 @@ pub(super) fn binds(kind: StepKind, from: &Sources<'_>) -> Vec<Bind> {
             binds.push(Bind { exec: false, ..Bind::readonly(from.sdk, "/danube/sdk") });
             binds.push(Bind { exec: false, ..Bind::readonly(from.socket_dir, "/danube/run") });
         }
+        // A builder leaves out of an image whatever is written below a mount: its own lies where no image has anything.
+        StepKind::Step if build => binds.push(Bind { to: CONTEXT.to_owned(), ..workspace(from.workspace) }),
         StepKind::Step => binds.push(workspace(from.workspace)),
     }
     binds
@@ -275,7 +280,7 @@ mod tests {
             socket_dir: Path::new("/r/jobs/J/rpc"),
         };
         let mut all = host_binds(|path| path == Path::new("/etc/ld.so.cache"));
-        all.extend(binds(kind, &sources));
+        all.extend(binds(kind, false, &sources));
         ContainerPlan {
             users: Range::leased(0x7001_0000),
             rootfs: "/e/jobs/J/steps/1.1/rootfs".into(),

@@ -9,7 +9,7 @@ use rustix::fs::FlockOperation;
 
 use super::cgroup::Cgroups;
 use super::job::{make_dir, remove_tree};
-use super::{Layout, Local, Policy, Protections, Rootless, seccomp};
+use super::{Layout, Local, Policy, Protections, Rootless, seccomp, tools};
 
 /// What an executor is started with.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct InstallOptions {
     pub master_uid: u32,
     /// The shim's program.
     pub shim: PathBuf,
+    /// An OCI layout that helpers take their tools from; none: the machine's own.
+    pub tools: Option<PathBuf>,
     /// Set where the executor is an ordinary user's.
     pub rootless: Option<Rootless>,
     /// What its containers are protected by: everything, but in a test of the protections.
@@ -73,7 +75,7 @@ pub struct Held(#[expect(dead_code, reason = "held, not read")] File);
 
 /// Makes or takes over an executor's directories.
 pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
-    let InstallOptions { layout, policy, master_uid, shim, rootless, protections } = options;
+    let InstallOptions { layout, policy, master_uid, shim, tools, rootless, protections } = options;
     if !Path::new(super::crun::CRUN).exists() {
         return Err(StartError::NoRuntime(super::crun::CRUN));
     }
@@ -90,6 +92,11 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     for path in [layout.crun(), layout.run.join("jobs")] {
         make_dir(&path, 0o711).map_err(|e| failed("make", &path, e))?;
     }
+    let tools = tools
+        .map(|image| {
+            tools::install(&image, &layout.root).map_err(|e| failed("use the image of coordinators", &image, e))
+        })
+        .transpose()?;
     let seccomp = seccomp::program(protections.calls()).map_err(StartError::Seccomp)?;
     for name in protections.missing() {
         tracing::error!(protection = name, "steps run WITHOUT this protection: this executor is for tests alone");
@@ -104,6 +111,7 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
         protections,
         master_uid,
         rootless,
+        tools,
         locks: Mutex::default(),
         clearing: Mutex::default(),
     };

@@ -65,6 +65,7 @@ impl Local {
         let mut mounts = host_binds(|p| p.exists());
         mounts.extend(binds(
             spec.kind,
+            spec.build,
             &Sources {
                 shim: &self.layout.shim(),
                 sdk: &self.layout.sdk(),
@@ -137,6 +138,7 @@ impl Local {
                 workdir: spec.workdir.into(),
                 uid,
                 gid,
+                trust: spec.trust,
             },
             notes: spec.notes,
             fault: fault::handed_on("shim"),

@@ -80,7 +80,10 @@ impl Local {
         super::job::make_dir(&bundle, 0o711).map_err(|e| io_error("make a helper", &e))?;
         let root = bundle.join("rootfs");
         rootfs::make(&root, users).map_err(|e| io_error("make a helper's root", &e))?;
-        let mut binds = host_binds(|p| p.exists());
+        let mut binds = match &self.tools {
+            Some(usr) => vec![Bind { writable: false, to: "/usr".to_owned(), ..workspace(usr) }],
+            None => host_binds(|p| p.exists()),
+        };
         binds.push(Bind { writable: false, to: "/danube/init".to_owned(), ..workspace(&self.layout.shim()) });
         binds.push(workspace(place));
         binds.extend(more);

@@ -23,6 +23,7 @@ pub(crate) fn request(command: &str) -> StepRequest {
         network: true,
         allow_failure: false,
         caps: Vec::new(),
+        build: None,
     }
 }
 

@@ -124,6 +124,7 @@ impl World {
             signing: Some(SigningKey::from_seed(&[3; 32])),
             public_url: Some("https://danube.example.com".to_owned()),
             machine: self.machine.clone(),
+            registry: None,
             serve,
         })
     }

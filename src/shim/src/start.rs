@@ -88,6 +88,9 @@ pub struct ContainerStart {
     /// The group within the container; `None` stays the container's root.
     #[serde(default)]
     pub gid: Option<u32>,
+    /// An authority that the command trusts beside those of its image, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
 }
 
 /// One file of a step.

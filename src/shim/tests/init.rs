@@ -24,6 +24,7 @@ fn init(argv: &[&str], change: impl FnOnce(&mut ContainerStart)) -> Started {
         workdir: dir.path().to_owned(),
         uid: None,
         gid: None,
+        trust: None,
     };
     change(&mut start);
     fs::write(dir.path().join("frame"), frame::encode(&start).unwrap()).unwrap();

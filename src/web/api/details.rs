@@ -42,6 +42,8 @@ pub(in crate::web) struct Details {
     pub(in crate::web) streams_limit: u64,
     /// Webhook deliveries that were taken and not looked at yet.
     pub(in crate::web) deliveries_waiting: u64,
+    /// The registry beside the server: `up`, `starting`, `down: why`, or why there is none.
+    pub(in crate::web) registry: String,
 }
 
 /// What waits and what runs.
@@ -126,6 +128,7 @@ pub(in crate::web) async fn details(app: &AppState, visitor: &Visitor) -> Answer
         open_streams: FOLLOWERS.saturating_sub(app.followers.available_permits()) as u64,
         streams_limit: FOLLOWERS as u64,
         deliveries_waiting,
+        registry: super::registry::said(app),
     })
 }
 

@@ -9,7 +9,9 @@ use crate::model::job::{FailureKind, Status};
 use crate::model::step::{Cause, StepStatus};
 use crate::model::trigger::{RepoEvent, Trigger};
 use crate::model::{JobId, PipelineId};
+use crate::registry::HOST_PORT;
 use crate::store::job_limits::LimitsRow;
+use crate::store::registry::PushedRow;
 use crate::store::{ArtifactRow, JobRow, StepRow};
 
 /// A job.
@@ -116,6 +118,32 @@ pub(in crate::web) struct Artifact<'a> {
     sha256: &'a str,
     stored_at: Timestamp,
     expired_at: Option<Timestamp>,
+}
+
+/// An image that a job pushed to the registry beside the server.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::web) struct PushedImage<'a> {
+    /// `registry.danube-system:5000/web/app`.
+    repository: String,
+    tag: Option<&'a str>,
+    /// `sha256:…` of its manifest, taken by the server.
+    digest: String,
+    /// Of its layers and configuration.
+    bytes: u64,
+    pushed_at: Timestamp,
+    expired_at: Option<Timestamp>,
+}
+
+/// The form of a pushed image.
+pub(in crate::web) fn pushed(row: &PushedRow) -> PushedImage<'_> {
+    PushedImage {
+        repository: format!("{HOST_PORT}/{}", row.repository),
+        tag: Some(row.tag.as_str()).filter(|tag| !tag.is_empty()),
+        digest: format!("sha256:{}", row.digest),
+        bytes: row.bytes,
+        pushed_at: row.pushed_at,
+        expired_at: row.expired_at,
+    }
 }
 
 /// The form of a job.

@@ -11,7 +11,7 @@ use crate::model::job::Status;
 use crate::model::{Action, JobId};
 use crate::queue;
 use crate::store::job_list::{self, Filter};
-use crate::store::{config_commits, job_limits, steps};
+use crate::store::{config_commits, job_limits, registry, steps};
 use crate::trigger::no_workspace;
 use crate::web::access;
 use crate::web::cursor::Cursors;
@@ -64,6 +64,8 @@ pub(in crate::web) struct Details<'a> {
     #[serde(flatten)]
     job: job_json::Job<'a>,
     steps: Vec<job_json::Step<'a>>,
+    /// The images that it pushed to the registry beside the server.
+    images: Vec<job_json::PushedImage<'a>>,
     /// Why a pending job does not run yet.
     waiting: Option<String>,
     /// Of an ended job: whether it can be run again from where it stopped.
@@ -113,14 +115,15 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, 
     let ended = job.status.is_terminal().then(|| job.clone());
     let read = app.store.read(move |view| {
         let why = ended.map(|job| no_workspace(view, &job)).transpose()?;
-        Ok((steps::of_job(view, id)?, why, job_limits::find(view, id)?))
+        Ok((steps::of_job(view, id)?, registry::of_job(view, id)?, why, job_limits::find(view, id)?))
     });
-    let (rows, why, limits) = read.await?;
+    let (rows, pushed, why, limits) = read.await?;
     let waiting = if job.status == Status::Pending { waiting(&app, id).await? } else { None };
     let rerun_from_failed = why.map(job_json::from_failed);
     let details = Details {
         job: job_json::job(&job),
         steps: job_json::steps(&rows),
+        images: pushed.iter().map(job_json::pushed).collect(),
         waiting,
         rerun_from_failed,
         workspace: limits.as_ref().map(job_json::workspace),

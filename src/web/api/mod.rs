@@ -20,6 +20,7 @@ pub(super) mod log_lines;
 pub(super) mod me;
 pub(super) mod pipeline;
 pub(super) mod pipelines;
+pub(super) mod registry;
 pub(super) mod replay;
 pub(super) mod rerun;
 pub(super) mod secrets;

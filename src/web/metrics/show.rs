@@ -8,6 +8,7 @@ use super::requests::Counted;
 use super::tally::Counts;
 use super::text::Text;
 use crate::model::Action;
+use crate::registry;
 use crate::store::job_list::{self, Filter, Live};
 use crate::store::{JobRow, View, deliveries, jobs};
 use crate::web::access;
@@ -42,6 +43,9 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor) 
     queue(&mut text, &rows, app.now());
     finished(&mut text, &ended);
     requests(&mut text, &app.requests.counted());
+    if let Some(registry) = &app.registry {
+        images(&mut text, &registry.counted());
+    }
     Ok(([(header::CONTENT_TYPE, KIND)], text.finish()).into_response())
 }
 
@@ -99,6 +103,18 @@ fn finished(text: &mut Text, ended: &Counts) {
     text.family("danube_jobs_total", "counter", "Jobs that ended, counted at most a minute ago.");
     for ((pipeline, status), jobs) in ended {
         text.sample("danube_jobs_total", &[("status", status), ("pipeline", pipeline)], jobs);
+    }
+}
+
+fn images(text: &mut Text, counted: &[registry::Counted]) {
+    for (name, help, of) in [
+        ("danube_registry_pulls_total", "Manifests read from the registry by jobs since the server started.", 0),
+        ("danube_registry_pushes_total", "Manifests written to the registry by jobs since the server started.", 1),
+    ] {
+        text.family(name, "counter", help);
+        for registry::Counted { image, pulls, pushes } in counted {
+            text.sample(name, &[("image", image)], [pulls, pushes][of]);
+        }
     }
 }
 

@@ -9,7 +9,9 @@ use super::render;
 use crate::model::Action;
 use crate::model::job::Status;
 use crate::model::step::StepStatus;
+use crate::registry::HOST_PORT;
 use crate::store::artifacts::ArtifactKind;
+use crate::store::registry::{self, PushedRow};
 use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, job_limits, job_past, jobs};
 use crate::trigger::RerunFrom;
 use crate::web::access;
@@ -33,6 +35,13 @@ struct File {
     size: String,
     dir: bool,
     sha256: String,
+}
+
+struct Image {
+    name: String,
+    size: String,
+    digest: String,
+    expired: bool,
 }
 
 #[derive(Template)]
@@ -81,6 +90,7 @@ struct Page {
     artifacts: Vec<File>,
     artifacts_more: usize,
     artifacts_size: String,
+    images: Vec<Image>,
     record_label: &'static str,
     record_link: &'static str,
     attested: bool,
@@ -181,10 +191,11 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         let beside = job_past::neighbours(view, pipeline_id, number)?;
         let parent = parent.map(|id| jobs::find(view, id)).transpose()?.flatten();
         let parent = parent.map(|job| (format!("/jobs/{}", job.id), job.label()));
+        let made = (artifacts::of_job(view, id)?, registry::of_job(view, id)?);
         let records = (attestations::find(view, id)?, job_limits::find(view, id)?);
-        Ok((artifacts::of_job(view, id)?, records, beside, job_news(view, id)?, parent))
+        Ok((made, records, beside, job_news(view, id)?, parent))
     });
-    let (files, (attestation, limits), beside, news, parent) = read.await?;
+    let ((files, pushed), (attestation, limits), beside, news, parent) = read.await?;
     let mut evidence = gather(app, visitor, job).await?;
     let explanation = explain(&evidence);
     let tests = evidence.tests.take();
@@ -251,6 +262,7 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         verify: verify(app, job, &files).filter(|_| proven),
         artifacts_more: files.len().saturating_sub(ARTIFACTS),
         artifacts_size: size(files.iter().map(|row| row.size).sum()),
+        images: pushed.iter().take(ARTIFACTS).map(image).collect(),
         artifacts: files.iter().take(ARTIFACTS).map(|row| file(job, row)).collect(),
         record_label: if proven || live { "Attestation" } else { "Job record" },
         record_link: if proven { "signed provenance (DSSE)" } else { "signed job record (no provenance)" },
@@ -309,6 +321,16 @@ fn file(job: &JobRow, row: &ArtifactRow) -> File {
         size: size(row.size),
         dir: row.kind == ArtifactKind::Dir,
         sha256: row.sha256.clone(),
+    }
+}
+
+fn image(row: &PushedRow) -> Image {
+    let tag = if row.tag.is_empty() { String::new() } else { format!(":{}", row.tag) };
+    Image {
+        name: format!("{HOST_PORT}/{}{tag}", row.repository),
+        size: size(row.bytes),
+        digest: row.digest.clone(),
+        expired: row.expired_at.is_some(),
     }
 }
 

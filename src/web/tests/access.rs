@@ -78,6 +78,8 @@ const MATRIX: &[Row] = &[
     Row("POST /api/v1/pipelines/{name}/trigger", WRITE),
     Row("GET /api/v1/config/status", GLOBAL),
     Row("POST /api/v1/config/sync", GLOBAL),
+    Row("GET /api/v1/registry", GLOBAL),
+    Row("POST /api/v1/registry/collect", GLOBAL),
     Row("GET /api/v1/tokens", EVERYBODY),
     Row("POST /api/v1/tokens", EVERYBODY),
     Row("DELETE /api/v1/tokens/{id}", [false; 4]), // another person's token

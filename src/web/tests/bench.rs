@@ -158,6 +158,7 @@ impl Bench {
                 data: Arc::new(|| None),
                 down: Arc::new(|| Box::pin(async { Vec::new() })),
             },
+            registry: None,
         });
         let bench = Self { router: router(app.clone()), dir, clock, app, store };
         bench.apply(settings()).await;

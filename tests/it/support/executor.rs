@@ -211,6 +211,8 @@ pub(crate) fn spec(command: &str) -> StepSpec {
         log_limit: 16 << 20,
         capture_secret: false,
         notes: Vec::new(),
+        trust: None,
+        build: false,
     }
 }
 

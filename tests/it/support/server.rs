@@ -40,6 +40,7 @@ pub(crate) struct Danube {
     child: Option<Child>,
     instance: String,
     boot: String,
+    registry: bool,
 }
 
 /// Waits until `look` finds something.
@@ -80,7 +81,7 @@ impl Danube {
     pub(crate) fn prepared(setup: &Setup<'_>) -> Self {
         let dir = tempfile::Builder::new().prefix("it-").tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let this = Self { dir, child: None, instance: String::new(), boot: String::new() };
+        let this = Self { dir, child: None, instance: String::new(), boot: String::new(), registry: false };
         repository(&this.app(), setup.files);
         let pipeline = this.pipeline_document("app", setup.pipeline);
         let global = setup.global;
@@ -156,6 +157,11 @@ impl Danube {
         self.boot = id.to_owned();
     }
 
+    /// The next start is with a registry beside it.
+    pub(crate) fn with_registry(&mut self) {
+        self.registry = true;
+    }
+
     /// `danube serve`, not yet started.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(danube());
@@ -163,6 +169,7 @@ impl Danube {
         if !self.boot.is_empty() {
             command.env("DANUBE_TEST_BOOT_ID", &self.boot);
         }
+        command.env("DANUBE_REGISTRY__PROGRAM", if self.registry { "auto" } else { "off" });
         command.env("DANUBE_SHIM", shim()).stdin(Stdio::null()).current_dir(self.dir.path());
         for name in ["DANUBE_LOG", "DANUBE_SERVER", "DANUBE_TOKEN", "SUDO_UID", "SUDO_GID"] {
             command.env_remove(name);

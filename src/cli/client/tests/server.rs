@@ -94,6 +94,7 @@ impl Server {
                 vault,
                 room: trigger::Room::default(),
             },
+            registry: None,
             stop: stop.clone(),
             hooks: Hooks {
                 sync: Arc::new(|| {}),

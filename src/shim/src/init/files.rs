@@ -83,6 +83,7 @@ mod tests {
             workdir: workdir.to_owned(),
             uid: None,
             gid: None,
+            trust: None,
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod command;
 mod files;
+mod trust;
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,8 @@ fn run_command(without: &[&str]) -> Result<i32, String> {
         sys::become_undumpable().map_err(failed)?;
     }
     let signals = Signals::hold(&[&FORWARDED[..], &[libc::SIGCHLD]].concat()).map_err(failed)?;
-    let start = read_start(without.contains(&"--keep-frame"))?;
+    let mut start = read_start(without.contains(&"--keep-frame"))?;
+    trust::settle(&mut start)?;
     files::place(&start)?;
     let child = sys::fork().map_err(failed)?;
     let Some(child) = child else {

@@ -58,6 +58,7 @@ impl Step {
                 workdir: "/workspace".into(),
                 uid: None,
                 gid: None,
+                trust: None,
             },
             notes: Vec::new(),
             fault: None,

@@ -385,12 +385,21 @@ fn hot_queries_use_their_indexes() {
             "jobs_by_pipeline_branch",
         ),
         (
+            "SELECT * FROM jobs WHERE id < 'b' AND status = 'failure' AND branch = 'a' ORDER BY id DESC LIMIT 9",
+            "jobs_by_branch_status (branch=? AND status=? AND id<?)",
+        ),
+        (
+            "SELECT * FROM jobs WHERE id < 'b' AND pipeline_id = 'a' AND status = 'failure' AND branch = 'a'
+             ORDER BY id DESC LIMIT 9",
+            "jobs_by_pipeline_branch_status (pipeline_id=? AND branch=? AND status=? AND id<?)",
+        ),
+        (
             "SELECT * FROM jobs WHERE pipeline_id = 'a' AND status = 'failure' AND id < 'b' ORDER BY id DESC LIMIT 9",
             "jobs_by_pipeline_status",
         ),
         (
             "SELECT * FROM jobs WHERE pipeline_id = 'a' AND branch = 'b' AND status = 'success' ORDER BY id DESC LIMIT 1",
-            "jobs_green",
+            "jobs_by_pipeline_branch_status",
         ),
         (
             "SELECT id FROM jobs INDEXED BY jobs_with_logs WHERE finished_at < 9 AND finished_at IS NOT NULL AND logs_expired_at IS NULL

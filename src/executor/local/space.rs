@@ -21,8 +21,10 @@ use crate::model::JobId;
 const LOOK: Duration = Duration::from_secs(1);
 /// Files are counted at least so often: what others set free meanwhile hides what a job took.
 const AT_LEAST: Duration = Duration::from_secs(60);
-/// Counting takes at most this part of the time.
+/// Counting takes at most this part of the time, as long as little changes.
 const SHARE: u32 = 20;
+/// That much is little: this part of what the job may have.
+const LITTLE: u64 = 8;
 /// The longest that files are counted.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -69,8 +71,13 @@ impl Known {
             || now.saturating_duration_since(self.at) >= AT_LEAST
     }
 
-    fn rests(&self, now: Instant) -> bool {
+    /// Whether it was counted a short while ago, and not much can have come since. A job that made counting slow by
+    /// many files must not have the time meanwhile to fill the disk.
+    fn rests(&self, limit: Amount, free: Amount, now: Instant) -> bool {
+        let little = |before: u64, now: u64, limit: u64| before.saturating_sub(now) < limit / LITTLE;
         now.saturating_duration_since(self.at) < self.took * SHARE
+            && little(self.free.bytes, free.bytes, limit.bytes)
+            && little(self.free.inodes, free.inodes, limit.inodes)
     }
 }
 
@@ -120,7 +127,7 @@ impl Local {
         let free = Amount::free(&self.layout.job(job)).ok()?;
         let now = Instant::now();
         let before = known.get(&job).copied();
-        if before.is_some_and(|known| !known.is_stale(limit, free, now) || known.rests(now)) {
+        if before.is_some_and(|known| !known.is_stale(limit, free, now) || known.rests(limit, free, now)) {
             return None;
         }
         let places = [self.layout.workspace(job), self.layout.roots(job)];
@@ -182,10 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn counting_takes_a_small_part_of_the_time() {
-        let slow = Known { took: Duration::from_secs(2), ..known(0, 0) };
-        assert!(slow.rests(slow.at + Duration::from_secs(39)));
-        assert!(!slow.rests(slow.at + Duration::from_secs(41)));
+    fn counting_takes_a_small_part_of_the_time_unless_much_has_come() {
+        let slow = Known { took: Duration::from_secs(2), ..known(99, 9) };
+        let (soon, late) = (slow.at + Duration::from_secs(39), slow.at + Duration::from_secs(41));
+        assert!(slow.rests(LIMIT, slow.free, soon) && !slow.rests(LIMIT, slow.free, late));
+        let free = |bytes, inodes| Amount { bytes, inodes };
+        assert!(!slow.rests(LIMIT, free(988, 1000), soon), "an eighth of what it may have is gone");
+        assert!(!slow.rests(LIMIT, free(1000, 999), soon), "so it is of the files");
     }
 
     #[test]

@@ -2,13 +2,17 @@
 //!
 //! States are numbered breadth first, so the children of one state have consecutive numbers and a
 //! state needs only the number of its first child. The rows of the root and of the states below it
-//! are dense, because nearly every byte of an ordinary log is decided there.
+//! are dense. Most bytes of an ordinary log are not looked at one by one: a pair of bytes that stands
+//! nowhere in the beginning of a form tells that none begins at or shortly before it (Wu and Manber).
 
 /// The state before any byte.
 pub(super) const ROOT: u32 = 0;
 
 /// How many states have a dense row at most: the root and its children.
 const DENSE: usize = 257;
+
+/// How far forms are looked at to skip what cannot be one, at most.
+const WINDOW: usize = 16;
 
 pub(super) struct Automaton {
     /// The byte that leads to a state.
@@ -25,6 +29,10 @@ pub(super) struct Automaton {
     owner: Vec<u32>,
     /// Rows of 256 next states, for the first states.
     dense: Vec<u32>,
+    /// The bytes of every form that `shifts` tells of: no more than the shortest one has.
+    window: usize,
+    /// For each pair of bytes: where it ends a window, the next form may begin so far behind the window's start.
+    shifts: Vec<u8>,
     replacements: Vec<Vec<u8>>,
 }
 
@@ -36,7 +44,7 @@ struct Span {
 }
 
 impl Automaton {
-    /// `patterns` are forms, none of them empty, with the number of their replacement.
+    /// `patterns` are forms, each of two bytes at least, with the number of their replacement.
     pub(super) fn new(mut patterns: Vec<(Vec<u8>, usize)>, replacements: Vec<Vec<u8>>) -> Self {
         patterns.sort();
         patterns.dedup_by(|a, b| a.0 == b.0);
@@ -48,10 +56,13 @@ impl Automaton {
             matched: vec![0],
             owner: vec![0],
             dense: Vec::new(),
+            window: patterns.iter().map(|(form, _)| form.len()).min().unwrap_or(WINDOW).min(WINDOW),
+            shifts: Vec::new(),
             replacements,
         };
         automaton.grow(&patterns);
         automaton.link();
+        automaton.measure(&patterns);
         automaton
     }
 
@@ -113,6 +124,16 @@ impl Automaton {
         self.dense.extend(row);
     }
 
+    fn measure(&mut self, patterns: &[(Vec<u8>, usize)]) {
+        self.shifts = vec![self.window as u8 - 1; 1 << 16];
+        for (form, _) in patterns {
+            for (n, pair) in form[..self.window].array_windows().enumerate() {
+                let shift = &mut self.shifts[index(*pair)];
+                *shift = (*shift).min((self.window - 2 - n) as u8);
+            }
+        }
+    }
+
     fn children_of(&self, state: u32) -> std::ops::Range<u32> {
         self.children[state as usize]..self.children[state as usize + 1]
     }
@@ -136,10 +157,21 @@ impl Automaton {
         }
     }
 
-    /// How many bytes at the front of `bytes` lead from the root to the root.
+    /// How many bytes at the front of `bytes` certainly begin no form.
     pub(super) fn skip(&self, bytes: &[u8]) -> usize {
-        let root = &self.dense[..256];
-        bytes.iter().position(|byte| root[usize::from(*byte)] != ROOT).unwrap_or(bytes.len())
+        let mut at = 0;
+        while let Some([.., first, second]) = bytes.get(at..at + self.window) {
+            match self.shifts[index([*first, *second])] {
+                0 => break,
+                shift => at += usize::from(shift),
+            }
+        }
+        at
+    }
+
+    /// Whether this is the state after nothing of a form or its first byte alone.
+    pub(super) fn is_shallow(&self, state: u32) -> bool {
+        state < self.children_of(ROOT).end
     }
 
     /// How many of the last bytes must wait in this state.
@@ -157,4 +189,8 @@ impl Automaton {
     pub(super) fn replacement(&self, owner: u32) -> &[u8] {
         &self.replacements[owner as usize]
     }
+}
+
+fn index([first, second]: [u8; 2]) -> usize {
+    usize::from(u16::from_be_bytes([first, second]))
 }

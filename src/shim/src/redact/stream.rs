@@ -69,10 +69,13 @@ impl Redactor {
         let mut state = self.state;
         let mut at = from;
         while at < self.held.len() {
-            if state == ROOT {
-                at += automaton.skip(&self.held[at..]);
-                if at == self.held.len() {
-                    break;
+            if automaton.is_shallow(state) {
+                // The byte that may have begun a form is still held; it is looked at again.
+                let begin = at - usize::from(state != ROOT);
+                let skipped = automaton.skip(&self.held[begin..]);
+                if skipped > 0 {
+                    state = ROOT;
+                    at = begin + skipped;
                 }
             }
             state = automaton.next(state, self.held[at]);

@@ -14,6 +14,8 @@ const LOG: &str = "shim.log";
 const RESERVE: u64 = 64 << 20;
 /// What a log may take of that: a full disk must not silence the reason of a failure.
 const LEAST: u64 = 64 << 10;
+/// What is written out at once while the step still runs: less is left to wait for when it has ended.
+const WRITTEN_OUT: u64 = 8 << 20;
 
 /// Appends redacted bytes to a log, each piece's record before the piece.
 ///
@@ -25,6 +27,8 @@ pub(super) struct Output {
     records: Rc<Records>,
     /// The length of the log.
     offset: u64,
+    /// How much of it is written out or on its way.
+    on_its_way: u64,
     last_ns: i64,
     limit: u64,
     written: u64,
@@ -37,9 +41,11 @@ pub(super) struct Output {
 impl Output {
     /// Goes on at the end of a log, which is usually empty.
     pub(super) fn open(log: File, index: File, limit: u64, records: Rc<Records>) -> io::Result<Self> {
+        let length = log.metadata()?.len();
         let mut output = Self {
-            offset: log.metadata()?.len(),
             log,
+            offset: length,
+            on_its_way: length,
             index,
             records,
             last_ns: 0,
@@ -156,6 +162,10 @@ impl Output {
             }
         }
         fault::after(LOG);
+        if self.offset - self.on_its_way >= WRITTEN_OUT {
+            sys::begin_writing_out(&self.log, self.on_its_way, self.offset);
+            self.on_its_way = self.offset;
+        }
         Ok(())
     }
 
@@ -264,6 +274,20 @@ mod tests {
         append(&dir.path().join("idx")).write_all(b"half").unwrap();
         open(dir.path(), 100).write(Stream::Stderr, b"two");
         assert_eq!(pieces(dir.path()), [(Stream::Stdout, "one".to_owned()), (Stream::Stderr, "two".to_owned())]);
+    }
+
+    #[test]
+    fn a_log_that_is_written_out_while_it_grows_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = open(dir.path(), u64::MAX);
+        let piece = vec![b'x'; 300 << 10];
+        let times = 2 * WRITTEN_OUT as usize / piece.len() + 1;
+        (0..times).for_each(|_| output.write(Stream::Stdout, &piece));
+        assert!(output.on_its_way > WRITTEN_OUT);
+        output.close();
+        assert!(!output.is_truncated());
+        let all = pieces(dir.path());
+        assert_eq!((all.len(), all.iter().map(|(_, text)| text.len()).sum()), (times, times * piece.len()));
     }
 
     #[test]

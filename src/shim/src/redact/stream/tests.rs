@@ -116,6 +116,27 @@ fn without_secrets_everything_passes_at_once() {
     assert_eq!(out, b"\0any\xff");
 }
 
+/// Most of a stream is passed over in leaps: no secret may be leapt over, wherever it stands and the stream is cut.
+#[test]
+fn a_secret_is_found_wherever_it_stands_and_wherever_the_stream_is_cut() {
+    let secrets = secrets(&[b"00112233445566778899aabbccddeeff", b"0011223344556677-another-0011223"]);
+    let patterns = Patterns::new(&secrets).unwrap();
+    for form in secrets.iter().flat_map(|secret| forms::of(&secret.value)) {
+        for before in 0..20 {
+            let text = [&b"without 0011 a start"[..before], &form, b"0011 and on"].concat();
+            let expected = patterns.redact(&text);
+            assert_eq!(String::from_utf8_lossy(&expected), String::from_utf8_lossy(&reference(&secrets, &text)));
+            for cut in 0..text.len() {
+                let (mut redactor, mut out) = (Redactor::new(patterns.clone()), Vec::new());
+                redactor.push(&text[..cut], &mut out);
+                redactor.push(&text[cut..], &mut out);
+                redactor.finish(&mut out);
+                assert_eq!(out, expected, "{before} bytes before it, cut at {cut}");
+            }
+        }
+    }
+}
+
 #[test]
 fn five_hundred_secrets_fit() {
     let many: Vec<Pattern> = (0..500)

@@ -68,6 +68,7 @@ const MATRIX: &[Row] = &[
     Row("GET /api/v1/jobs/{id}/artifacts", READ),
     Row("GET /api/v1/jobs/{id}/artifacts/{name}", READ),
     Row("GET /api/v1/jobs/{id}/annotations", READ),
+    Row("GET /api/v1/jobs/{id}/egress", READ),
     Row("GET /api/v1/jobs/{id}/tests", READ),
     Row("GET /api/v1/jobs/{id}/attestation", READ),
     Row("GET /api/v1/jobs/{id}/replay", WRITE),

@@ -1,5 +1,5 @@
 //! A registry that does nothing, or too slowly.
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ async fn an_answer_that_never_ends_is_given_up() {
         let mut held = Vec::new();
         for stream in listener.incoming().take(2) {
             let mut stream = stream.unwrap();
+            let _asked = stream.read(&mut [0; 4096]).unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{").unwrap();
             held.push(stream);
         }

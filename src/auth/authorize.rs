@@ -182,11 +182,11 @@ mod tests {
             may(user(), on(here, Level::Admin), here),
             ["read", "trigger", "cancel", "rerun", "replay", "secrets", "caches", "tokens"]
         );
-        assert_eq!(may(user(), admin(all), here), WORDS[..13]);
+        assert_eq!(may(user(), admin(all), here), WORDS[..14]);
         assert_eq!(may(Principal::LocalAdmin, Grants::default(), here), WORDS);
 
         assert_eq!(may(token(), on(here, Level::Write), here), ["read", "trigger", "cancel", "rerun", "replay"]);
-        assert_eq!(may(token(), admin(all), here), WORDS[..12]);
+        assert_eq!(may(token(), admin(all), here), WORDS[..13]);
         assert_eq!(may(token(), admin(reads), here), ["read", "config status", "audit", "health"]);
         assert_eq!(may(token(), admin(only_here), here), on_pipeline);
         assert!(may(token(), admin(only_there), here).is_empty());

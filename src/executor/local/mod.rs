@@ -48,6 +48,9 @@ pub use start::{InstallOptions, StartError, install, write_sdk};
 use super::spec::Probe;
 use crate::model::JobId;
 
+/// Held by the verb that has its turn.
+type Lock = Arc<Mutex<()>>;
+
 /// The embedded executor. Its methods block; each request has a thread.
 pub struct Local {
     layout: Layout,
@@ -64,9 +67,9 @@ pub struct Local {
     /// The `/usr` of helpers; none: the machine's own.
     tools: Option<std::path::PathBuf>,
     /// One verb that makes or removes a job at a time, per job.
-    locks: Mutex<HashMap<JobId, Arc<Mutex<()>>>>,
+    locks: Mutex<HashMap<JobId, Lock>>,
     /// One verb that fills or stores a cache at a time, per cache of a job.
-    cache_locks: Mutex<HashMap<(JobId, String), Arc<Mutex<()>>>>,
+    cache_locks: Mutex<HashMap<(JobId, String), Lock>>,
     /// The same for layers of images.
     guards: images::Guards,
     /// Threads that remove what ended attempts left; a job's end waits for its own.

@@ -13,8 +13,8 @@ use crate::provenance::{
     self, Builder, ConfigRevision, Continued, Ending, Image, Isolation, JobFacts, LogFile, Output, PREDICATE_TYPE,
     RECORD_TYPE, ReusedStep, Source,
 };
-use crate::store::egress::{self, HostRow, Verdict};
 use crate::registry::{HOST_PORT, is_cache};
+use crate::store::egress::{self, HostRow, Verdict};
 use crate::store::{
     ArtifactRow, Durability, JobRow, JournalRow, StepRow, View, artifacts, attestations, jobs, journal, registry, steps,
 };

@@ -3,8 +3,8 @@ use base64::Engine as _;
 
 use super::call::{Capture, StepRequest, Value};
 use super::outcome::bytes;
-use super::services::{self, Service, ServiceRequest};
 use super::pulling::Ready;
+use super::services::{self, Service, ServiceRequest};
 use super::{CallError, LiveJob};
 use crate::executor::{FileSpec, Limits, Probe, ReadyCheck, Root, StepKind, StepSpec};
 use crate::model::Secret;

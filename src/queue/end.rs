@@ -7,8 +7,7 @@ use crate::model::job::{Event, IllegalTransition, Next, Status, next};
 use crate::model::step::{Cause, StepStatus};
 use crate::store::{
     Durability, JobRow, Store, StoreError, Tx, annotations, artifacts, egress, job_moves, job_secrets, jobs, journal,
-    registry,
-    steps, test_reports,
+    registry, steps, test_reports,
 };
 
 /// The outcome of a write under a lease, decided inside its transaction.

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use serde::{Deserialize, Serialize};
 
 use crate::executor::{
-    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, ExecutorError, JobPlace, JobSpec, KeepLayers, Layer, Mask,
-    Probe, ServiceNet, Signal, Space, StepAt, StepSpec, StepState, StoredLayer, Transport,
+    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, ExecutorError, JobPlace, JobSpec, KeepLayers, Layer,
+    Mask, Probe, ServiceNet, Signal, Space, StepAt, StepSpec, StepState, StoredLayer, Transport,
 };
 use crate::model::JobId;
 

@@ -13,6 +13,7 @@ use super::bounds::STEPS_AT_ONCE;
 use super::egress::Network;
 use super::masks::{MASKED, Masks};
 use super::pulling::JobImages;
+use super::reach::Reach;
 use super::reuse::Reuse;
 use super::services::Service;
 use super::{CallError, DriveError, Engine, Origin};
@@ -65,6 +66,8 @@ pub struct LiveJob {
     pub(super) network: Network,
     /// The images of its steps.
     pub(super) images: JobImages,
+    /// Where the registry listens for it.
+    pub(super) reach: Reach,
     /// A step was told that it has no network.
     pub(super) network_told: AtomicBool,
     ending: OnceLock<Ending>,
@@ -106,6 +109,7 @@ impl LiveJob {
             services: Mutex::default(),
             network: Network::default(),
             images: JobImages::default(),
+            reach: Reach::default(),
             network_told: AtomicBool::new(false),
             ending: OnceLock::new(),
             under_way: Mutex::default(),

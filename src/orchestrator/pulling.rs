@@ -17,6 +17,7 @@ use super::watching::persist;
 use super::{Engine, LiveJob};
 use crate::executor::{ExecutorError, KeepLayers, Pinned};
 use crate::images::{Image, ImageError, Layout, Reference};
+use crate::registry;
 use crate::store::{Durability, StepRow, job_images, steps};
 
 /// The name that stands for the machine's own tools.
@@ -142,7 +143,12 @@ impl LiveJob {
     ) -> Result<(Image, Option<Origin>), ExecutorError> {
         let named = |error: ImageError| FetchError::Image(error).of(name);
         match reference {
-            Reference::Registry(place) => Ok((self.engine.resolve(place).await.map_err(named)?, None)),
+            Reference::Registry(place) => {
+                if place.host == registry::HOST_PORT {
+                    self.may_use(&place.repository).await.map_err(named)?;
+                }
+                Ok((self.engine.resolve(place).await.map_err(named)?, None))
+            }
             Reference::Layout { name: inner, .. } => {
                 let layout = self.layout(reference, name, trusted).await?;
                 let (opened, inner) = (Arc::clone(&layout), inner.clone());
@@ -150,6 +156,20 @@ impl LiveJob {
                 let image = read.map_err(|e| ExecutorError::Start(e.to_string()))?.map_err(named)?;
                 Ok((image, Some(Origin::Layout(layout))))
             }
+        }
+    }
+
+    /// Whether this job's pipeline may read a repository of the registry beside the server.
+    async fn may_use(&self, repository: &str) -> Result<(), ImageError> {
+        let none = |why: &str| Err(ImageError::NotFound(why.to_owned()));
+        let Some(registry) = &self.engine.registry else { return none("there is no registry where this runs") };
+        if let Some(why) = registry.absent() {
+            return none(why);
+        }
+        match registry.may_read(self.row.pipeline_id, repository).await {
+            Ok(true) => Ok(()),
+            Ok(false) => none(&format!("there is no repository '{repository}' that this pipeline may read")),
+            Err(error) => Err(ImageError::Unavailable(chain(&error))),
         }
     }
 

@@ -26,9 +26,12 @@ const SMALL: &str = "from danube import Retry, pipeline, step\n\nAGAIN = Retry(3
     run('made', 'head -c 12 /dev/urandom | base64', capture='secret')\n    \
     run('much', 'head -c 3000000 /dev/zero | tr \"\\\\0\" x; sleep 5', check=False)\n    run('last', 'echo done')\n";
 
+/// Pushes an image.
+const IMAGE: &str = include_str!("image.py");
+
 /// Adds what the visit needs to the repositories: pipelines, people, a webhook.
 pub(crate) fn prepare(world: &World) {
-    commit(&world.path("app"), &[("tick.py", TICK), ("small.py", SMALL)], "more pipelines");
+    commit(&world.path("app"), &[("tick.py", TICK), ("small.py", SMALL), ("image.py", IMAGE)], "more pipelines");
     let hash = bcrypt::hash(PASSWORD, 10).expect("a password is hashed");
     let pipeline = |name: &str, more: &str| {
         format!(
@@ -48,6 +51,7 @@ pub(crate) fn prepare(world: &World) {
                 &pipeline("tick", "  triggers: [{on: push}, {on: cron, schedule: \"* * * * *\", branch: main}]\n"),
             ),
             ("pipelines/small.yaml", &pipeline("small", "  triggers: [{on: manual}]\n")),
+            ("pipelines/image.yaml", &pipeline("image", "  triggers: [{on: manual}]\n  attempts: 5\n")),
             ("users.yaml", &format!("{}  email: ada@example.com\n  password_hash: {hash}\n", head("User", "ada"))),
             (
                 "config.yaml",
@@ -242,6 +246,16 @@ pub(crate) fn lost(world: &World) -> Result<(), String> {
     })?;
     must(world, "POST", &format!("/api/v1/jobs/{job}/cancel"), b"", &[200, 202])?;
     ended(world, &job)
+}
+
+/// An image is pushed and looked at, then garbage is collected.
+pub(crate) fn registry(world: &World) -> Result<(), String> {
+    let job = must(world, "POST", "/api/v1/pipelines/image/trigger", b"", &[201])?.json();
+    ended(world, job["id"].as_str().ok_or("an id")?)?;
+    until("garbage is collected", || {
+        let _died = must(world, "POST", "/api/v1/registry/collect", b"", &[200]).ok()?;
+        has_met(world, "registry.collected+").then_some(())
+    })
 }
 
 /// A run without a server, cut and begun again.

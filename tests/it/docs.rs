@@ -11,23 +11,23 @@ use crate::support::danube;
 use crate::support::run::Run;
 
 /// A fenced block of a page.
-struct Block {
+pub(crate) struct Block {
     language: String,
     /// What stands behind the language.
-    path: String,
-    text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// The page whose danubefile fails.
 const REPLAYED: &str = "debug";
 /// The page whose example needs a server, and is run with the builder: `registry::kaniko`.
-const BUILT: &str = "images";
+pub(crate) const BUILT: &str = "images";
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk/docs")
 }
 
-fn blocks(page: &str) -> Vec<Block> {
+pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let text = fs::read_to_string(docs().join(format!("{page}.md"))).unwrap();
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;

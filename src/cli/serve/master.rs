@@ -14,10 +14,11 @@ use crate::config::Config;
 use crate::config_repo::{self, Sync};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
+use crate::images::{Direct, Login};
 use crate::mirror::Repos;
 use crate::orchestrator::{
-    Bounds, BuilderFacts, CacheBounds, Keeping, RegistrySource, Scheduler, keep_in_bounds, keep_layers_in_bounds,
-    remove_temporary,
+    Bounds, BuilderFacts, CacheBounds, Engine, Keeping, RegistrySource, Scheduler, keep_in_bounds,
+    keep_layers_in_bounds, remove_temporary,
 };
 use crate::platform::{Clock, DataDir, Ids, SystemClock, SystemIds, Tasks, Trouble};
 use crate::provenance::{self, SigningKey};
@@ -91,6 +92,7 @@ pub(super) async fn run(
         images: ImageBounds::of(&config.executor).images(RegistrySource::Config)?,
         registry: Some(Arc::clone(&registry)),
     })?;
+    lead_to(&registry, &engine, &tasks).await?;
     let repos = Arc::new(Repos::open(&data.join("repos"))?);
     let trigger = trigger::Ctx {
         store: store.clone(),
@@ -192,6 +194,20 @@ async fn config_sync(config: &Config, data: &Path, store: &Store) -> anyhow::Res
     Ok(Arc::new(sync))
 }
 
+/// Images of steps that lie in the registry beside this server are pulled from it past its proxy for jobs.
+async fn lead_to(registry: &Arc<Registry>, engine: &Engine, tasks: &Tasks) -> anyhow::Result<()> {
+    if registry.absent().is_some() {
+        return Ok(());
+    }
+    let own = TcpListener::bind("127.0.0.1:0").await.context("cannot listen for the registry's images")?;
+    let (user, password) = registry.own_login();
+    let address = format!("http://{}", own.local_addr()?);
+    engine.images.lead(registry::HOST_PORT, Direct { address, login: Some(Login { user, password }) });
+    let served = Arc::clone(registry);
+    tasks.spawn("images of the registry", |stop| served.serve_own(own, stop));
+    Ok(())
+}
+
 fn open_registry(config: &Config, data: &Path, store: &Store) -> anyhow::Result<Arc<Registry>> {
     Ok(Registry::open(registry::Setup {
         store: store.clone(),
@@ -202,12 +218,7 @@ fn open_registry(config: &Config, data: &Path, store: &Store) -> anyhow::Result<
     })?)
 }
 
-fn hooks(
-    sync: &Arc<Sync>,
-    engine: &Arc<crate::orchestrator::Engine>,
-    data: &Arc<DataDir>,
-    registry: &Arc<Registry>,
-) -> Hooks {
+fn hooks(sync: &Arc<Sync>, engine: &Arc<Engine>, data: &Arc<DataDir>, registry: &Arc<Registry>) -> Hooks {
     let registry = Arc::clone(registry);
     let (told, data) = (Arc::clone(data), Arc::clone(data));
     let (wake, look, seen, engine) = (Arc::clone(sync), Arc::clone(sync), Arc::clone(sync), Arc::clone(engine));

@@ -84,7 +84,6 @@ impl BuildRequest {
             allow_failure: false,
             caches: Vec::new(),
             caps: Vec::new(),
-            caches: Vec::new(),
             build: Some(Build { program, repository, tag }),
         })
     }

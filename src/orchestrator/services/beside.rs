@@ -64,7 +64,9 @@ impl LiveJob {
         let Ok(Ok(bytes)) = read.await else { return String::new() };
         let text = String::from_utf8_lossy(&bytes);
         let plain = |line: &str| line.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
-        let mut lines: Vec<String> = text.lines().rev().map(plain).filter(|l| !l.is_empty()).take(LINES).collect();
+        // Remarks of ours are not its words.
+        let own = |line: &String| !line.is_empty() && !line.starts_with("danube: ");
+        let mut lines: Vec<String> = text.lines().rev().map(plain).filter(own).take(LINES).collect();
         lines.reverse();
         if lines.is_empty() {
             "; it printed nothing".to_owned()

@@ -115,9 +115,17 @@ fn copy(ground: &Ground, original: &Path, workspace: &Path) -> anyhow::Result<Co
     fs::remove_dir(&rootfs)?;
     host_root(&rootfs, base.context("config.json has no users")?).context("cannot make the container's root")?;
     config["linux"]["cgroupsPath"] = json!(format!("/danube-{}/bench", ground.instance));
+    // Its job's network ended with it; an empty one of its own is the same.
+    let namespaces = config["linux"]["namespaces"].as_array_mut().into_iter().flatten();
+    namespaces.filter_map(Value::as_object_mut).for_each(|namespace| _ = namespace.remove("path"));
     let Some(mounts) = config["mounts"].as_array_mut() else { bail!("config.json has no mounts") };
-    for mount in mounts.iter_mut().filter(|mount| mount["destination"] == "/workspace") {
-        mount["source"] = json!(files);
+    for mount in mounts.iter_mut() {
+        let below = mount["source"].as_str().and_then(|from| Path::new(from).strip_prefix(original).ok());
+        if mount["destination"] == "/workspace" {
+            mount["source"] = json!(files);
+        } else if let Some(below) = below {
+            mount["source"] = json!(bundle.join(below));
+        }
     }
     fs::write(&path, config.to_string())?;
     Ok(Container { bundle, state: dir.join("state"), frame: start_frame()?, runs: AtomicU64::new(0) })

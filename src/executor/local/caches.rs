@@ -5,6 +5,7 @@
 //! disk is ever restored.
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -129,7 +130,9 @@ impl Local {
 
     fn take(&self, job: JobId, take: &CacheTake, half: &Path) -> Result<CacheTaken, ExecutorError> {
         let what = "store a cache";
-        let mut file = File::create(half).map_err(|e| io_error(what, &e))?;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(half).map_err(|e| io_error(what, &e))?;
         let (mut source, sink) = io::pipe().map_err(|e| io_error(what, &e))?;
         let most = take.most_bytes.saturating_add(take.most_files.saturating_mul(AROUND));
         let receiving = std::thread::Builder::new().name("cache".to_owned()).spawn(move || {

@@ -33,7 +33,7 @@ const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost\n";
 /// Where mounts that every container has go; made beforehand, so that none is made for each.
 const PLACES: [(&str, u32); 4] = [("proc", 0o555), ("dev", 0o755), ("danube", 0o755), ("danube/files", 0o711)];
 /// The same for a danubefile's.
-const OF_COORDINATORS: [&str; 3] = ["danube/source", "danube/sdk", "danube/run"];
+const OF_COORDINATORS: [&str; 4] = ["danube/source", "danube/sdk", "danube/run", "danube/cache"];
 
 /// Makes the root of the pseudo-image at `dir`, owned by these users.
 pub(super) fn make(dir: &Path, users: Range, kind: StepKind) -> io::Result<()> {

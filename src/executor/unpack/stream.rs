@@ -171,6 +171,17 @@ impl Decoded {
         Ok(())
     }
 
+    /// Reads and drops what there is of so many.
+    pub(super) fn skip_at_most(&mut self, mut bytes: u64) -> Result<(), Problem> {
+        while bytes > 0 {
+            match self.next(usize::try_from(bytes).unwrap_or(usize::MAX))?.len() as u64 {
+                0 => break,
+                part => bytes -= part,
+            }
+        }
+        Ok(())
+    }
+
     fn refill(&mut self) -> Result<(), Problem> {
         (self.piece, self.at) = (Vec::new(), 0);
         if self.over {

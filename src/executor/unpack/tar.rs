@@ -102,7 +102,9 @@ pub(super) fn read(from: &mut Decoded, entries: &mut dyn Entries) -> Result<(), 
                 let mut content = Content { from, left: held };
                 entries.entry(entry, &mut content)?;
                 let left = content.left;
-                from.skip(left + padding(held))?;
+                from.skip(left)?;
+                // Some tools leave out what fills the last block.
+                from.skip_at_most(padding(held))?;
             }
         }
     }

@@ -19,7 +19,8 @@ fn layout(dir: &Path) -> PathBuf {
     let (root, layout) = (dir.join("root"), dir.join("shell"));
     let script = format!(
         "mkdir -p {root}/bin && cp /bin/busybox {root}/bin/ && for name in sh cat; do ln -s busybox {root}/bin/$name; done && \
-         umoci init --layout {layout} && umoci new --image {layout}:1 && umoci insert --image {layout}:1 {root} /",
+         umoci init --layout {layout} && umoci new --image {layout}:1 && umoci insert --image {layout}:1 {root} / && \
+         chmod -R a+rX {layout}",
         root = root.display(),
         layout = layout.display()
     );

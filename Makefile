@@ -12,11 +12,10 @@ DANUBE := $(TARGET)/debug/danube
 
 # What the distribution gives: the runtime of containers, a C toolchain, and what the demo's program
 # is built with (the pseudo-image `host` shows the machine's own /usr).
-PACKAGES := crun git openssh-client gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates
+PACKAGES := crun nftables iproute2 git openssh-client gcc libc6-dev make pkg-config python3 python3-dev python3-venv python3-setuptools python3-wheel openssl ca-certificates busybox-static
 
-# What tests need besides: a browser for the look at the pages, and letters for every script in it; a registry and clients of one,
-# and a shell for images.
-TEST_PACKAGES := chromium fonts-dejavu-core docker-registry skopeo umoci buildah busybox-static curl iproute2
+# What tests need besides: a browser for the look at the pages, and letters for every script in it; a registry and clients of one.
+TEST_PACKAGES := chromium fonts-dejavu-core docker-registry skopeo umoci buildah curl
 
 .PHONY: help setup setup-tests build shim venv demo coordinator-image bench chaos test test-images test-isolation test-rust test-sdk pages screenshots lint fresh clean-demo
 

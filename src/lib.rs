@@ -16,6 +16,8 @@ pub mod provenance;
 pub mod config_repo;
 pub mod queue;
 pub mod trigger;
+pub mod egress;
+pub mod images;
 pub mod registry;
 pub mod executor;
 pub mod orchestrator;

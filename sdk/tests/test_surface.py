@@ -15,7 +15,7 @@ class SurfaceTest(unittest.TestCase):
     def test_tuples_are_the_same_for_type_checkers_and_the_interpreter(self) -> None:
         tree = ast.parse((SOURCES / "danube" / "_results.py").read_text())
         typed = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-        self.assertEqual([node.name for node in typed], ["Result", "Retry", "Artifact"])
+        self.assertEqual([node.name for node in typed], ["Result", "Retry", "Cache", "Service", "Artifact"])
         for node in typed:
             fields = [line for line in node.body if isinstance(line, ast.AnnAssign)]
             kind = getattr(_results, node.name)

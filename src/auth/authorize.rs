@@ -57,7 +57,7 @@ const fn need(action: Action) -> Need {
     match action {
         Action::ReadPipeline(id) => Need::On(id, Level::Read),
         Action::Trigger(id) | Action::Cancel(id) | Action::Rerun(id) | Action::Replay(id) => Need::On(id, Level::Write),
-        Action::ManageSecrets(id) => Need::On(id, Level::Admin),
+        Action::ManageSecrets(id) | Action::ManageCaches(id) => Need::On(id, Level::Admin),
         Action::ReadConfigStatus | Action::ReadAudit | Action::ReadHealth => Need::GlobalAdmin { reads: true },
         Action::ManageGlobalSecrets | Action::SyncConfig | Action::CollectRegistry => {
             Need::GlobalAdmin { reads: false }
@@ -102,13 +102,14 @@ mod tests {
     use super::*;
     use crate::platform::{Ids, SeededIds};
 
-    const WORDS: [&str; 14] = [
+    const WORDS: [&str; 15] = [
         "read",
         "trigger",
         "cancel",
         "rerun",
         "replay",
         "secrets",
+        "caches",
         "global secrets",
         "config status",
         "sync",
@@ -119,7 +120,7 @@ mod tests {
         "login link",
     ];
 
-    fn actions(id: PipelineId) -> [Action; 14] {
+    fn actions(id: PipelineId) -> [Action; 15] {
         [
             Action::ReadPipeline(id),
             Action::Trigger(id),
@@ -127,6 +128,7 @@ mod tests {
             Action::Rerun(id),
             Action::Replay(id),
             Action::ManageSecrets(id),
+            Action::ManageCaches(id),
             Action::ManageGlobalSecrets,
             Action::ReadConfigStatus,
             Action::SyncConfig,
@@ -167,7 +169,7 @@ mod tests {
         let reads = Scope { read_only: true, pipeline: None };
         let only_here = Scope { read_only: false, pipeline: Some(here) };
         let only_there = Scope { read_only: false, pipeline: Some(there) };
-        let on_pipeline = ["read", "trigger", "cancel", "rerun", "replay", "secrets"];
+        let on_pipeline = ["read", "trigger", "cancel", "rerun", "replay", "secrets", "caches"];
 
         assert_eq!(may(user(), Grants::default(), here), ["tokens"]);
         assert_eq!(may(user(), on(there, Level::Admin), here), ["tokens"]);
@@ -178,13 +180,13 @@ mod tests {
         );
         assert_eq!(
             may(user(), on(here, Level::Admin), here),
-            ["read", "trigger", "cancel", "rerun", "replay", "secrets", "tokens"]
+            ["read", "trigger", "cancel", "rerun", "replay", "secrets", "caches", "tokens"]
         );
-        assert_eq!(may(user(), admin(all), here), WORDS[..13]);
+        assert_eq!(may(user(), admin(all), here), WORDS[..14]);
         assert_eq!(may(Principal::LocalAdmin, Grants::default(), here), WORDS);
 
         assert_eq!(may(token(), on(here, Level::Write), here), ["read", "trigger", "cancel", "rerun", "replay"]);
-        assert_eq!(may(token(), admin(all), here), WORDS[..12]);
+        assert_eq!(may(token(), admin(all), here), WORDS[..13]);
         assert_eq!(may(token(), admin(reads), here), ["read", "config status", "audit", "health"]);
         assert_eq!(may(token(), admin(only_here), here), on_pipeline);
         assert!(may(token(), admin(only_there), here).is_empty());

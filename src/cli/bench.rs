@@ -5,8 +5,10 @@
 mod burst;
 mod crun;
 mod disk;
+mod egress;
 mod fill;
 mod http;
+mod image;
 mod land;
 mod latency;
 mod lists;
@@ -66,6 +68,8 @@ enum Bench {
     Start(start::StartArgs),
     Seed(seed::SeedArgs),
     Soak(soak::SoakArgs),
+    Egress(egress::EgressArgs),
+    Image(image::ImageArgs),
 }
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
@@ -124,5 +128,7 @@ async fn play(bench: &Bench, land: &mut Land) -> anyhow::Result<Report> {
         Bench::Start(args) => start::run(args, land).await,
         Bench::Seed(args) => seed::run(args, land).await,
         Bench::Soak(args) => soak::run(args, land).await,
+        Bench::Egress(args) => tokio::task::block_in_place(|| egress::run(args)),
+        Bench::Image(args) => image::run(args, land).await,
     }
 }

@@ -1,5 +1,6 @@
 //! Puts the rooms together to what drives jobs; the same for `serve` and `run`.
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use anyhow::Context;
 
 use crate::config;
 use crate::coordinator;
-use crate::executor::{Executor, Limits};
-use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, JobKey, Keeping};
+use crate::egress::{Upstream, nameservers};
+use crate::executor::{Executor, KeepLayers, Limits};
+use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, Images, JobKey, Keeping, RegistrySource};
 use crate::platform::{Clock, Ids};
 use crate::provenance::SigningKey;
 use crate::registry::Registry;
@@ -28,7 +30,29 @@ pub(super) struct Parts {
     pub(super) builder: BuilderFacts,
     pub(super) signing: Option<SigningKey>,
     pub(super) public_url: Option<String>,
+    /// Whom to ask for names; empty: whom the machine asks.
+    pub(super) dns: Vec<SocketAddr>,
+    pub(super) images: Images,
     pub(super) registry: Option<Arc<Registry>>,
+}
+
+/// What the host's configuration says about images.
+#[derive(Debug, Clone)]
+pub(super) struct ImageBounds {
+    dirs: Vec<PathBuf>,
+    keep: KeepLayers,
+}
+
+impl ImageBounds {
+    pub(super) fn of(executor: &config::Executor) -> Self {
+        let keep = KeepLayers { bytes: executor.images_max_bytes, seconds: executor.images_max_age.as_secs() };
+        Self { dirs: executor.image_dirs.clone(), keep }
+    }
+
+    /// What fetches images, with registries from there.
+    pub(super) fn images(&self, source: RegistrySource) -> anyhow::Result<Images> {
+        Ok(Images::new(source, self.dirs.clone(), self.keep)?)
+    }
 }
 
 pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
@@ -43,6 +67,11 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
     }
     let job_key = JobKey::load_or_create(&keys, parts.ids.as_ref())?;
     let machine = boot_id()?;
+    let servers = match parts.dns.is_empty() {
+        true => nameservers(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default()),
+        false => parts.dns,
+    };
+    let upstream = Upstream::new(servers, Arc::clone(&parts.ids));
     Ok(Arc::new(Engine {
         store: parts.store,
         executor: parts.executor,
@@ -56,8 +85,11 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         signing: parts.signing,
         public_url: parts.public_url,
         machine,
+        upstream,
+        images: parts.images,
         registry: parts.registry,
         serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
+        cache_gate: tokio::sync::RwLock::default(),
     }))
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::executor::local::{
-    InstallOptions, Layout, Policy, Protections, Rootless, StartError, enter_own_namespace, install,
+    InstallOptions, Layout, Policy, Pool, Protections, Rootless, StartError, enter_own_namespace, install,
 };
 use crate::executor::remote::{ServeOptions, serve};
 
@@ -42,6 +42,12 @@ pub(super) struct ExecutorArgs {
     /// Show this directory of the machine, writable, to every step of every pipeline, such as /srv/cache:/cache
     #[arg(long, value_name = "FROM:TO", value_parser = shared)]
     pub(super) bind: Vec<(PathBuf, String)>,
+    /// The network from which links of jobs get their addresses: a /19 or larger that nothing else uses
+    #[arg(long, default_value_t)]
+    pub(super) egress_pool: Pool,
+    /// A network such as 10.0.0.0/8, not the internet's, that names may lead jobs to all the same
+    #[arg(long, value_name = "NETWORK")]
+    pub(super) egress_private: Vec<Pool>,
     /// Let steps ask for this capability beyond the usual ones, such as SETFCAP
     #[arg(long, value_name = "CAPABILITY")]
     pub(super) allow: Vec<String>,
@@ -63,6 +69,9 @@ pub(super) struct ExecutorArgs {
 pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     if args.instance.len() != 8 || !args.instance.bytes().all(|b| b.is_ascii_hexdigit()) {
         bail!("--instance takes eight hex digits, not '{}'", args.instance);
+    }
+    if !args.egress_pool.is_large_enough() {
+        bail!("--egress-pool takes a network of at least /19, not {}", args.egress_pool);
     }
     let protections = match Protections::without(&args.without) {
         Ok(protections) => protections,
@@ -86,7 +95,14 @@ pub(super) fn run(args: ExecutorArgs) -> anyhow::Result<ExitCode> {
     let socket = layout.socket();
     let options = InstallOptions {
         layout,
-        policy: Policy { host_image: args.host_image, binds: args.bind, allow: args.allow, ..Policy::default() },
+        policy: Policy {
+            host_image: args.host_image,
+            binds: args.bind,
+            allow: args.allow,
+            egress_pool: args.egress_pool,
+            egress_private: args.egress_private,
+            ..Policy::default()
+        },
         master_uid,
         shim,
         tools: args.tools,

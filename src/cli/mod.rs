@@ -4,16 +4,19 @@
 mod admin;
 mod audit;
 mod bench;
+mod cache;
 pub mod client;
 mod completions;
 mod config;
 mod config_status;
 mod demo;
+mod egress;
 mod engine;
 mod examples;
 mod executor;
 mod grammar;
 mod ground;
+mod images;
 mod init;
 mod input;
 mod job;
@@ -37,6 +40,7 @@ pub mod style;
 mod sync;
 mod token;
 mod trigger;
+mod unpack_layer;
 mod user;
 pub mod verify;
 mod whoami;
@@ -60,10 +64,13 @@ enum Cmd {
     Admin(admin::AdminArgs),
     Audit(audit::AuditArgs),
     Bench(bench::BenchArgs),
+    Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
     Demo(demo::DemoArgs),
+    Egress(egress::EgressArgs),
     Executor(executor::ExecutorArgs),
+    Images(images::ImagesArgs),
     Init(init::InitArgs),
     Job(job::JobArgs),
     Lint(lint::LintArgs),
@@ -91,6 +98,9 @@ const USAGE: u8 = 64;
 
 /// Parses, runs, prints the error: the whole of `main`.
 pub fn main() -> ExitCode {
+    if let Some(order) = unpack_layer::order() {
+        return unpack_layer::run(&order);
+    }
     let cli = match grammar::grammar().try_get_matches().and_then(|read| Cli::from_arg_matches(&read)) {
         Ok(cli) => cli,
         Err(error) => {
@@ -112,13 +122,16 @@ pub fn main() -> ExitCode {
         Cmd::Admin(args) => admin::run(&args),
         Cmd::Audit(args) => audit::run(&args),
         Cmd::Bench(args) => bench::run(&args),
+        Cmd::Cache(args) => cache::run(&args),
         Cmd::Completions(args) => completions::run(&args),
         Cmd::Config(args) => config::run(&args),
         Cmd::Demo(args) => demo::run(&args),
+        Cmd::Egress(args) => egress::run(&args),
         Cmd::Executor(args) => {
             logging::start_plain("info");
             executor::run(args)
         }
+        Cmd::Images(args) => images::run(&args),
         Cmd::Init(args) => init::run(&args),
         Cmd::Job(args) => job::run(&args),
         Cmd::Lint(args) => lint::run(&args),

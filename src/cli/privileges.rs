@@ -129,6 +129,10 @@ pub(super) struct Launch<'a> {
     pub(super) tools: Option<&'a Path>,
     /// Its directory on disk goes with it.
     pub(super) temporary: bool,
+    /// Where links of jobs get their addresses.
+    pub(super) egress_pool: &'a str,
+    /// Networks that names may lead jobs to although they are not the internet's.
+    pub(super) egress_private: &'a [String],
 }
 
 /// The runtime directory of an instance of root's.
@@ -212,6 +216,10 @@ pub(super) fn start_executor_in(run: &Path, launch: &Launch<'_>) -> anyhow::Resu
     }
     if launch.host_image {
         command.arg("--host-image");
+    }
+    command.args(["--egress-pool", launch.egress_pool]);
+    for network in launch.egress_private {
+        command.args(["--egress-private", network]);
     }
     for name in launch.allow {
         command.arg("--allow").arg(name);

@@ -2,11 +2,13 @@
 //!
 //! The same master in one process, a queue of one. What must be read from the caller's directories
 //! is read before the rights of root are given up; an ordinary user has none to give.
+mod registries;
 mod show;
 mod source;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,16 +19,17 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Parts, bounds, engine, private_dir};
+use super::engine::{ImageBounds, Parts, bounds, engine, private_dir};
 use super::privileges::{self, Identity, Launch};
 use crate::config::{self, Sources};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
+use crate::model::egress::bad_name;
 use crate::model::job::Status;
 use crate::model::settings::{Concurrency, Pipeline, Settings, Team, TriggerRule};
 use crate::model::trigger::Trigger;
 use crate::model::{JobId, Principal};
-use crate::orchestrator::{Bounds, BuilderFacts, Driven, Keeping, drive};
+use crate::orchestrator::{Bounds, BuilderFacts, Driven, Keeping, RegistrySource, drive};
 use crate::platform::{Clock, Ids, SystemClock, SystemIds};
 use crate::queue::{self, NewJob};
 use crate::secrets::{self, PlainFile, SecretSource};
@@ -55,9 +58,15 @@ pub(super) struct RunArgs {
     /// A parameter of the run, as a manual trigger would give it
     #[arg(short = 'p', long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
+    /// A name that the steps may reach, such as example.com, or *.example.com for all below it
+    #[arg(long, value_name = "NAME")]
+    egress: Vec<String>,
     /// The user to run as after the executor was started [default: danube, the sudo user, or a free uid]
     #[arg(long)]
     user: Option<String>,
+    /// Ask this mirror before a registry of images, such as docker.io=https://mirror.example.com
+    #[arg(long, value_name = "HOST=ADDRESS", env = "DANUBE_REGISTRY_MIRRORS", value_delimiter = ',')]
+    registry_mirror: Vec<String>,
     /// Print one JSON object at the end instead of progress
     #[arg(long)]
     json: bool,
@@ -66,7 +75,11 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let root = rustix::process::geteuid().is_root();
     let params = params(&args.params)?;
-    let (bounds, allow) = host_bounds()?;
+    let host = host_executor()?;
+    // A run ends with all that it made: there is nothing to go on in.
+    let bounds = bounds(&host.limits, Keeping::default());
+    let egress = egress(&args.egress)?;
+    let images = (registries::settings(&args.registry_mirror)?, ImageBounds::of(&host));
     let secrets = PlainFile::load(args.secrets.as_deref(), super::config::environment())?;
     let checkout = source::locate(&args.path)?;
     let identity = match root {
@@ -84,8 +97,10 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         instance: &instance,
         master_uid: identity.uid,
         host_image: true,
-        allow: &allow,
+        allow: &host.allow,
         temporary: true,
+        egress_pool: &host.egress_pool,
+        egress_private: &host.egress_private,
     };
     let socket = match root {
         true => privileges::start_executor(&launch)?,
@@ -101,7 +116,10 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         run: place.run,
         rootless: !root,
         bounds,
-        allow,
+        images,
+        dns: host.dns,
+        egress,
+        allow: host.allow,
         params,
         secrets: Arc::new(secrets),
         prepared,
@@ -129,14 +147,20 @@ fn own_place(data: &Path, instance: &str, identity: &Identity) -> anyhow::Result
     Ok(Place { root: data.join("executor"), run: privileges::own_run_dir(instance, identity.uid)? })
 }
 
-/// The limits of the machine's configuration, where there is one, and the capabilities that it allows: what runs on
-/// its server runs here.
-fn host_bounds() -> anyhow::Result<(Bounds, Vec<String>)> {
+/// The executor of the machine's configuration, where there is one: what runs on its server runs here.
+fn host_executor() -> anyhow::Result<config::Executor> {
     let mut sources = Sources { env: super::config::environment(), ..Sources::default() };
     sources.read_file(None)?;
-    let (executor, _) = config::load_executor(&sources)?;
-    // A run ends with all that it made: there is nothing to go on in.
-    Ok((bounds(&executor.limits, Keeping::default()), executor.allow))
+    Ok(config::load_executor(&sources)?.0)
+}
+
+/// What the steps may reach: no config repo says it here.
+fn egress(names: &[String]) -> anyhow::Result<Vec<String>> {
+    let bad = names.iter().find_map(|name| Some((name, bad_name(name)?)));
+    if let Some((name, why)) = bad {
+        bail!("--egress takes a DNS name such as example.com or *.example.com, not '{name}': {why}");
+    }
+    Ok(names.iter().map(|name| name.to_ascii_lowercase()).collect())
 }
 
 fn params(given: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
@@ -214,6 +238,11 @@ struct RunJob {
     run: PathBuf,
     rootless: bool,
     bounds: Bounds,
+    /// Whom to ask for names.
+    dns: Vec<SocketAddr>,
+    /// What the steps may reach.
+    egress: Vec<String>,
+    images: (crate::images::Settings, ImageBounds),
     allow: Vec<String>,
     params: BTreeMap<String, String>,
     secrets: Arc<PlainFile>,
@@ -251,6 +280,8 @@ impl RunJob {
             builder,
             signing: None,
             public_url: None,
+            dns: self.dns.clone(),
+            images: self.images.1.images(RegistrySource::Fixed(self.images.0.clone()))?,
             registry: None,
         })?;
         let claimed = self.claim(&store).await?;
@@ -300,7 +331,11 @@ impl RunJob {
     /// The one job: the pipeline is what the danubefile's directory is called.
     async fn claim(&self, store: &Store) -> anyhow::Result<queue::Claimed> {
         // No config repo stands above a run: what the machine allows is allowed.
-        let pipeline = Pipeline { caps: self.allow.clone(), ..pipeline(&self.prepared) };
+        let pipeline = Pipeline {
+            egress_allowlist: Some(self.egress.clone()),
+            caps: self.allow.clone(),
+            ..pipeline(&self.prepared)
+        };
         let settings = Settings {
             teams: vec![Team { name: TEAM.to_owned(), members: Vec::new(), admins: Vec::new(), global_admin: false }],
             pipelines: vec![pipeline.clone()],
@@ -364,6 +399,8 @@ fn pipeline(prepared: &Prepared) -> Pipeline {
         attempts: 1,
         secrets: Vec::new(),
         params: Vec::new(),
+        // Whatever branch is checked out: it is the developer's own.
+        protected_branches: vec!["**".to_owned()],
     }
 }
 

@@ -142,6 +142,8 @@ fn start_executor(args: &ServeArgs, config: &Config, instance: &str, identity: &
         host_image,
         allow: &config.executor.allow,
         temporary: false,
+        egress_pool: &config.executor.egress_pool,
+        egress_private: &config.executor.egress_private,
     })
 }
 

@@ -27,6 +27,7 @@ fn only_the_config_repo_is_required() {
     assert_eq!(config.executor.limits.max_log_bytes, 1 << 30);
     assert_eq!(config.executor.keep_workspaces_for.as_secs(), 86_400);
     assert_eq!(config.executor.keep_workspaces_bytes, 5 << 30);
+    assert_eq!((config.executor.caches_max_bytes, config.executor.pipeline_caches_max_bytes), (10 << 30, 5 << 30));
     assert_eq!(
         told(&Sources::default()),
         [
@@ -39,11 +40,23 @@ fn only_the_config_repo_is_required() {
 #[test]
 fn kept_workspaces_are_bounded_or_switched_off() {
     let executor = |lines: &str| load(&sources(&format!("{URL}[executor]\n{lines}\n"))).map(|config| config.executor);
+    let net = executor("dns = [\"203.0.113.1\", \"[::1]:54\"]\negress_private = [\"10.0.0.0/8\"]").unwrap();
+    assert_eq!(net.dns.iter().map(ToString::to_string).collect::<Vec<_>>(), ["203.0.113.1:53", "[::1]:54"]);
+    assert_eq!((net.egress_pool.as_str(), net.egress_private), ("198.19.64.0/19", vec!["10.0.0.0/8".to_owned()]));
+    for wrong in ["dns = [\"x\"]", "egress_pool = \"10.0.0.0/20\"", "egress_private = [\"10.0.0.1/8\"]"] {
+        assert!(executor(wrong).is_err(), "{wrong}");
+    }
     let some = executor("keep_workspaces_for = \"90m\"\nkeep_workspaces_bytes = \"1GiB\"").unwrap();
     assert_eq!((some.keep_workspaces_for.as_secs(), some.keep_workspaces_bytes), (5400, 1 << 30));
     let none = executor("keep_workspaces_for = \"0\"\nkeep_workspaces_bytes = \"0\"").unwrap();
     assert!(none.keep_workspaces_for.is_zero() && none.keep_workspaces_bytes == 0);
-    for wrong in ["keep_workspaces_for = \"31d\"", "keep_workspaces_for = \"1\"", "keep_workspaces_bytes = \"5\""] {
+    assert_eq!(executor("caches_max_bytes = \"1GiB\"").unwrap().caches_max_bytes, 1 << 30);
+    for wrong in [
+        "caches_max_bytes = \"x\"",
+        "keep_workspaces_for = \"31d\"",
+        "keep_workspaces_for = \"1\"",
+        "keep_workspaces_bytes = \"5\"",
+    ] {
         assert!(executor(wrong).is_err(), "{wrong}");
     }
 }

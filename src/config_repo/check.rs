@@ -17,6 +17,7 @@ use crate::model::settings::{Global, Settings};
 mod cron;
 mod egress;
 mod git_auth;
+mod registries;
 mod global;
 mod params;
 mod people;

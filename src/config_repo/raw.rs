@@ -10,7 +10,7 @@ mod items;
 mod people;
 mod pipeline;
 
-pub(super) use config::{ConfigSpec, GitAuthEntry, GitAuthType, WebhookEntry};
+pub(super) use config::{ConfigSpec, GitAuthEntry, GitAuthType, RegistryEntry, WebhookEntry};
 pub(super) use items::Items;
 pub(super) use people::{TeamSpec, UserSpec};
 pub(super) use pipeline::{

@@ -12,6 +12,7 @@ mod recorded;
 mod reports;
 mod secrets;
 mod service;
+mod services;
 mod session;
 mod status;
 mod steps;

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
 
 use super::session::call;
-use super::{builds, facts, reports, steps};
-use crate::orchestrator::{Annotation, Canonical, Changed, Kept, NoAnswer, Recording, Upload, Value};
+use super::{builds, facts, reports, services, steps};
+use crate::orchestrator::{Annotation, Canonical, Changed, Kept, NoAnswer, Recording, ServiceEnd, Upload, Value};
 
 /// The calls of a replay.
 pub(super) struct Recorded(pub(super) Arc<Recording>);
@@ -136,5 +136,16 @@ impl Coordinator for Recorded {
         let annotation = Annotation::parse(request.markdown, &request.level)?;
         self.answer::<()>("annotate", request.call, &Canonical::annotate(&annotation))?;
         Ok(Response::new(v1::AnnotateReply {}))
+    }
+
+    async fn start_service(&self, request: Request<v1::StartServiceRequest>) -> Answer<v1::StartServiceReply> {
+        let mut request = request.into_inner();
+        let call = call("start", request.call.take())?;
+        Ok(Response::new(services::started(self.0.start_service(&call, &services::service(request)?)?)))
+    }
+
+    async fn stop_service(&self, request: Request<v1::StopServiceRequest>) -> Answer<v1::StopServiceReply> {
+        let end: ServiceEnd = self.answer("stop", request.into_inner().call, &Canonical::service_end())?;
+        Ok(Response::new(v1::StopServiceReply { message: end.message }))
     }
 }

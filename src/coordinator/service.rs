@@ -6,7 +6,7 @@ use danube_proto::v1::coordinator_server::Coordinator;
 use tonic::{Request, Response, Status};
 
 use super::session::admitted;
-use super::{artifacts, builds, facts, reports, secrets, steps};
+use super::{artifacts, builds, facts, reports, secrets, services, steps};
 use crate::orchestrator::LiveJob;
 
 /// The calls of one job.
@@ -50,4 +50,6 @@ calls! {
     random(RandomRequest) -> RandomReply = facts;
     junit(JunitRequest) -> JunitReply = reports;
     annotate(AnnotateRequest) -> AnnotateReply = reports;
+    start_service(StartServiceRequest) -> StartServiceReply = services;
+    stop_service(StopServiceRequest) -> StopServiceReply = services;
 }

@@ -7,10 +7,11 @@ use danube_proto::v1;
 use tonic::Status;
 
 use super::session::call;
+use crate::model::cache::WriteRule;
 use crate::model::nearest;
 use crate::model::step::Cause;
 use crate::orchestrator::Root;
-use crate::orchestrator::{Capture, LiveJob, Retry, StepAnswer, StepRequest, Value};
+use crate::orchestrator::{Cache, Capture, LiveJob, Retry, StepAnswer, StepRequest, Value};
 
 pub(super) async fn run_step(job: &Arc<LiveJob>, request: v1::RunStepRequest) -> Result<v1::RunStepReply, Status> {
     let call = call("run", request.call.clone())?;
@@ -62,8 +63,15 @@ pub(super) fn step(request: v1::RunStepRequest) -> Result<StepRequest, Status> {
         network: !request.no_network,
         allow_failure: request.allow_failure,
         caps: caps(request.caps),
+        caches: request.caches.into_iter().map(cache).collect::<Result<_, _>>()?,
         build: None,
     })
+}
+
+fn cache(cache: v1::Cache) -> Result<Cache, Status> {
+    let write = WriteRule::parse(&cache.write);
+    let write = write.ok_or_else(|| unknown("write= of a cache", &cache.write, &["protected", "always", "never"]))?;
+    Ok(Cache { name: cache.name, paths: cache.paths, key: cache.key, write })
 }
 
 /// One form for one list, whichever SDK sent it.
@@ -83,7 +91,7 @@ fn retry(retry: Option<v1::Retry>) -> Result<Retry, Status> {
     Ok(Retry { times: retry.times, on, backoff: Duration::from_millis(retry.backoff_ms) })
 }
 
-fn named(what: &str, values: Vec<v1::NamedValue>) -> Result<BTreeMap<String, Value>, Status> {
+pub(super) fn named(what: &str, values: Vec<v1::NamedValue>) -> Result<BTreeMap<String, Value>, Status> {
     let mut named = BTreeMap::new();
     for entry in values {
         let value = value(entry.value)?;

@@ -13,6 +13,14 @@ pub enum ExecutorError {
         /// And what to do.
         reason: String,
     },
+    /// The image could not be fetched this time.
+    #[error("the image '{image}' could not be fetched: {reason}")]
+    ImagePull {
+        /// As the danubefile names it.
+        image: String,
+        /// What happened.
+        reason: String,
+    },
     /// The executor's own policy, set by root, does not give that.
     #[error("the executor's policy does not allow this: {0}")]
     PolicyDenied(String),
@@ -36,6 +44,6 @@ pub enum ExecutorError {
 impl ExecutorError {
     /// The same request may go well on another attempt.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Start(_) | Self::Lost(_) | Self::Running(_) | Self::OutOfSpace(_))
+        matches!(self, Self::ImagePull { .. } | Self::Start(_) | Self::Lost(_) | Self::Running(_) | Self::OutOfSpace(_))
     }
 }

@@ -1,8 +1,10 @@
 //! What the master asks an executor for: plain values, the same on the wire and for every executor.
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::CacheMount;
 use crate::model::JobId;
 
 /// One attempt of one step. Step 0 is the coordinator.
@@ -77,6 +79,17 @@ pub enum StepKind {
     Coordinator,
     /// A command: sees the workspace, never the socket.
     Step,
+    /// Runs beside steps: the image's own program, neither workspace nor socket.
+    Service,
+}
+
+/// What tells that a service answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyCheck {
+    /// Run in the service's container until it succeeds; empty: a connection is tried.
+    pub argv: Vec<String>,
+    /// Where to: `10.0.0.1:5432`.
+    pub address: String,
 }
 
 /// Bounds of one container.
@@ -118,6 +131,46 @@ pub struct FileSpec {
     pub content: String,
 }
 
+/// A line of a container's `/etc/hosts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostEntry {
+    /// Where the names lead: an address within the job.
+    pub address: Ipv4Addr,
+    /// At least one.
+    pub names: Vec<String>,
+}
+
+/// One of a job's networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Space {
+    /// Of steps with a network: filtered, linked to the world by `Executor::connect`.
+    Open,
+    /// Of steps without one, where something of the job's listens all the same. Never linked.
+    Quiet,
+    /// Of the service with this number.
+    Service(u8),
+}
+
+/// A kind of socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// Streams; it listens.
+    Tcp,
+}
+
+/// How a service is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceNet {
+    /// Its address, for steps with a network and other services.
+    pub address: Ipv4Addr,
+    /// Where it asks for names: `Executor::listen` there, in the open network, and give it as its `dns`.
+    pub dns: Ipv4Addr,
+}
+
 /// One container. No `Debug`: environment and files may hold secrets.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct StepSpec {
@@ -125,6 +178,9 @@ pub struct StepSpec {
     pub kind: StepKind,
     /// `host`, or an OCI reference.
     pub image: String,
+    /// What `image` is; none: the pseudo-image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<super::Pinned>,
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// The whole environment; nothing is inherited.
@@ -144,6 +200,18 @@ pub struct StepSpec {
     pub root: Root,
     /// It asks for the network.
     pub network: bool,
+    /// Where it asks for names, in a network of its job; none: nowhere, and it has no network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Ipv4Addr>,
+    /// Names that it finds without asking.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostEntry>,
+    /// It is the job's service of this number, in a network of its own (`Executor::attach_service`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<u8>,
+    /// Of a service: what `Executor::ready` waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<ReadyCheck>,
     /// What must not show in its output.
     pub masks: Vec<Mask>,
     /// Bytes of output that are kept; beyond, the step is ended.
@@ -152,6 +220,9 @@ pub struct StepSpec {
     pub capture_secret: bool,
     /// Lines of danube's own at the head of the log.
     pub notes: Vec<String>,
+    /// Caches that were filled before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<CacheMount>,
     /// An authority that it trusts beside those of its image, PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<String>,
@@ -218,6 +289,12 @@ pub struct Probe {
     pub version: String,
     /// One line for each protection that can't be had here, with the reason.
     pub not_enforced: Vec<String>,
+    /// What of this machine is in the way of jobs, one line each, with what to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// It makes networks for steps, with a filter by names.
+    #[serde(default)]
+    pub networks: bool,
     /// The pseudo-image `host` is offered.
     pub host_image: bool,
     /// Capabilities that a step may ask for.

@@ -62,6 +62,8 @@ pub enum Action {
     Replay(PipelineId),
     /// See names of, set and delete a pipeline's secrets.
     ManageSecrets(PipelineId),
+    /// Delete a pipeline's caches.
+    ManageCaches(PipelineId),
     /// The same for secrets of all pipelines.
     ManageGlobalSecrets,
     /// See what is wrong with the configuration.
@@ -90,6 +92,7 @@ impl Action {
             Self::Rerun(_) => "job.rerun",
             Self::Replay(_) => "job.replay",
             Self::ManageSecrets(_) => "pipeline.secrets",
+            Self::ManageCaches(_) => "pipeline.caches",
             Self::ManageGlobalSecrets => "global.secrets",
             Self::ReadConfigStatus => "config.read",
             Self::SyncConfig => "config.sync",
@@ -109,7 +112,8 @@ impl Action {
             | Self::Cancel(id)
             | Self::Rerun(id)
             | Self::Replay(id)
-            | Self::ManageSecrets(id) => Some(id),
+            | Self::ManageSecrets(id)
+            | Self::ManageCaches(id) => Some(id),
             _ => None,
         }
     }

@@ -4,7 +4,10 @@
 //! the clock, tokio, SQL.
 
 pub mod action;
+pub mod cache;
 pub mod call;
+pub mod egress;
+pub mod image;
 mod ids;
 pub mod job;
 mod nearest;

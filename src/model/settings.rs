@@ -38,6 +38,9 @@ pub struct Global {
     pub egress_allowlist: Vec<String>,
     /// Which credential opens which repository; the first match wins.
     pub git_authentication: Vec<GitAuth>,
+    /// How registries of images are reached.
+    #[serde(default)]
+    pub registries: Vec<Registry>,
     /// Which secret signs the deliveries of which forge.
     pub webhooks: Vec<Webhook>,
     /// Running jobs at once.
@@ -53,10 +56,26 @@ impl Default for Global {
             observability: Observability::default(),
             egress_allowlist: Vec::new(),
             git_authentication: Vec::new(),
+            registries: Vec::new(),
             webhooks: Vec::new(),
             max_running_jobs: 4,
         }
     }
+}
+
+/// One entry of `registries`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registry {
+    /// Its host, perhaps with a port, as the names of images have it.
+    pub host: String,
+    /// Addresses that are asked before it, in this order.
+    pub mirrors: Vec<String>,
+    /// The user there.
+    pub username: Option<String>,
+    /// The Danube secret that holds the user's password.
+    pub password_secret: Option<String>,
+    /// It speaks HTTP without TLS.
+    pub plain_http: bool,
 }
 
 /// Days that things are kept.
@@ -261,6 +280,18 @@ pub struct Pipeline {
     /// What a manual start may say; every other start takes the defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<Param>,
+    /// Globs: the branches whose jobs write the caches that every job of the pipeline reads.
+    #[serde(default = "usual_branches", skip_serializing_if = "are_usual")]
+    pub protected_branches: Vec<String>,
+}
+
+/// What people call the main branch.
+pub fn usual_branches() -> Vec<String> {
+    ["main", "master"].map(str::to_owned).to_vec()
+}
+
+fn are_usual(branches: &[String]) -> bool {
+    branches == usual_branches()
 }
 
 /// One entry of `triggers`.

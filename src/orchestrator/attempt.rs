@@ -1,14 +1,21 @@
 //! One attempt of a step: started unless it was, followed to its end.
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::caches::home_of;
 use super::call::{Capture, StepRequest};
+use super::egress::Offline;
 use super::error::chain;
 use super::outcome::{self, Bound, Outcome};
+use super::pulling::Ready;
+use super::services::{Service, already_failed, failed_of, host_entries};
 use super::spec::{network_note, room};
-use super::watching::{Manners, Seen, ensure};
+use super::watching::{Seen, ensure};
 use super::{CallError, LiveJob};
 use crate::executor::{ExecutorError, StepAt, StepEnd};
+use crate::model::call::CallKey;
 use crate::model::step::Cause;
 use crate::store::{Durability, StepRow, journal, steps};
 
@@ -37,27 +44,66 @@ impl Attempt {
 impl LiveJob {
     /// Runs an attempt; `None` where it was ended with its job. An attempt that an earlier master
     /// started is only followed.
-    pub(super) async fn attempt(&self, row: &StepRow, request: &StepRequest) -> Result<Option<Attempt>, CallError> {
+    pub(super) async fn attempt(
+        self: &Arc<Self>,
+        row: &StepRow,
+        request: &StepRequest,
+    ) -> Result<Option<Attempt>, CallError> {
         let at = self.at(row.seq, row.attempt);
+        if !request.network {
+            return self.attempt_with(None, row, request).await;
+        }
+        let nameserver = match self.step_names(at).await {
+            Ok(nameserver) => nameserver,
+            Err(Offline::Call(error @ CallError::Unavailable(_))) => return Err(error),
+            Err(Offline::Call(error)) => return Ok(Some(Attempt::without_output(refused(&error)))),
+            Err(Offline::Executor(error)) => return Ok(Some(Attempt::without_output(outcome::of_error(&error)))),
+        };
+        let attempt = self.attempt_with(nameserver.as_ref().map(|one| one.address), row, request).await;
+        if let Some(nameserver) = nameserver {
+            self.close_names(at, nameserver).await;
+        }
+        attempt
+    }
+
+    async fn attempt_with(
+        &self,
+        dns: Option<Ipv4Addr>,
+        row: &StepRow,
+        request: &StepRequest,
+    ) -> Result<Option<Attempt>, CallError> {
+        let at = self.at(row.seq, row.attempt);
+        let beside = CallKey::parse(&row.key).map_or_else(|_| Vec::new(), |key| self.services_of(key.branch()));
+        if let Some(why) = already_failed(&beside).filter(|_| row.started_at.is_none()) {
+            return Ok(Some(Attempt::without_output(outcome::without_service(None, why))));
+        }
         for start in 1.. {
             let started = tokio::select! {
                 biased;
                 () = self.closing.cancelled() => return Ok(None),
-                started = self.start(at, row, request) => started,
+                started = self.start(at, (dns, &beside), row, request, start == 1) => started,
             };
-            match started {
-                Ok(()) => {}
+            let digest = match started {
+                Ok(digest) => digest,
                 Err(Refused::Call(error @ CallError::Unavailable(_))) => return Err(error),
                 Err(Refused::Call(error)) => return Ok(Some(Attempt::without_output(refused(&error)))),
                 Err(Refused::Executor(error)) => return Ok(Some(Attempt::without_output(outcome::of_error(&error)))),
-            }
+            };
             if row.started_at.is_some() {
                 tracing::info!(%at, "a running step is followed again");
             }
-            let since = self.note_start(row).await?;
+            let since = self.note_start(row, digest).await?;
             let limit = request.timeout.map(|timeout| timeout.saturating_sub(since));
-            match self.watch(at, limit, Manners::Term).await {
-                Seen::Ended(end) => return self.ended(at, row, request, &end, None).await.map(Some),
+            match self.watch_beside(at, limit, &beside).await {
+                Seen::Ended(end) => {
+                    let mut attempt = self.ended(at, row, request, &end, None).await?;
+                    if attempt.outcome.cause != Cause::Success
+                        && let Some(why) = failed_of(&beside).await
+                    {
+                        attempt.outcome = outcome::without_service(Some(&end), why);
+                    }
+                    return Ok(Some(attempt));
+                }
                 Seen::TimedOut(Some(end)) => {
                     return self.ended(at, row, request, &end, request.timeout).await.map(Some);
                 }
@@ -78,20 +124,47 @@ impl LiveJob {
         Ok(Some(Attempt::without_output(outcome::of_error(&error))))
     }
 
-    async fn start(&self, at: StepAt, row: &StepRow, request: &StepRequest) -> Result<(), Refused> {
+    /// Starts an attempt; gives the digest of its image.
+    async fn start(
+        &self,
+        at: StepAt,
+        (dns, beside): (Option<Ipv4Addr>, &[Arc<Service>]),
+        row: &StepRow,
+        request: &StepRequest,
+        first: bool,
+    ) -> Result<Option<String>, Refused> {
+        let name = self.image_of(request);
+        // What an earlier master started has its root.
+        let image = match row.started_at.filter(|_| first) {
+            Some(_) => None,
+            None => self.image(row, &name, false).await.map_err(Refused::Executor)?,
+        };
+        // May take a while: nobody waits with a mask for this.
+        let filled = self.fill_caches(at, row, request, home_of(request)).await.map_err(Refused::Executor)?;
         // Nobody may add a mask between the moment they are read and the moment the shim has them.
         let _gate = self.masks.gate.read().await;
         let job = self.row.id;
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await.map_err(CallError::from)?;
-        let notes = self.notes(row, &rows, request).await?;
-        let mut spec = self.step_spec(request, room(self.engine.bounds.log_bytes, &rows), notes).await?;
+        let mut notes = self.notes(row, &rows, request).await?;
+        notes.extend(image.as_ref().and_then(Ready::note));
+        notes.extend(filled.notes);
+        let room = room(self.engine.bounds.log_bytes, &rows);
+        let mut spec = self.step_spec(request, image.as_ref(), room, notes).await?;
+        spec.caches = filled.mounts;
+        spec.dns = dns;
+        if dns.is_some() {
+            spec.hosts.extend(host_entries(beside));
+        }
         self.reach_registry(request, &mut spec).await?;
-        ensure(&self.engine, at, || async {
+        let started = ensure(&self.engine, at, || async {
             let (log, index) = self.streams(row).await?;
             self.engine.executor.ensure_step(at, spec.clone(), log, index).await
         })
-        .await
-        .map_err(Refused::Executor)
+        .await;
+        if let Err(ExecutorError::ImagePull { .. }) = &started {
+            self.forget_image(&name);
+        }
+        started.map(|()| image.map(|ready| ready.image.digest.clone())).map_err(Refused::Executor)
     }
 
     /// The files of a log stream, made where they are missing.
@@ -128,12 +201,12 @@ impl LiveJob {
     }
 
     /// Notes that the container runs; answers how long it has run.
-    async fn note_start(&self, row: &StepRow) -> Result<Duration, CallError> {
+    pub(super) async fn note_start(&self, row: &StepRow, digest: Option<String>) -> Result<Duration, CallError> {
         let now = self.engine.clock.now();
         let Some(started) = row.started_at else {
             let (lease, id) = (self.lease.id, row.id);
             let noted = self.engine.store.write("orchestrator.step_running", Durability::Progress, move |tx| {
-                steps::start(tx, lease, id, now, None)
+                steps::start(tx, lease, id, now, digest.as_deref())
             });
             noted.await?;
             return Ok(Duration::ZERO);
@@ -161,6 +234,11 @@ impl LiveJob {
             stdout: String::new(),
             captured: String::new(),
         };
+        if !attempt.outcome.message.is_empty()
+            && let Some(denied) = self.denied_names(row.seq).await
+        {
+            attempt.outcome.message.push_str(&denied);
+        }
         match request.capture {
             Capture::No => {}
             Capture::Stdout => attempt.stdout = self.stdout_of(row).await?,

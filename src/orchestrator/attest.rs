@@ -14,6 +14,7 @@ use crate::provenance::{
     RECORD_TYPE, ReusedStep, Source,
 };
 use crate::registry::{HOST_PORT, is_cache};
+use crate::store::egress::{self, HostRow, Verdict};
 use crate::store::{
     ArtifactRow, Durability, JobRow, JournalRow, StepRow, View, artifacts, attestations, jobs, journal, registry, steps,
 };
@@ -28,6 +29,8 @@ struct Rows {
     artifacts: Vec<ArtifactRow>,
     pushed: Vec<registry::PushedRow>,
     calls: Vec<JournalRow>,
+    /// The names that led somewhere.
+    contacted: Vec<String>,
     /// The job that it went on from, and how people call it.
     parent: Option<(JobId, String)>,
 }
@@ -106,6 +109,7 @@ fn read(view: &View<'_>, job: JobId) -> Result<Rows, crate::store::StoreError> {
         artifacts: artifacts::of_job(view, job)?,
         pushed: registry::of_job(view, job)?,
         calls: journal::of_job(view, job)?,
+        contacted: contacted(egress::of_job(view, job)?),
     })
 }
 
@@ -144,7 +148,7 @@ fn facts(engine: &Engine, rows: &Rows, probe: crate::executor::Probe) -> Result<
         },
         images,
         secret_names: secret_names(&rows.calls),
-        contacted_hosts: Vec::new(),
+        contacted_hosts: rows.contacted.clone(),
         executor: probe.kind,
         isolation: Isolation { not_enforced: probe.not_enforced, privileges: privileges(rows) },
         started_on: job.started_at,
@@ -197,6 +201,13 @@ fn continued((job_id, label): &(JobId, String), rows: &Rows) -> Continued {
 
 fn output(row: &ArtifactRow) -> Option<Output> {
     Some(Output { name: row.name.clone(), sha256: row.sha256.parse().ok()? })
+}
+
+fn contacted(rows: Vec<HostRow>) -> Vec<String> {
+    let mut names: Vec<String> =
+        rows.into_iter().filter(|row| row.verdict == Verdict::Allowed).map(|row| row.name).collect();
+    names.dedup();
+    names
 }
 
 /// What steps that ran were given beyond the usual, by the journal.

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::CallError;
 use super::call::{StepRequest, Value};
+use super::services::ServiceRequest;
 
 /// Calls of one job.
 pub(super) const CALLS: u32 = 10_000;
@@ -51,6 +52,7 @@ pub(super) fn step(request: &StepRequest) -> Checked {
     short("user=", request.user.as_deref().unwrap_or_default(), 32)?;
     values("env=", &request.env)?;
     values("files=", &request.files)?;
+    super::caches::check(request)?;
     if let Some(bad) = request.env.keys().find(|key| key.contains('=')) {
         return wrong(format!("env= names the variable '{bad}': a name must not contain '='"));
     }
@@ -68,6 +70,42 @@ pub(super) fn step(request: &StepRequest) -> Checked {
         return wrong("cpu= is not a number of cores".to_owned());
     }
     Ok(())
+}
+
+/// Refuses a service that no honest danubefile asks for.
+pub(super) fn service(call: &super::Call, request: &ServiceRequest) -> Checked {
+    let name_of = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let plain = !request.name.is_empty()
+        && request.name.len() <= 63
+        && request.name.chars().all(name_of)
+        && !request.name.starts_with('-')
+        && !request.name.ends_with('-')
+        && request.name != "localhost";
+    if !plain {
+        return wrong("the name of a service must be small letters, digits and '-', at most 63".to_owned());
+    }
+    let body = call.key.branch().rsplit('/').next().unwrap_or_default();
+    if body.strip_prefix("service:").and_then(|rest| rest.split_once('#')).is_none_or(|(name, _)| name != request.name)
+    {
+        return wrong(format!("the key '{}' is not one of the service '{}'", call.key, request.name));
+    }
+    if request.port == 0 {
+        return wrong("the port of a service must be 1 to 65535".to_owned());
+    }
+    if request.image.is_empty() {
+        return wrong("a service needs an image".to_owned());
+    }
+    short("the image", &request.image, 512)?;
+    if request.ready.len() > COMMAND || request.ready.contains('\0') {
+        return wrong("ready= is longer than 131072 bytes or contains a NUL character".to_owned());
+    }
+    if request.ready_timeout.is_some_and(|limit| limit > LONGEST) {
+        return wrong("ready_timeout= is longer than 7 days".to_owned());
+    }
+    if let Some(bad) = request.env.keys().find(|key| key.contains('=')) {
+        return wrong(format!("env= names the variable '{bad}': a name must not contain '='"));
+    }
+    values("env=", &request.env)
 }
 
 fn values(what: &str, entries: &std::collections::BTreeMap<String, Value>) -> Checked {

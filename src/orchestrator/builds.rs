@@ -82,6 +82,7 @@ impl BuildRequest {
             memory_bytes: 0,
             network: true,
             allow_failure: false,
+            caches: Vec::new(),
             caps: Vec::new(),
             build: Some(Build { program, repository, tag }),
         })

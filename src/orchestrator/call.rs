@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::executor::Root;
+use crate::model::cache::WriteRule;
 use crate::model::call::{CallKey, Place};
 use crate::model::step::Cause;
 
@@ -63,6 +64,19 @@ pub struct Retry {
     pub backoff: Duration,
 }
 
+/// A cache as the danubefile names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// Its name within the pipeline.
+    pub name: String,
+    /// Its paths, as they are written.
+    pub paths: Vec<String>,
+    /// What its content depends on; empty: the newest content of the name.
+    pub key: String,
+    /// Which jobs store it.
+    pub write: WriteRule,
+}
+
 /// A step as the danubefile asks for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepRequest {
@@ -98,6 +112,8 @@ pub struct StepRequest {
     pub network: bool,
     /// The danubefile goes on after a failure.
     pub allow_failure: bool,
+    /// What it finds as an earlier step left it.
+    pub caches: Vec<Cache>,
     /// Capabilities beside the usual ones, sorted.
     pub caps: Vec<String>,
     /// It builds an image: the master's own program instead of a shell.

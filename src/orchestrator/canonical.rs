@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use ring::hmac;
 use serde_json::{Value as Json, json};
 
-use super::call::{Capture, StepRequest, Value};
+use super::call::{Cache, Capture, StepRequest, Value};
+use super::services::ServiceRequest;
 use crate::executor::Root;
+use crate::model::cache::WriteRule;
 
 /// A call, ready for the journal.
 #[derive(Debug, Clone)]
@@ -89,12 +91,29 @@ impl Canonical {
             .with("memory_bytes", request.memory_bytes)
             .with("no_network", !request.network)
             .with("allow_failure", request.allow_failure)
+            .with("caches", request.caches.iter().map(cache).collect::<Vec<_>>())
             .with("caps", request.caps.clone())
             .with("build", request.build.is_some());
         match retry {
             Some(retry) => call.put("retry", retry),
             None => call,
         }
+    }
+
+    /// A service.
+    pub fn service(key: &hmac::Key, request: &ServiceRequest) -> Self {
+        Self::new("start")
+            .with("name", request.name.as_str())
+            .with("image", request.image.as_str())
+            .with("port", request.port)
+            .with_values(key, "env", &request.env)
+            .with("ready", request.ready.as_str())
+            .with("ready_timeout_ms", request.ready_timeout.map_or(0, millis))
+    }
+
+    /// The end of a service's body.
+    pub fn service_end() -> Self {
+        Self::new("stop")
     }
 
     /// SHA-256 over the canonical fields, in hex.
@@ -108,6 +127,18 @@ impl Canonical {
     pub(super) fn shown(&self, redact: &dyn Fn(&str) -> String) -> String {
         redacted(&json!(self.shown), redact).to_string()
     }
+}
+
+/// A cache without what it leaves at its default; the order of its paths counts, its content is kept by it.
+fn cache(cache: &Cache) -> Json {
+    let mut form = json!({ "name": cache.name, "paths": cache.paths });
+    if !cache.key.is_empty() {
+        form["key"] = json!(cache.key);
+    }
+    if cache.write != WriteRule::default() {
+        form["write"] = json!(cache.write.as_str());
+    }
+    form
 }
 
 fn millis(duration: std::time::Duration) -> u64 {
@@ -193,9 +224,13 @@ mod tests {
         assert_eq!(hash(&same), hash(&request("make")));
     }
 
+    fn cached(name: &str, key: &str, write: WriteRule) -> Cache {
+        Cache { name: name.to_owned(), paths: vec!["~/.x".to_owned()], key: key.to_owned(), write }
+    }
+
     #[test]
     fn every_field_counts() {
-        let changes: [fn(&mut StepRequest); 16] = [
+        let changes: [fn(&mut StepRequest); 20] = [
             |r| r.command.push('x'),
             |r| r.name.push('x'),
             |r| r.image.push('x'),
@@ -211,6 +246,10 @@ mod tests {
             |r| r.root = Root::Readonly,
             |r| r.cpu = 1.0,
             |r| r.allow_failure = true,
+            |r| r.caches = vec![cached("a", "", WriteRule::Protected)],
+            |r| r.caches = vec![cached("b", "", WriteRule::Protected)],
+            |r| r.caches = vec![cached("a", "k", WriteRule::Protected)],
+            |r| r.caches = vec![cached("a", "", WriteRule::Always)],
             |r| r.caps.push("SETFCAP".to_owned()),
         ];
         let mut seen = std::collections::BTreeSet::from([hash(&request("make"))]);

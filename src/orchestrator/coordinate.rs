@@ -70,21 +70,37 @@ impl LiveJob {
                 None => self.new_coordinator().await?,
             };
             let at = self.at(0, row.attempt);
-            let started = ensure(&self.engine, at, || async {
-                let (log, index) = self.streams(&row).await?;
-                self.engine.executor.ensure_step(at, self.coordinator_spec(), log, index).await
-            });
-            if let Err(error) = started.await {
-                self.note_end(&row, &refused(&error), None).await?;
+            // The server's own settings name it, no danubefile.
+            let image = tokio::select! {
+                biased;
+                () = self.closing.cancelled() => {
+                    self.note_end(&row, &self.by_ending().unwrap_or(Verdict::Cancelled), None).await?;
+                    continue;
+                }
+                image = self.image(&row, &self.engine.bounds.coordinator_image, true) => image,
+            };
+            let started = async {
+                let image = image?;
+                ensure(&self.engine, at, || async {
+                    let (log, index) = self.streams(&row).await?;
+                    self.engine.executor.ensure_step(at, self.coordinator_spec(image.as_ref()), log, index).await
+                })
+                .await?;
+                Ok(image.map(|ready| ready.image.digest.clone()))
+            };
+            let started: Result<Option<String>, ExecutorError> = started.await;
+            if let Err(error) = &started {
+                self.note_end(&row, &refused(error), None).await?;
                 continue;
             }
             if row.started_at.is_some() {
                 tracing::info!(job = self.row.label(), "a running job is followed again");
             } else {
                 let (lease, id, now) = (self.lease.id, row.id, self.engine.clock.now());
+                let digest = started.ok().flatten();
                 let noted =
                     self.engine.store.write("orchestrator.coordinator_running", Durability::Progress, move |tx| {
-                        steps::start(tx, lease, id, now, None)
+                        steps::start(tx, lease, id, now, digest.as_deref())
                     });
                 noted.await?;
             }
@@ -113,6 +129,7 @@ impl LiveJob {
             image: self.engine.bounds.coordinator_image.clone(),
             command: format!("python3 {}", self.pipeline.script),
             allow_failure: false,
+            kind: steps::StepKind::Step,
         };
         let row = self.engine.store.write("orchestrator.coordinator", Durability::Progress, move |tx| {
             // Counted over all attempts of the job: each has a log of its own.

@@ -54,6 +54,12 @@ impl JobKey {
         &self.0
     }
 
+    /// What a step of a job's attempt shows to the registry; it opens nothing else.
+    pub(super) fn registry_credential(&self, job: JobId, attempt: u32) -> Secret<String> {
+        let text = format!("danube registry credential {job} {attempt}");
+        Secret::new(hex::encode(hmac::sign(&self.0, text.as_bytes())))
+    }
+
     /// What the coordinator of a job's attempt sends with every call.
     pub(super) fn credential(&self, job: JobId, attempt: u32) -> Secret<String> {
         Secret::new(hex::encode(hmac::sign(&self.0, Self::text(job, attempt).as_bytes())))

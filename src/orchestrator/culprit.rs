@@ -1,6 +1,7 @@
 //! Which step explains the failure of a danubefile: the one rule for the job's reason and for its explanation. Pure.
 use crate::model::step::StepStatus;
 use crate::store::StepRow;
+use crate::store::steps::StepKind;
 
 /// What a changed call of the danubefile is called.
 pub const NONDETERMINISTIC: &str = "nondeterministic pipeline";
@@ -28,6 +29,10 @@ pub fn culprit<'a>(reason: &str, rows: &'a [StepRow]) -> Option<&'a StepRow> {
 /// The reason of a job whose danubefile ended with `said`, the step that failed first in front.
 pub(super) fn first_cause(said: &str, rows: &[StepRow]) -> String {
     match culprit(said, rows) {
+        // A service has its own name in its reason.
+        Some(step) if step.kind == StepKind::Service && step.reason.as_ref().is_some_and(|why| said.contains(why)) => {
+            said.to_owned()
+        }
         Some(step) if !names(said, step) && !said.starts_with(NONDETERMINISTIC) => {
             let code = step.exit_code.unwrap_or_default();
             let why = step.reason.clone().unwrap_or_else(|| format!("exit code {code}"));

@@ -233,9 +233,19 @@ impl LiveJob {
 
     /// Serves the job's calls and watches over it while its coordinator runs.
     async fn run(self: &Arc<Self>, socket_dir: &Path) -> Result<Verdict, DriveError> {
+        // Before a call of the danubefile may ask for one.
+        self.adopt_services().await.map_err(|error| DriveError::Record(error.to_string()))?;
         let listener = listen(&socket_dir.join("rpc.sock")).await?;
         let closed = CancellationToken::new();
         let mut serving = (self.engine.serve)(listener, Arc::clone(self), closed.clone());
+        let ahead = Arc::clone(self);
+        self.work.spawn(async move {
+            tokio::select! {
+                () = ahead.halt.cancelled() => {}
+                () = ahead.closing.cancelled() => {}
+                () = ahead.prepare_network() => {}
+            }
+        });
         let coordinating = async {
             let verdict = self.coordinate().await;
             // What the danubefile left running ends before its workspace does.

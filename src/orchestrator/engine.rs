@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Keeping;
-use super::LiveJob;
 use super::credential::JobKey;
+use super::{CacheBounds, Images, Keeping, LiveJob};
+use crate::egress::Upstream;
 use crate::executor::{Executor, Limits};
 use crate::model::JobId;
 use crate::platform::{Clock, Ids};
@@ -47,10 +47,17 @@ pub struct Engine {
     pub public_url: Option<String>,
     /// Changes when the machine that runs containers restarts (its boot id).
     pub machine: String,
+    /// Whom the machine asks for names.
+    pub upstream: Upstream,
+    /// Fetches the images of steps.
+    pub images: Images,
     /// The registry beside the server; none in `danube run`.
     pub registry: Option<Arc<Registry>>,
     /// Answers the jobs' calls.
     pub serve: Serve,
+    /// Held for reading from the storing of content to the row that names it, for writing while what no row names is
+    /// removed.
+    pub cache_gate: tokio::sync::RwLock<()>,
 }
 
 impl Engine {
@@ -95,6 +102,8 @@ pub struct Bounds {
     pub artifact_bytes: u64,
     /// Workspaces of jobs that ended without success.
     pub keeping: Keeping,
+    /// What steps leave for later jobs.
+    pub caches: CacheBounds,
     /// Of a step that asks for nothing else.
     pub step: Limits,
     /// The most that a step may ask for.
@@ -121,6 +130,7 @@ impl Default for Bounds {
             log_bytes: 1 << 30,
             artifact_bytes: 2 << 30,
             keeping: Keeping::default(),
+            caches: CacheBounds::default(),
             step: Limits { cpu: 0.0, memory_bytes: 2 << 30, pids: 4096 },
             ceiling: Limits { cpu: 256.0, memory_bytes: 1 << 40, pids: 65_536 },
             coordinator: Limits { cpu: 1.0, memory_bytes: 256 << 20, pids: 256 },

@@ -14,7 +14,8 @@ use crate::executor::ExecutorError;
 use crate::model::JobId;
 use crate::model::step::StepStatus;
 use crate::store::kept_workspaces::{self, Gone, HereRow};
-use crate::store::{Durability, steps};
+use crate::store::steps::StepKind;
+use crate::store::{Durability, StepRow, steps};
 
 /// Workspaces that are kept at once: each holds a range of uids, of which the machine has 4095.
 const MOST: usize = 500;
@@ -59,7 +60,8 @@ impl LiveJob {
         }
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await?;
         let attempt = self.row.attempt;
-        if !rows.iter().any(|row| row.seq > 0 && row.job_attempt == attempt && row.status == StepStatus::Success) {
+        let done = |row: &StepRow| row.kind == StepKind::Step && row.status == StepStatus::Success;
+        if !rows.iter().any(|row| row.seq > 0 && row.job_attempt == attempt && done(row)) {
             return self.note_workspace(0, Some(Gone::Nothing)).await;
         }
         match self.engine.keep(job).await {
@@ -166,10 +168,11 @@ fn over(rows: Vec<HereRow>, keeping: Keeping, now: Timestamp) -> Vec<(JobId, Gon
     going
 }
 
-/// Holds the kept workspaces within their bounds until told to stop.
+/// Holds the kept workspaces and the caches within their bounds until told to stop.
 pub async fn keep_in_bounds(engine: Arc<Engine>, stop: CancellationToken) {
     loop {
         engine.evict_logged().await;
+        engine.sweep_caches_logged().await;
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(LOOK) => {}

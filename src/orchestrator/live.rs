@@ -10,8 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::bounds::STEPS_AT_ONCE;
+use super::egress::Network;
 use super::masks::{MASKED, Masks};
+use super::pulling::JobImages;
+use super::reach::Reach;
 use super::reuse::Reuse;
+use super::services::Service;
 use super::{CallError, DriveError, Engine, Origin};
 use crate::executor::StepAt;
 use crate::logs::{StreamFile, StreamName};
@@ -56,6 +60,14 @@ pub struct LiveJob {
     pub(super) closing: CancellationToken,
     /// Cancelled when this master must not touch the job any more.
     pub(super) halt: CancellationToken,
+    /// The services of bodies that have not ended, by branch.
+    pub(super) services: Mutex<HashMap<String, Arc<Service>>>,
+    /// What it may reach, and by what.
+    pub(super) network: Network,
+    /// The images of its steps.
+    pub(super) images: JobImages,
+    /// Where the registry listens for it.
+    pub(super) reach: Reach,
     /// A step was told that it has no network.
     pub(super) network_told: AtomicBool,
     ending: OnceLock<Ending>,
@@ -94,6 +106,10 @@ impl LiveJob {
             work: TaskTracker::new(),
             closing: CancellationToken::new(),
             halt: CancellationToken::new(),
+            services: Mutex::default(),
+            network: Network::default(),
+            images: JobImages::default(),
+            reach: Reach::default(),
             network_told: AtomicBool::new(false),
             ending: OnceLock::new(),
             under_way: Mutex::default(),

@@ -110,6 +110,12 @@ pub(super) fn timed_out(limit: Duration) -> Outcome {
     Outcome { cause: Cause::Timeout, exit_code: NOTHING_RAN, message, again: true, started: true }
 }
 
+/// An attempt that was ended, or never begun, because a service that it may use has ended.
+pub(super) fn without_service(end: Option<&StepEnd>, message: String) -> Outcome {
+    let exit_code = end.map_or(NOTHING_RAN, |end| end.exit_code);
+    Outcome { cause: Cause::Exit, exit_code, message, again: false, started: end.is_some() }
+}
+
 /// An attempt whose end nobody knows.
 pub(super) fn lost() -> Outcome {
     let message = "the attempt was lost: its end is not recorded (the machine or its supervisor went down)";

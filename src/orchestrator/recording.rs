@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::call::Call;
 use super::canonical::{Canonical, line};
 use super::journal::read;
-use super::{CallError, Context, StepAnswer, StepRequest, bounds};
+use super::{CallError, Context, ServiceAnswer, ServiceRequest, StepAnswer, StepRequest, bounds};
 use crate::store::JournalRow;
 use crate::store::journal::CallState;
 
@@ -106,6 +106,12 @@ impl Recording {
     pub fn run_step(&self, call: &Call, request: &StepRequest) -> Result<StepAnswer, NoAnswer> {
         bounds::step(request)?;
         self.answer(call, &Canonical::step(&unkeyed(), request))
+    }
+
+    /// What became of the start of a service.
+    pub fn start_service(&self, call: &Call, request: &ServiceRequest) -> Result<ServiceAnswer, NoAnswer> {
+        bounds::service(call, request)?;
+        self.answer(call, &Canonical::service(&unkeyed(), request))
     }
 
     /// The form of a value to redact: what the journal shows of it tells nothing.

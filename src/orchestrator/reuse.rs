@@ -17,7 +17,7 @@ use crate::store::{Durability, JournalRow, Store, StoreError, Tx, View, annotati
 use crate::trigger;
 
 /// Calls that belong to the job that makes them: they are made again, and what follows may still be answered.
-const OWN: [&str; 4] = ["machine", "declare", "mask", "reveal"];
+const OWN: [&str; 6] = ["machine", "declare", "mask", "reveal", "start", "stop"];
 
 /// What a rerun takes from its parent.
 pub(super) struct Reuse {

@@ -3,8 +3,10 @@ use base64::Engine as _;
 
 use super::call::{Capture, StepRequest, Value};
 use super::outcome::bytes;
+use super::pulling::Ready;
+use super::services::{self, Service, ServiceRequest};
 use super::{CallError, LiveJob};
-use crate::executor::{FileSpec, Limits, Probe, Root, StepKind, StepSpec};
+use crate::executor::{FileSpec, Limits, Probe, ReadyCheck, Root, StepKind, StepSpec};
 use crate::model::Secret;
 use crate::store::StepRow;
 
@@ -16,7 +18,7 @@ const LEAST_LOG: u64 = 64 << 10;
 
 impl LiveJob {
     /// The container of the danubefile.
-    pub(super) fn coordinator_spec(&self) -> StepSpec {
+    pub(super) fn coordinator_spec(&self, image: Option<&Ready>) -> StepSpec {
         let credential = self.credential();
         let env = [
             ("DANUBE_SOCKET_DIR", "/danube/run"),
@@ -32,6 +34,7 @@ impl LiveJob {
         StepSpec {
             kind: StepKind::Coordinator,
             image: self.engine.bounds.coordinator_image.clone(),
+            pinned: image.map(Ready::pinned),
             argv: ["/usr/bin/python3", "-I", "-B", "-c", RUN].map(str::to_owned).to_vec(),
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             files: Vec::new(),
@@ -41,10 +44,15 @@ impl LiveJob {
             caps: Vec::new(),
             root: Root::Readonly,
             network: false,
+            dns: None,
+            hosts: Vec::new(),
+            service: None,
+            ready: None,
             masks,
             log_limit: self.engine.bounds.log_bytes.max(LEAST_LOG),
             capture_secret: false,
             notes: Vec::new(),
+            caches: Vec::new(),
             trust: None,
             build: false,
         }
@@ -54,11 +62,15 @@ impl LiveJob {
     pub(super) async fn step_spec(
         &self,
         request: &StepRequest,
+        image: Option<&Ready>,
         room: u64,
         notes: Vec<String>,
     ) -> Result<StepSpec, CallError> {
         self.within_bounds(request)?;
-        let mut env = self.base_env();
+        let mut env = match image {
+            Some(ready) => with_image(&ready.image.config.env, self.base_env()),
+            None => self.base_env(),
+        };
         for (name, value) in &request.env {
             let value = self.value(value).await?;
             let text = String::from_utf8(value.expose().clone())
@@ -77,6 +89,7 @@ impl LiveJob {
         Ok(StepSpec {
             kind: StepKind::Step,
             image: self.image_of(request),
+            pinned: image.map(Ready::pinned),
             argv: match &request.build {
                 Some(build) => build.program.clone(),
                 None => ["/bin/sh", "-c", &request.command].map(str::to_owned).to_vec(),
@@ -89,12 +102,68 @@ impl LiveJob {
             caps: request.caps.clone(),
             root: request.root,
             network: request.network,
+            dns: None,
+            hosts: Vec::new(),
+            service: None,
+            ready: None,
             masks: self.masks.all(),
             log_limit: room.max(LEAST_LOG),
             capture_secret: request.capture == Capture::Secret,
             notes,
+            caches: Vec::new(),
             trust: None,
             build: request.build.is_some(),
+        })
+    }
+
+    /// The container of a service: its image's own program, no workspace.
+    pub(super) async fn service_spec(
+        &self,
+        request: &ServiceRequest,
+        image: Option<&Ready>,
+        service: &Service,
+        dns: std::net::Ipv4Addr,
+    ) -> Result<StepSpec, CallError> {
+        let config = image.map(|ready| &ready.image.config);
+        let program = config.map(|config| config.entrypoint.iter().chain(&config.cmd).cloned().collect());
+        let plain = vec![("PATH".to_owned(), PATH.to_owned())];
+        let mut env = with_image(config.map_or(&[], |config| &config.env), plain);
+        for (name, value) in &request.env {
+            let value = self.value(value).await?;
+            let text = String::from_utf8(value.expose().clone()).ok().filter(|text| !text.contains('\0'));
+            let text = text.ok_or_else(|| CallError::Invalid(format!("env['{name}'] is a secret that is not text")))?;
+            env.retain(|(known, _)| known != name);
+            env.push((name.clone(), text));
+        }
+        let argv = match request.ready.is_empty() {
+            true => Vec::new(),
+            false => ["/bin/sh", "-c", &request.ready].map(str::to_owned).to_vec(),
+        };
+        let address = services::address_of(service);
+        Ok(StepSpec {
+            kind: StepKind::Service,
+            image: request.image.clone(),
+            pinned: image.map(Ready::pinned),
+            argv: program.unwrap_or_default(),
+            env,
+            files: Vec::new(),
+            workdir: config.map_or_else(String::new, |config| config.workdir.clone()),
+            user: None,
+            limits: self.engine.bounds.step,
+            caps: Vec::new(),
+            root: Root::Writable,
+            network: true,
+            dns: Some(dns),
+            hosts: services::host_entries(&self.services_of(services::branch_around(service))),
+            service: Some(services::number_of(service)),
+            ready: Some(ReadyCheck { argv, address: format!("{address}:{}", request.port) }),
+            masks: self.masks.all(),
+            log_limit: self.engine.bounds.log_bytes.max(LEAST_LOG),
+            capture_secret: false,
+            notes: image.and_then(Ready::note).into_iter().collect(),
+            caches: Vec::new(),
+            trust: None,
+            build: false,
         })
     }
 
@@ -178,11 +247,28 @@ impl LiveJob {
     }
 }
 
+/// The environment of a step in an image: the image's own search path, home and language come before those of the
+/// machine's tools; HOME is else that of its user, which only its /etc/passwd tells.
+fn with_image(image: &[String], base: Vec<(String, String)>) -> Vec<(String, String)> {
+    let own = image.iter().filter_map(|entry| entry.split_once('='));
+    let own = own.filter(|(name, value)| !name.is_empty() && !name.contains('\0') && !value.contains('\0'));
+    let mut env: Vec<(String, String)> = own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    for (name, value) in base {
+        let images = matches!(name.as_str(), "PATH" | "LANG") && env.iter().any(|(known, _)| *known == name);
+        if images || name == "HOME" {
+            continue;
+        }
+        env.retain(|(known, _)| *known != name);
+        env.push((name, value));
+    }
+    env
+}
+
 /// The line that a step which asks for the network finds in its log where there is none.
 pub(super) fn network_note(probe: &Probe, wants_network: bool) -> Option<String> {
-    let denied = probe.not_enforced.iter().any(|line| line.starts_with("egress"));
-    (wants_network && denied)
-        .then(|| "danube: no network in the steps of this job: egress is not available on this executor yet".to_owned())
+    let why = probe.not_enforced.iter().find(|line| line.starts_with("egress")).filter(|_| wants_network)?;
+    let why = why.split_once("because ").map_or(why.as_str(), |(_, why)| why);
+    Some(format!("danube: no network in the steps of this job: {why}"))
 }
 
 /// Where a step starts; a relative path is one below the workspace.
@@ -227,12 +313,17 @@ mod tests {
             kind: "local".to_owned(),
             version: "1".to_owned(),
             not_enforced: Vec::new(),
+            networks: false,
+            warnings: Vec::new(),
             host_image: true,
             allow: Vec::new(),
         };
         assert_eq!(network_note(&probe, true), None);
-        probe.not_enforced.push("egress: no network of its own".to_owned());
-        assert!(network_note(&probe, true).unwrap().contains("no network"));
+        probe
+            .not_enforced
+            .push("egress allowlist: steps have no network at all, because nft is not installed".to_owned());
+        let note = network_note(&probe, true).unwrap();
+        assert_eq!(note, "danube: no network in the steps of this job: nft is not installed");
         assert_eq!(network_note(&probe, false), None);
     }
 }

@@ -3,14 +3,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
+use super::caches::home_of;
 use super::call::{Call, StepAnswer, StepRequest};
 use super::canonical::Canonical;
 use super::journal::{Entry, read};
 use super::outcome::{Outcome, next_attempt, pause, seconds};
 use super::spec::name_of;
 use super::{CallError, LiveJob, bounds};
-use crate::model::step::StepStatus;
-use crate::store::steps::{self, NewStep, StepEnd};
+use crate::model::step::{Cause, StepStatus};
+use crate::store::steps::{self, NewStep, StepEnd, StepKind};
 use crate::store::{Durability, StepRow, Tx};
 
 impl LiveJob {
@@ -46,9 +47,10 @@ impl LiveJob {
             branch: self.masks.redact(call.key.branch()),
             key: call.key.to_string(),
             name: self.masks.redact(&name_of(request)),
-            image: self.image_of(request),
+            image: crate::images::without_password(&self.image_of(request)),
             command: self.masks.redact(&request.command),
             allow_failure: request.allow_failure,
+            kind: StepKind::Step,
         }
     }
 
@@ -78,13 +80,20 @@ impl LiveJob {
             if let Some(pause) = next_attempt(&request.retry, request.once, row.attempt, &attempt.outcome) {
                 row = self.again(&call, &request, &row, (&attempt, pause)).await?;
             } else {
+                if attempt.outcome.cause == Cause::Success {
+                    tokio::select! {
+                        // Before the danubefile hears of the end: the next step may change what is stored.
+                        () = self.store_caches(&row, &request, home_of(&request)) => {}
+                        () = self.closing.cancelled() => {}
+                    }
+                }
                 return self.finish_step(&call, &row, attempt).await;
             }
         }
     }
 
     /// The newest attempt of a call that an earlier master recorded.
-    async fn newest(&self, call: &Call) -> Result<StepRow, CallError> {
+    pub(super) async fn newest(&self, call: &Call) -> Result<StepRow, CallError> {
         let (job, attempt, key) = (self.row.id, self.row.attempt, call.key.to_string());
         let rows = self.engine.store.read(move |view| steps::of_job(view, job)).await?;
         let own = rows.into_iter().filter(|row| row.job_attempt == attempt && row.key == key);

@@ -162,7 +162,7 @@ impl LiveJob {
         insist(&self.engine, "end an attempt", || self.engine.executor.signal(at, Signal::Kill)).await;
     }
 
-    async fn signal(&self, at: StepAt, signal: Signal) {
+    pub(super) async fn signal(&self, at: StepAt, signal: Signal) {
         // What can't be signalled has ended, or is ended with the job's teardown.
         if let Err(error) = persist(&self.engine, || self.engine.executor.signal(at, signal)).await {
             tracing::warn!(%at, %error, "could not signal an attempt");

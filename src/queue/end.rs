@@ -6,8 +6,8 @@ use super::lease::Lease;
 use crate::model::job::{Event, IllegalTransition, Next, Status, next};
 use crate::model::step::{Cause, StepStatus};
 use crate::store::{
-    Durability, JobRow, Store, StoreError, Tx, annotations, artifacts, job_moves, job_secrets, jobs, journal, registry,
-    steps, test_reports,
+    Durability, JobRow, Store, StoreError, Tx, annotations, artifacts, egress, job_moves, job_secrets, jobs, journal,
+    registry, steps, test_reports,
 };
 
 /// The outcome of a write under a lease, decided inside its transaction.
@@ -143,6 +143,7 @@ fn lose(
     artifacts::delete_of_job(tx, lease.job)?;
     registry::delete_of_job(tx, lease.job)?;
     annotations::delete_of_job(tx, lease.job)?;
+    egress::delete_of_job(tx, lease.job)?;
     test_reports::delete_of_job(tx, lease.job)?;
     job_secrets::delete_of_job(tx, lease.job)?;
     Ok(Written::Done(Lost::Retried { run_after }))

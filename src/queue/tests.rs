@@ -257,6 +257,7 @@ fn new_step(job: JobId) -> steps::NewStep {
         image: "alpine:3".into(),
         command: "true".into(),
         allow_failure: false,
+        kind: steps::StepKind::Step,
     }
 }
 

@@ -2,10 +2,20 @@
 use jiff::Timestamp;
 use rusqlite::{named_params, params};
 
-use super::sql::{int, micros, row};
+use super::sql::{int, micros, row, words};
 use super::{StoreError, Tx, View};
 use crate::model::step::{Cause, StepStatus};
 use crate::model::{JobId, LeaseId, StepId};
+
+words! {
+    /// What kind of container a step is.
+    pub enum StepKind = "kind of step" {
+        /// A command on the workspace.
+        Step = "step",
+        /// Runs beside the steps of a branch.
+        Service = "service",
+    }
+}
 
 row! {
     /// An attempt of a step.
@@ -58,6 +68,10 @@ row! {
         pub reused_from: Option<JobId>,
         /// The same for people: `web#12`.
         pub reused_label: Option<String>,
+        /// What kind of container it was.
+        pub kind: StepKind,
+        /// The number of a service within its job, from 0.
+        pub service: Option<u32>,
     }
 }
 
@@ -84,6 +98,8 @@ pub struct NewStep {
     pub command: String,
     /// Its failure does not fail the job.
     pub allow_failure: bool,
+    /// What kind of container it is.
+    pub kind: StepKind,
 }
 
 /// How a step attempt ended.
@@ -141,9 +157,11 @@ pub fn insert(tx: &Tx<'_>, lease: LeaseId, new: &NewStep) -> Result<StepRow, Sto
     let step = tx.first(
         what,
         "INSERT INTO steps (id, job_id, job_attempt, seq, attempt, branch, key, name, image, command, status,
-            allow_failure, log_stream, created_at)
+            allow_failure, log_stream, created_at, kind, service)
          SELECT :id, jobs.id, :job_attempt, place.seq, :attempt, :branch, :key, :name, :image, :command, 'pending',
-            :allow_failure, place.seq || '.' || :attempt, :now
+            :allow_failure, place.seq || '.' || :attempt, :now, :kind,
+            CASE :kind WHEN 'service' THEN
+                (SELECT COUNT(*) FROM steps AS other WHERE other.job_id = :job_id AND other.kind = 'service') END
          FROM jobs, (SELECT COALESCE(:seq, (SELECT MAX(seq) FROM steps WHERE job_id = :job_id) + 1, 1) AS seq) AS place
          WHERE jobs.id = :job_id AND jobs.lease_id = :lease AND jobs.status = 'running'
          RETURNING *",
@@ -161,6 +179,7 @@ pub fn insert(tx: &Tx<'_>, lease: LeaseId, new: &NewStep) -> Result<StepRow, Sto
             ":command": new.command,
             ":allow_failure": new.allow_failure,
             ":now": micros(tx.now()),
+            ":kind": new.kind,
         },
     )?;
     step.ok_or_else(|| not_leased(new.job_id, lease))
@@ -193,10 +212,10 @@ pub fn take_over(tx: &Tx<'_>, lease: LeaseId, parent: JobId, job: JobId, key: &s
             what,
             "INSERT INTO steps (id, job_id, job_attempt, seq, attempt, branch, key, name, image, image_digest, command,
                 status, cause, exit_code, reason, allow_failure, log_stream, log_sha256, log_bytes, created_at,
-                started_at, finished_at, reused_from, reused_label)
+                started_at, finished_at, kind, reused_from, reused_label)
              SELECT ?1, rerun.id, rerun.attempt, old.seq, old.attempt, old.branch, old.key, old.name, old.image,
                 old.image_digest, old.command, old.status, old.cause, old.exit_code, old.reason, old.allow_failure,
-                old.log_stream, old.log_sha256, old.log_bytes, old.created_at, old.started_at, old.finished_at,
+                old.log_stream, old.log_sha256, old.log_bytes, old.created_at, old.started_at, old.finished_at, old.kind,
                 COALESCE(old.reused_from, old.job_id),
                 COALESCE(old.reused_label, parent.pipeline_name || '#' || parent.number)
              FROM steps AS old JOIN jobs AS parent ON parent.id = old.job_id JOIN jobs AS rerun ON rerun.id = ?3
@@ -210,11 +229,22 @@ pub fn take_over(tx: &Tx<'_>, lease: LeaseId, parent: JobId, job: JobId, key: &s
     Ok(())
 }
 
+/// Notes what an attempt waits for before its container runs; nothing of it stays.
+pub fn wait_for(tx: &Tx<'_>, lease: LeaseId, id: StepId, what: &str) -> Result<(), StoreError> {
+    tx.run(
+        "note what a step waits for",
+        "UPDATE steps SET reason = ?3 WHERE id = ?1 AND started_at IS NULL AND finished_at IS NULL
+         AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = steps.job_id AND jobs.lease_id = ?2)",
+        params![id, lease, what],
+    )?;
+    Ok(())
+}
+
 /// Notes that the container of an attempt runs.
 pub fn start(tx: &Tx<'_>, lease: LeaseId, id: StepId, at: Timestamp, digest: Option<&str>) -> Result<(), StoreError> {
     let rows = tx.run(
         "note the start of a step",
-        "UPDATE steps SET status = 'running', started_at = ?3, image_digest = COALESCE(?4, image_digest)
+        "UPDATE steps SET status = 'running', started_at = ?3, reason = NULL, image_digest = COALESCE(?4, image_digest)
          WHERE id = ?1 AND status IN ('pending', 'running')
          AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = steps.job_id AND jobs.lease_id = ?2)",
         params![id, lease, micros(at), digest],

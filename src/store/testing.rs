@@ -96,5 +96,6 @@ pub(crate) fn pipeline(name: &str, team: &str) -> Pipeline {
         attempts: 3,
         secrets: Vec::new(),
         params: Vec::new(),
+        protected_branches: crate::model::settings::usual_branches(),
     }
 }

@@ -127,6 +127,7 @@ mod tests {
             attempts: 1,
             secrets: Vec::new(),
             params: Vec::new(),
+            protected_branches: crate::model::settings::usual_branches(),
         }
     }
 

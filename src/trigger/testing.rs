@@ -43,6 +43,7 @@ pub(super) fn pipeline(name: &str, repository: &str, triggers: &[TriggerRule]) -
         attempts: 1,
         secrets: Vec::new(),
         params: Vec::new(),
+        protected_branches: crate::model::settings::usual_branches(),
     }
 }
 

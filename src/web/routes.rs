@@ -149,6 +149,8 @@ pub(super) fn routes() -> Vec<Route> {
             .says(doc("The bytes of an artifact; a directory is its tar").ranges("application/octet-stream").refuses(&[410])),
         read("/api/v1/jobs/{id}/annotations", get(api::annotations::list))
             .says(doc("What the danubefile said by `annotate`").json::<api::annotations::List>()),
+        read("/api/v1/jobs/{id}/egress", get(api::egress::show))
+            .says(doc("Which names the steps of a job asked for, and what they were told").json::<api::egress::Egress>()),
         read("/api/v1/jobs/{id}/tests", get(api::tests::of_job))
             .says(doc("The test reports of a job: newly failing first").query::<api::tests::ResultsQuery>().json::<api::tests::JobTests>()),
         read("/api/v1/jobs/{id}/attestation", get(api::attestation::show))
@@ -166,6 +168,10 @@ pub(super) fn routes() -> Vec<Route> {
         read("/api/v1/pipelines/{name}", get(api::pipeline::show)).says(doc("A pipeline with its health").json::<api::pipeline::Details>()),
         read("/api/v1/pipelines/{name}/tests", get(api::tests::of_pipeline))
             .says(doc("The tests of a pipeline with their newest results").query::<api::tests::CasesQuery>().json::<api::tests::PipelineTests>()),
+        read("/api/v1/pipelines/{name}/caches", get(api::caches::list))
+            .says(doc("What is stored for the steps of a pipeline").json::<api::caches::List>()),
+        change(M::DELETE, "/api/v1/pipelines/{name}/caches", delete(api::caches::delete))
+            .says(doc("Delete caches of a pipeline").query::<api::caches::Which>().json::<api::caches::Deleted>()),
         change(M::POST, "/api/v1/pipelines/{name}/trigger", post(api::trigger::trigger))
             .says(doc("Start a job").may_take::<api::trigger::Request>().json_as::<api::trigger::Started>(201).refuses(&[409, 422])),
         read("/api/v1/config/status", get(api::config::status))

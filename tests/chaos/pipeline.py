@@ -3,9 +3,9 @@
 from danube import Retry, annotate, artifacts, ctx, pipeline, secrets, step, tests
 
 
-def run(name, script, **more):
+def run(name, script, image="host", **more):
     # The ledger is outside of everything that Danube keeps: it says how often a command really ran.
-    return step.run(f'echo "$DANUBE_JOB_ID {name}" >> /ledger/ledger; {script}', name=name, image="host", **more)
+    return step.run(f'echo "$DANUBE_JOB_ID {name}" >> /ledger/ledger; {script}', name=name, image=image, **more)
 
 
 def door(n):
@@ -19,6 +19,28 @@ for n in range(1, 60001):
     if n % 600 == 0:
         sys.stdout.flush(); time.sleep(PAUSE)
 '"""
+
+
+# An image of one file; the shell is lent to it.
+IMAGE = """python3 - <<'END'
+import hashlib, io, json, os, platform, tarfile
+os.makedirs("img/blobs/sha256", exist_ok=True)
+def blob(data):
+    digest = hashlib.sha256(data).hexdigest()
+    open("img/blobs/sha256/" + digest, "wb").write(data)
+    return {"digest": "sha256:" + digest, "size": len(data)}
+tar = io.BytesIO()
+with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as layer:
+    entry = tarfile.TarInfo("mark"); entry.size = 5
+    layer.addfile(entry, io.BytesIO(b"image"))
+layer = blob(tar.getvalue())
+machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+config = blob(json.dumps({"os": "linux", "architecture": machine, "rootfs": {"diff_ids": [layer["digest"]]}}).encode())
+layer["mediaType"] = "application/vnd.oci.image.layer.v1.tar"
+config["mediaType"] = "application/vnd.oci.image.config.v1+json"
+manifest = blob(json.dumps({"schemaVersion": 2, "config": config, "layers": [layer]}).encode())
+json.dump({"schemaVersion": 2, "manifests": [manifest]}, open("img/index.json", "w"))
+END"""
 
 
 @pipeline(name="app", timeout="1h")
@@ -37,6 +59,8 @@ def build():
         lambda: run("secret", 'echo "$TOKEN" | sha256sum; echo "as it is: $TOKEN"', env={"TOKEN": token}),
         lambda: door(2),
     )
+    run("pack", IMAGE)
+    run("in an image", "read -r mark < /mark || echo $mark", image="oci:./img")
     run("bytes", "seq 1 200000 > out/numbers; gzip -nkf out/numbers")
     artifacts.upload("out/numbers", name="numbers")
     artifacts.upload("out", name="out", when="always")

@@ -15,9 +15,9 @@ use crate::world::{World, until};
 const PASSWORD: &str = "correct horse battery";
 const WEBHOOK: &str = "a-webhook-key-of-the-harness";
 
-/// The file of the pipelines `tick` and `small`.
+/// The file of the pipeline `tick`: it asks for a name that is not on the list, so nobody is asked.
 const TICK: &str = "from danube import pipeline, step\n\n\n@pipeline(name=\"tick\")\ndef build():\n    \
-    step.run('echo tick', image='host', network=False)\n";
+    step.run('getent hosts nobody.example.com; echo tick', image='host')\n";
 /// What a shim writes: a log, a captured secret, and the flag of a log that is too long.
 const SMALL: &str = "from danube import Retry, pipeline, step\n\nAGAIN = Retry(3, on=('infra',), backoff='1s')\n\n\n\
     def run(name, script, **more):\n    script = f'echo \"$DANUBE_JOB_ID {name}\" >> /ledger/ledger; {script}'\n    \
@@ -26,9 +26,12 @@ const SMALL: &str = "from danube import Retry, pipeline, step\n\nAGAIN = Retry(3
     run('made', 'head -c 12 /dev/urandom | base64', capture='secret')\n    \
     run('much', 'head -c 3000000 /dev/zero | tr \"\\\\0\" x; sleep 5', check=False)\n    run('last', 'echo done')\n";
 
+/// Pushes an image.
+const IMAGE: &str = include_str!("image.py");
+
 /// Adds what the visit needs to the repositories: pipelines, people, a webhook.
 pub(crate) fn prepare(world: &World) {
-    commit(&world.path("app"), &[("tick.py", TICK), ("small.py", SMALL)], "more pipelines");
+    commit(&world.path("app"), &[("tick.py", TICK), ("small.py", SMALL), ("image.py", IMAGE)], "more pipelines");
     let hash = bcrypt::hash(PASSWORD, 10).expect("a password is hashed");
     let pipeline = |name: &str, more: &str| {
         format!(
@@ -48,11 +51,13 @@ pub(crate) fn prepare(world: &World) {
                 &pipeline("tick", "  triggers: [{on: push}, {on: cron, schedule: \"* * * * *\", branch: main}]\n"),
             ),
             ("pipelines/small.yaml", &pipeline("small", "  triggers: [{on: manual}]\n")),
+            ("pipelines/image.yaml", &pipeline("image", "  triggers: [{on: manual}]\n  attempts: 5\n")),
             ("users.yaml", &format!("{}  email: ada@example.com\n  password_hash: {hash}\n", head("User", "ada"))),
             (
                 "config.yaml",
                 &format!(
-                    "{}  concurrency: {{max_running_jobs: 100}}\n  webhooks: [{{forge: github, secret: WEBHOOK}}]\n",
+                    "{}  concurrency: {{max_running_jobs: 100}}\n  webhooks: [{{forge: github, secret: WEBHOOK}}]\n  \
+                     egress_allowlist: [files.example.org]\n",
                     head("Config", "global")
                 ),
             ),
@@ -241,6 +246,16 @@ pub(crate) fn lost(world: &World) -> Result<(), String> {
     })?;
     must(world, "POST", &format!("/api/v1/jobs/{job}/cancel"), b"", &[200, 202])?;
     ended(world, &job)
+}
+
+/// An image is pushed and looked at, then garbage is collected.
+pub(crate) fn registry(world: &World) -> Result<(), String> {
+    let job = must(world, "POST", "/api/v1/pipelines/image/trigger", b"", &[201])?.json();
+    ended(world, job["id"].as_str().ok_or("an id")?)?;
+    until("garbage is collected", || {
+        let _died = must(world, "POST", "/api/v1/registry/collect", b"", &[200]).ok()?;
+        has_met(world, "registry.collected+").then_some(())
+    })
 }
 
 /// A run without a server, cut and begun again.

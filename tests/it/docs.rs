@@ -11,23 +11,25 @@ use crate::support::danube;
 use crate::support::run::Run;
 
 /// A fenced block of a page.
-struct Block {
+pub(crate) struct Block {
     language: String,
     /// What stands behind the language.
-    path: String,
-    text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// The page whose danubefile fails.
 const REPLAYED: &str = "debug";
 /// The page whose example needs a server, and is run with the builder: `registry::kaniko`.
-const BUILT: &str = "images";
+pub(crate) const BUILT: &str = "images";
+/// Its services are images of a registry; `services` has tests of its own.
+const SERVED: &str = "services";
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk/docs")
 }
 
-fn blocks(page: &str) -> Vec<Block> {
+pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let text = fs::read_to_string(docs().join(format!("{page}.md"))).unwrap();
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
@@ -106,8 +108,10 @@ pages! {
     the_retries_work: "retry",
     the_question_for_changes_works: "changed",
     the_shared_files_work: "files",
+    the_cache_works: "caches",
     the_parameters_work: "params",
     the_values_between_steps_work: "values",
+    the_way_to_the_network_works: "network",
     the_test_results_work: "test-results",
     the_note_on_the_job_works: "annotate",
 }
@@ -144,7 +148,7 @@ fn every_page_is_run_and_listed() {
         if page != "README" {
             assert!(index.contains(&format!("]({name})")), "the index does not list {name}");
             assert!(
-                page == "reference" || page == REPLAYED || page == BUILT || PAGES.contains(&page),
+                page == "reference" || page == REPLAYED || page == BUILT || page == SERVED || PAGES.contains(&page),
                 "{name} is not run"
             );
         }

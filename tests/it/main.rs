@@ -7,9 +7,12 @@
 
 mod console;
 mod bench;
+mod caches;
 mod demo;
 mod docs;
+mod egress;
 mod executor;
+mod images;
 mod isolation;
 mod kept;
 mod leftovers;
@@ -21,6 +24,7 @@ mod replay;
 mod rootless;
 mod run;
 mod server;
+mod services;
 mod support;
 mod takeover;
 mod tidy;

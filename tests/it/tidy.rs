@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms in the order of the flow: one uses only those before it.
-const ROOMS: [&str; 20] = [
+const ROOMS: [&str; 22] = [
     "model",
     "platform",
     "config",
@@ -18,6 +18,8 @@ const ROOMS: [&str; 20] = [
     "config_repo",
     "queue",
     "trigger",
+    "egress",
+    "images",
     "registry",
     "executor",
     "orchestrator",

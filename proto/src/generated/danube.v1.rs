@@ -129,6 +129,21 @@ pub struct Retry {
     #[prost(uint64, tag = "3")]
     pub backoff_ms: u64,
 }
+/// What a step finds as an earlier step left it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Cache {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Below the workspace, below the home (`~/…`), or absolute.
+    #[prost(string, repeated, tag = "2")]
+    pub paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Empty: the newest content of that name.
+    #[prost(string, tag = "3")]
+    pub key: ::prost::alloc::string::String,
+    /// Empty ("protected"), "always" or "never".
+    #[prost(string, tag = "4")]
+    pub write: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunStepRequest {
     #[prost(message, optional, tag = "1")]
@@ -174,6 +189,8 @@ pub struct RunStepRequest {
     /// Capabilities beside the usual ones, such as SETFCAP; the pipeline and the server must allow each.
     #[prost(string, repeated, tag = "18")]
     pub caps: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "19")]
+    pub caches: ::prost::alloc::vec::Vec<Cache>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunStepReply {
@@ -392,6 +409,49 @@ pub struct AnnotateRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AnnotateReply {}
+/// The first call of the body of a service: its branch is `<parent>/service:<name>#<n>`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StartServiceRequest {
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub image: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub port: u32,
+    #[prost(message, repeated, tag = "5")]
+    pub env: ::prost::alloc::vec::Vec<NamedValue>,
+    /// Run by `/bin/sh -c` in the service's container until it succeeds; empty: the port accepts connections.
+    #[prost(string, tag = "6")]
+    pub ready: ::prost::alloc::string::String,
+    /// 0: 60 s.
+    #[prost(uint64, tag = "7")]
+    pub ready_timeout_ms: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StartServiceReply {
+    /// The name under which steps of the branch reach it.
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub port: u32,
+    /// Why it does not run; empty: it is ready.
+    #[prost(string, tag = "3")]
+    pub message: ::prost::alloc::string::String,
+}
+/// The last call of the body of a service.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StopServiceRequest {
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StopServiceReply {
+    /// Why it ended before it was stopped; empty: it ran to the end of the body.
+    #[prost(string, tag = "1")]
+    pub message: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 pub mod coordinator_client {
     #![allow(
@@ -833,6 +893,56 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("danube.v1.Coordinator", "Annotate"));
             self.inner.unary(req, path, codec).await
         }
+        /// Starts a container beside the steps of the branch of its key; answers when it is ready, or won't be.
+        pub async fn start_service(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StartServiceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StartServiceReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/danube.v1.Coordinator/StartService",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("danube.v1.Coordinator", "StartService"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends the service of the branch of its key; answers when nothing of it lives.
+        pub async fn stop_service(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StopServiceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StopServiceReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/danube.v1.Coordinator/StopService",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("danube.v1.Coordinator", "StopService"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -932,6 +1042,22 @@ pub mod coordinator_server {
             &self,
             request: tonic::Request<super::AnnotateRequest>,
         ) -> std::result::Result<tonic::Response<super::AnnotateReply>, tonic::Status>;
+        /// Starts a container beside the steps of the branch of its key; answers when it is ready, or won't be.
+        async fn start_service(
+            &self,
+            request: tonic::Request<super::StartServiceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StartServiceReply>,
+            tonic::Status,
+        >;
+        /// Ends the service of the branch of its key; answers when nothing of it lives.
+        async fn stop_service(
+            &self,
+            request: tonic::Request<super::StopServiceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StopServiceReply>,
+            tonic::Status,
+        >;
     }
     #[derive(Debug)]
     pub struct CoordinatorServer<T> {
@@ -1708,6 +1834,96 @@ pub mod coordinator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AnnotateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/danube.v1.Coordinator/StartService" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartServiceSvc<T: Coordinator>(pub Arc<T>);
+                    impl<
+                        T: Coordinator,
+                    > tonic::server::UnaryService<super::StartServiceRequest>
+                    for StartServiceSvc<T> {
+                        type Response = super::StartServiceReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StartServiceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Coordinator>::start_service(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartServiceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/danube.v1.Coordinator/StopService" => {
+                    #[allow(non_camel_case_types)]
+                    struct StopServiceSvc<T: Coordinator>(pub Arc<T>);
+                    impl<
+                        T: Coordinator,
+                    > tonic::server::UnaryService<super::StopServiceRequest>
+                    for StopServiceSvc<T> {
+                        type Response = super::StopServiceReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StopServiceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Coordinator>::stop_service(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StopServiceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

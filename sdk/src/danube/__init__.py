@@ -9,10 +9,17 @@ from __future__ import annotations
 from danube._annotate import annotate
 from danube._artifacts import artifacts
 from danube._ctx import ctx
-from danube._errors import DanubeError, JobCancelled, NondeterministicPipeline, SecretNotFound, StepFailed
+from danube._errors import (
+    DanubeError,
+    JobCancelled,
+    NondeterministicPipeline,
+    SecretNotFound,
+    ServiceFailed,
+    StepFailed,
+)
 from danube._images import images
 from danube._pipeline import pipeline
-from danube._results import Artifact, Result, Retry
+from danube._results import Artifact, Cache, Result, Retry, Service
 from danube._secret import Secret
 from danube._secrets import secrets
 from danube._step import step
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "Cache",
     "DanubeError",
     "JobCancelled",
     "NondeterministicPipeline",
@@ -35,6 +43,8 @@ __all__ = [
     "Retry",
     "Secret",
     "SecretNotFound",
+    "Service",
+    "ServiceFailed",
     "StepFailed",
     "__version__",
     "annotate",

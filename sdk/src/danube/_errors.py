@@ -57,6 +57,17 @@ class StepFailed(Exception):
         self.result = result
 
 
+class ServiceFailed(DanubeError):
+    """A service did not get ready, or ended while its body ran."""
+
+    name: str
+    """The service's name."""
+
+    def __init__(self, name: str, message: str, place: str = "") -> None:
+        super().__init__(message, place)
+        self.name = name
+
+
 class JobCancelled(BaseException):
     """The job was cancelled: `finally` blocks run, further calls raise this again."""
 

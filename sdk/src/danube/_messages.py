@@ -97,6 +97,13 @@ class Retry(Message):
     backoff_ms: int = uint64(3)
 
 
+class Cache(Message):
+    name: str = text(1)
+    paths: Sequence[str] = texts(2)
+    key: str = text(3)
+    write: str = text(4)
+
+
 class RunStepRequest(Request):
     command: str = text(2)
     name: str = text(3)
@@ -115,6 +122,7 @@ class RunStepRequest(Request):
     no_network: bool = flag(16)
     allow_failure: bool = flag(17)
     caps: Sequence[str] = texts(18)
+    caches: Sequence[Cache] = many(19, Cache)
 
 
 class RunStepReply(Message):
@@ -245,3 +253,26 @@ class AnnotateRequest(Request):
 
 class AnnotateReply(Message):
     pass
+
+
+class StartServiceRequest(Request):
+    name: str = text(2)
+    image: str = text(3)
+    port: int = uint32(4)
+    env: Sequence[NamedValue] = many(5, NamedValue)
+    ready: str = text(6)
+    ready_timeout_ms: int = uint64(7)
+
+
+class StartServiceReply(Message):
+    host: str = text(1)
+    port: int = uint32(2)
+    message: str = text(3)
+
+
+class StopServiceRequest(Request):
+    pass
+
+
+class StopServiceReply(Message):
+    message: str = text(1)

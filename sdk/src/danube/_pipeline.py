@@ -58,7 +58,7 @@ def pipeline(
     if not plain(name, "the pipeline's name"):
         raise DanubeError("the pipeline's name is empty")
     if isinstance(egress, str):
-        raise DanubeError(f'egress= is the text {egress!r}: give a list, such as ["registry.example.com:443"]')
+        raise DanubeError(f'egress= is the text {egress!r}: give a list, such as ["registry.example.com"]')
     hosts = None if egress is None else tuple(plain(host, "a host of egress=") for host in egress)
     timeout_ms = 0 if timeout is None else milliseconds(timeout, "the pipeline's timeout=")
 

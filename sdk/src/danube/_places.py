@@ -43,3 +43,8 @@ class Source:
                 place = f"{file}:{trace.tb_lineno}"
             trace = trace.tb_next
         return place
+
+
+def shown(place: tuple[str, int]) -> str:
+    """`danubefile.py:7`; empty where the line is not known."""
+    return f"{place[0]}:{place[1]}" if place[0] else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NamedTuple
+    from typing import Literal, NamedTuple
 
     from danube._secret import Secret
     from danube._types import Cause
@@ -39,6 +39,28 @@ if TYPE_CHECKING:
         backoff: str = "5s"
         """The pause before the second attempt. It doubles before each further one, up to an hour."""
 
+    class Cache(NamedTuple):
+        """Directories that a step finds as an earlier step of the pipeline left them."""
+
+        name: str
+        """Its name within the pipeline."""
+        paths: Sequence[str]
+        """Below the workspace (`"node_modules"`), below the home (`"~/.cache/pip"`), or absolute in the image."""
+        key: str | None = None
+        """What the content depends on, such as `ctx.hash("package-lock.json")`: exactly that content is restored, and
+        it is stored once. Left out: the newest content of the name is restored, and stored again when it changed."""
+        write: Literal["protected", "always", "never"] = "protected"
+        """Which jobs store it: `"protected"`: those of protected branches alone; `"always"`: other branches and pull
+        requests too, each for itself; `"never"`: none."""
+
+    class Service(NamedTuple):
+        """Where steps reach a service."""
+
+        host: str
+        """Its name."""
+        port: int
+        """Its port."""
+
     class Artifact(NamedTuple):
         """A stored artifact."""
 
@@ -53,4 +75,6 @@ else:
 
     Result = namedtuple("Result", ("exit_code", "stdout", "secret", "seconds", "attempt"), module="danube")
     Retry = namedtuple("Retry", ("times", "on", "backoff"), defaults=(2, ("infra",), "5s"), module="danube")
+    Cache = namedtuple("Cache", ("name", "paths", "key", "write"), defaults=(None, "protected"), module="danube")
+    Service = namedtuple("Service", ("host", "port"), module="danube")
     Artifact = namedtuple("Artifact", ("name", "sha256", "size"), module="danube")

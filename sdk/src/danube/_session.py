@@ -5,6 +5,7 @@ from __future__ import annotations
 from danube._errors import BranchStopped, DanubeError, NondeterministicPipeline, RpcError
 from danube._keys import bound
 from danube._messages import Call
+from danube._places import shown
 from danube._transport import FAILED_PRECONDITION
 from danube._wire import decode, encode
 
@@ -54,11 +55,11 @@ def enter(*, at_import: bool = False) -> tuple[Session, Branch, tuple[str, int]]
         raise DanubeError(
             "this thread was not started by Danube, so its calls have no fixed order: "
             "run the work with step.parallel or step.matrix",
-            _shown(place),
+            shown(place),
         )
     if session.importing and not at_import:
         raise DanubeError(
-            "call this inside the pipeline function: while the danubefile is imported it is too early", _shown(place)
+            "call this inside the pipeline function: while the danubefile is imported it is too early", shown(place)
         )
     if branch.is_stopped():
         raise BranchStopped(f"branch {branch.path} was stopped")
@@ -78,9 +79,5 @@ def send(session: Session, key: str, place: tuple[str, int], method: str, reques
         return decode(reply, session.transport.unary(method, encode(request)))
     except RpcError as error:
         if error.code == FAILED_PRECONDITION and error.message.startswith("nondeterministic pipeline"):
-            raise NondeterministicPipeline(error.message, _shown(place)) from None
-        raise RpcError(error.code, error.message, _shown(place)) from None
-
-
-def _shown(place: tuple[str, int]) -> str:
-    return f"{place[0]}:{place[1]}" if place[0] else ""
+            raise NondeterministicPipeline(error.message, shown(place)) from None
+        raise RpcError(error.code, error.message, shown(place)) from None

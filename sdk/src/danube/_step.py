@@ -7,16 +7,19 @@ from types import MappingProxyType
 
 from danube import _messages as messages
 from danube._branches import DEFAULT_SIDE_BY_SIDE, side_by_side
+from danube._caches import caches_of
 from danube._errors import DanubeError, StepFailed
 from danube._keys import Branch, matrix_label
-from danube._results import Result, Retry
+from danube._results import Cache, Result, Retry, Service
 from danube._secret import Secret, plain, value_of
+from danube._service import ServiceBody, checked
 from danube._session import ask, enter
 from danube._units import memory_bytes, milliseconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import Literal, TypeVar
 
     from danube._types import Env
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _NOTHING: Env = MappingProxyType({})
+_NO_CACHES: tuple[Cache, ...] = ()
 _NO_EXCLUSION: tuple[Mapping[str, str], ...] = ()
 _CAUSES = ("infra", "timeout", "oom", "exit")
 _CAPTURES = {False: "", True: "stdout", "secret": "secret"}
@@ -47,6 +51,7 @@ class _Step:
         env: Env = _NOTHING,
         files: Env = _NOTHING,
         workdir: str = "/workspace",
+        caches: Sequence[Cache] = _NO_CACHES,
         retry: Retry | int = 0,
         timeout: str | None = None,
         check: bool = True,
@@ -71,6 +76,7 @@ class _Step:
             env: Variables, as text or as secrets.
             files: Files that are there for this step alone: absolute path to content, as text or as a secret.
             workdir: Where the command starts; a relative path lies below the workspace.
+            caches: Directories that are restored before the command runs and stored after it succeeded.
             retry: How often, after which causes and with which pauses a failed attempt is repeated. A number
                 stands for `Retry(number)`: so many further attempts after failures of the infrastructure.
             timeout: The longest that one attempt may run, such as `"90s"` or `"1h30m"`.
@@ -117,6 +123,7 @@ class _Step:
             memory_bytes=0 if memory is None else memory_bytes(memory, "memory="),
             no_network=not network,
             allow_failure=not check,
+            caches=caches_of(caches),
             caps=_caps(caps),
         )
         reply = ask("run", "RunStep", request, messages.RunStepReply)
@@ -187,6 +194,49 @@ class _Step:
         prefix = parent.key("matrix")
         work = [(Branch(f"{prefix}[{matrix_label(cell)}]", parent, place), _applied(fn, cell)) for cell in cells]
         return side_by_side(work, limit, fail_fast=False)
+
+    def service(
+        self,
+        image: str,
+        *,
+        name: str,
+        port: int,
+        env: Env = _NOTHING,
+        ready: str | None = None,
+        ready_timeout: str = "60s",
+    ) -> AbstractContextManager[Service]:
+        """Runs a container beside the steps of a `with` block, such as a database for the tests.
+
+        The image's own program runs, with no workspace. It is ready when the block begins, and ended when the block
+        ends. Steps of the block reach it under its name; two branches may each have a service of one name.
+
+        Args:
+            image: The container's image.
+            name: The name under which steps reach it: small letters, digits and `-`.
+            port: The port on which it listens.
+            env: Its variables, as text or as secrets.
+            ready: A shell command that is run in the service's container until it succeeds, such as
+                `"pg_isready -U postgres"`. Left out: the port accepts connections.
+            ready_timeout: How long it may take to get ready.
+
+        Returns:
+            For `with … as`: the host and port that steps use.
+
+        Raises:
+            ServiceFailed: It did not get ready, or it ended while the block ran.
+        """
+        checked(name, port)
+        if not plain(image, "the image"):
+            raise DanubeError(f'the service "{name}" needs an image')
+        request = messages.StartServiceRequest(
+            name=name,
+            image=image,
+            port=port,
+            env=_named(env, "env"),
+            ready=_optional(ready, "ready="),
+            ready_timeout_ms=0 if ready_timeout == "60s" else milliseconds(ready_timeout, "ready_timeout="),
+        )
+        return ServiceBody(request)
 
 
 def _applied(fn: Callable[..., T], cell: Mapping[str, str]) -> Callable[[], T]:

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::land::Ground;
 use super::repos::{Job, steps};
-use crate::executor::local::run_bundle;
+use crate::executor::local::{host_root, run_bundle};
 
 /// The pipeline from which the bundle is taken.
 const PIPELINE: &str = "export";
@@ -109,11 +109,23 @@ fn copy(ground: &Ground, original: &Path, workspace: &Path) -> anyhow::Result<Co
     let path = bundle.join("config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path)?).context("config.json is not JSON")?;
     // Its places, and nothing else, become the copies'.
-    config["root"]["path"] = json!(bundle.join("rootfs"));
+    let rootfs = bundle.join("rootfs");
+    config["root"]["path"] = json!(rootfs);
+    let base = config["linux"]["uidMappings"][0]["hostID"].as_u64().and_then(|base| u32::try_from(base).ok());
+    fs::remove_dir(&rootfs)?;
+    host_root(&rootfs, base.context("config.json has no users")?).context("cannot make the container's root")?;
     config["linux"]["cgroupsPath"] = json!(format!("/danube-{}/bench", ground.instance));
+    // Its job's network ended with it; an empty one of its own is the same.
+    let namespaces = config["linux"]["namespaces"].as_array_mut().into_iter().flatten();
+    namespaces.filter_map(Value::as_object_mut).for_each(|namespace| _ = namespace.remove("path"));
     let Some(mounts) = config["mounts"].as_array_mut() else { bail!("config.json has no mounts") };
-    for mount in mounts.iter_mut().filter(|mount| mount["destination"] == "/workspace") {
-        mount["source"] = json!(files);
+    for mount in mounts.iter_mut() {
+        let below = mount["source"].as_str().and_then(|from| Path::new(from).strip_prefix(original).ok());
+        if mount["destination"] == "/workspace" {
+            mount["source"] = json!(files);
+        } else if let Some(below) = below {
+            mount["source"] = json!(bundle.join(below));
+        }
     }
     fs::write(&path, config.to_string())?;
     Ok(Container { bundle, state: dir.join("state"), frame: start_frame()?, runs: AtomicU64::new(0) })
@@ -133,6 +145,8 @@ fn start_frame() -> anyhow::Result<File> {
         workdir: "/workspace".into(),
         uid: None,
         gid: None,
+        ready: None,
+        user: None,
         trust: None,
     };
     let bytes = frame::encode(&start).map_err(|error| anyhow::anyhow!("{error}"))?;

@@ -214,6 +214,7 @@ fn step(tx: &Tx<'_>, lease: Lease, name: &str, status: StepStatus) -> Result<(),
         image: "host".to_owned(),
         command: "make test".to_owned(),
         allow_failure: false,
+        kind: steps::StepKind::Step,
     };
     let row = steps::insert(tx, lease.id, &new)?;
     steps::start(tx, lease.id, row.id, tx.now(), None)?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::bars;
 use crate::cli::client::{Client, ClientError, FailedTest, Job, JobName, LogEnd, Summary, log_end, read, summary};
 use crate::cli::say::{say, say_json};
-use crate::cli::style::{Colour, Look, ago, exact, plain, state, took};
+use crate::cli::style::{Colour, Look, ago, exact, plain, size, state, took};
 use crate::cli::trigger::unsaid;
 use crate::model::job::Status;
 use crate::platform::{Clock as _, SystemClock};
@@ -32,6 +32,9 @@ pub(super) async fn run(client: &Client, args: &ShowArgs) -> Result<ExitCode, Cl
         say_json(&answer).map_err(unsaid)?;
         return Ok(ExitCode::SUCCESS);
     }
+    // A newer server may say more of them: the job itself is told all the same.
+    let used: Vec<CacheUse> =
+        answer.get("caches").and_then(|used| serde_json::from_value(used.clone()).ok()).unwrap_or_default();
     let job: Job = read(client, answer)?;
     // A newer server may explain in other words: the job itself is told all the same.
     let why: Summary = explained.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
@@ -39,9 +42,49 @@ pub(super) async fn run(client: &Client, args: &ShowArgs) -> Result<ExitCode, Cl
         (None, Some(step)) => log_end(client, &args.job, step).await?,
         (end, _) => end,
     };
-    let text = render(&job, &why, end.as_ref(), SystemClock.now(), Look::of(&std::io::stdout()));
+    let mut text = render(&job, &why, end.as_ref(), SystemClock.now(), Look::of(&std::io::stdout()));
+    text.push_str(&caches(&used));
     say(&text).map_err(ClientError::output)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a step found of a cache.
+#[derive(serde::Deserialize)]
+struct CacheUse {
+    step: u32,
+    name: String,
+    key: Option<String>,
+    found: String,
+    found_note: String,
+    restored_bytes: u64,
+    restored_seconds: f64,
+    saved: Option<String>,
+    saved_note: String,
+    saved_bytes: u64,
+    saved_seconds: f64,
+}
+
+fn caches(used: &[CacheUse]) -> String {
+    let mut text = String::new();
+    for one in used {
+        let key = one.key.as_ref().map(|key| format!(" ({key})")).unwrap_or_default();
+        let found = match one.found.as_str() {
+            "hit" => {
+                format!("restored {} of {} in {:.1} s", size(one.restored_bytes), one.found_note, one.restored_seconds)
+            }
+            _ if one.found_note.is_empty() => "nothing was stored".to_owned(),
+            _ => one.found_note.clone(),
+        };
+        let saved = match one.saved.as_deref() {
+            None => String::new(),
+            Some("stored") => format!("; stored {} in {:.1} s", size(one.saved_bytes), one.saved_seconds),
+            Some("no") => format!("; not stored: {}", one.saved_note),
+            Some(word) => format!("; {word}"),
+        };
+        let line = format!("  cache {}{key} of step {}: {found}{saved}", one.name, one.step);
+        let _always = writeln!(text, "{}", plain(&line));
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }
 
 fn render(job: &Job, why: &Summary, end: Option<&LogEnd>, now: Timestamp, look: Look) -> String {

@@ -9,13 +9,17 @@ use anyhow::{Context, anyhow};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::engine::{Parts, bounds, engine};
+use crate::cli::engine::{ImageBounds, Parts, bounds, engine};
 use crate::config::Config;
 use crate::config_repo::{self, Sync};
 use crate::executor::Executor;
 use crate::executor::remote::Client;
+use crate::images::{Direct, Login};
 use crate::mirror::Repos;
-use crate::orchestrator::{Bounds, BuilderFacts, Keeping, Scheduler, keep_in_bounds, remove_temporary};
+use crate::orchestrator::{
+    Bounds, BuilderFacts, CacheBounds, Engine, Keeping, RegistrySource, Scheduler, keep_in_bounds,
+    keep_layers_in_bounds, remove_temporary,
+};
 use crate::platform::{Clock, DataDir, Ids, SystemClock, SystemIds, Tasks, Trouble};
 use crate::provenance::{self, SigningKey};
 use crate::registry::{self, Registry};
@@ -57,6 +61,9 @@ pub(super) async fn run(
     for line in &probe.not_enforced {
         tracing::warn!(executor = probe.kind, "not enforced: {line}");
     }
+    for line in &probe.warnings {
+        tracing::warn!(executor = probe.kind, "{line}");
+    }
     let builder = provenance::builder_id(config.server.public_url.as_deref(), instance);
     let public_url = Some(config.server.public_url.clone().unwrap_or_else(|| format!("http://{address}")));
     let registry = open_registry(&config, data, &store)?;
@@ -68,6 +75,7 @@ pub(super) async fn run(
         ids: Arc::clone(&ids),
         executor: client,
         bounds: Bounds {
+            caches: caches(&config),
             coordinator_image: config.executor.coordinator_image.clone(),
             builder_image: config.executor.builder_image.clone(),
             ..bounds(&config.executor.limits, keeping(&config))
@@ -80,8 +88,11 @@ pub(super) async fn run(
         },
         signing: Some(signing),
         public_url: public_url.clone(),
+        dns: config.executor.dns.clone(),
+        images: ImageBounds::of(&config.executor).images(RegistrySource::Config)?,
         registry: Some(Arc::clone(&registry)),
     })?;
+    lead_to(&registry, &engine, &tasks).await?;
     let repos = Arc::new(Repos::open(&data.join("repos"))?);
     let trigger = trigger::Ctx {
         store: store.clone(),
@@ -111,6 +122,8 @@ pub(super) async fn run(
     tasks.spawn("registry", |stop| registry.run(stop));
     tasks.spawn("registry's garbage", |stop| registry::collect_daily(collected, stop));
     tasks.spawn("kept workspaces", |stop| keep_in_bounds(kept, stop));
+    let layers = Arc::clone(&engine);
+    tasks.spawn("layers of images", |stop| keep_layers_in_bounds(layers, stop));
     let scheduler = Scheduler::new(engine, trigger.clone(), format!("{}@{instance}", std::process::id()));
     let jobs = tasks.clone();
     tasks.spawn("scheduler", |stop| scheduler.run(jobs, stop));
@@ -164,6 +177,10 @@ fn keeping(config: &Config) -> Keeping {
     Keeping { age: config.executor.keep_workspaces_for, bytes: config.executor.keep_workspaces_bytes }
 }
 
+fn caches(config: &Config) -> CacheBounds {
+    CacheBounds { bytes: config.executor.caches_max_bytes, pipeline_bytes: config.executor.pipeline_caches_max_bytes }
+}
+
 fn signing_key(keys: &Path, ids: &dyn Ids) -> anyhow::Result<SigningKey> {
     let mut seed = zeroize::Zeroizing::new([0; 32]);
     ids.fill(seed.as_mut());
@@ -177,6 +194,20 @@ async fn config_sync(config: &Config, data: &Path, store: &Store) -> anyhow::Res
     Ok(Arc::new(sync))
 }
 
+/// Images of steps that lie in the registry beside this server are pulled from it past its proxy for jobs.
+async fn lead_to(registry: &Arc<Registry>, engine: &Engine, tasks: &Tasks) -> anyhow::Result<()> {
+    if registry.absent().is_some() {
+        return Ok(());
+    }
+    let own = TcpListener::bind("127.0.0.1:0").await.context("cannot listen for the registry's images")?;
+    let (user, password) = registry.own_login();
+    let address = format!("http://{}", own.local_addr()?);
+    engine.images.lead(registry::HOST_PORT, Direct { address, login: Some(Login { user, password }) });
+    let served = Arc::clone(registry);
+    tasks.spawn("images of the registry", |stop| served.serve_own(own, stop));
+    Ok(())
+}
+
 fn open_registry(config: &Config, data: &Path, store: &Store) -> anyhow::Result<Arc<Registry>> {
     Ok(Registry::open(registry::Setup {
         store: store.clone(),
@@ -187,12 +218,7 @@ fn open_registry(config: &Config, data: &Path, store: &Store) -> anyhow::Result<
     })?)
 }
 
-fn hooks(
-    sync: &Arc<Sync>,
-    engine: &Arc<crate::orchestrator::Engine>,
-    data: &Arc<DataDir>,
-    registry: &Arc<Registry>,
-) -> Hooks {
+fn hooks(sync: &Arc<Sync>, engine: &Arc<Engine>, data: &Arc<DataDir>, registry: &Arc<Registry>) -> Hooks {
     let registry = Arc::clone(registry);
     let (told, data) = (Arc::clone(data), Arc::clone(data));
     let (wake, look, seen, engine) = (Arc::clone(sync), Arc::clone(sync), Arc::clone(sync), Arc::clone(engine));

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Checking, egress, git_auth};
+use super::{Checking, egress, git_auth, registries};
 use crate::config_repo::issue::shown;
 use crate::config_repo::node::way;
 use crate::config_repo::raw::{ConfigDocument, ConfigSpec, Items, WebhookEntry};
@@ -25,6 +25,7 @@ pub(super) fn check(at: &mut Checking<'_>, document: ConfigDocument) -> Global {
         observability: observability(at, &spec),
         egress_allowlist: spec.egress_allowlist.as_ref().map_or_else(Vec::new, |list| egress::names(at, list)),
         git_authentication: git_auth::check(at, &spec.git_authentication.unwrap_or_default()),
+        registries: registries::check(at, &spec.registries.unwrap_or_default()),
         webhooks: webhooks(at, &spec.webhooks.unwrap_or_default()),
         max_running_jobs: spec.concurrency.and_then(|c| c.max_running_jobs).unwrap_or(defaults.max_running_jobs),
     }

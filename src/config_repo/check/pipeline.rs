@@ -7,7 +7,7 @@ use crate::config_repo::node::way;
 use crate::config_repo::raw::{
     CapabilityName, EventName, Items, PermissionEntry, PipelineDocument, PipelineSpec, SecretEntry, TriggerEntry,
 };
-use crate::model::settings::{Concurrency, Permission, Pipeline, SecretGrant, TriggerRule};
+use crate::model::settings::{Concurrency, Permission, Pipeline, SecretGrant, TriggerRule, usual_branches};
 use crate::platform::git::{BadUrl, check_branch, check_url};
 
 pub(super) fn check(at: &mut Checking<'_>, world: &World, document: PipelineDocument) -> Pipeline {
@@ -38,6 +38,10 @@ pub(super) fn check(at: &mut Checking<'_>, world: &World, document: PipelineDocu
         attempts: spec.attempts.unwrap_or(3),
         secrets: secrets(at, spec.secrets.as_ref()),
         params: params::check(at, &spec),
+        protected_branches: match &spec.protected_branches {
+            Some(globs) => at.globs("protected_branches", Some(globs)),
+            None => usual_branches(),
+        },
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct ConfigSpec {
     pub(crate) egress_allowlist: Option<Items<String>>,
     /// Which credential opens which repository; the first match wins.
     pub(crate) git_authentication: Option<Items<GitAuthEntry>>,
+    /// How registries of images are reached: mirrors, users, registries without TLS.
+    pub(crate) registries: Option<Items<RegistryEntry>>,
     /// Which secret signs the deliveries of which forge.
     pub(crate) webhooks: Option<Items<WebhookEntry>>,
     /// How many jobs share the machine.
@@ -133,6 +135,23 @@ pub(crate) enum GitAuthType {
     SshKey,
     /// A token for HTTPS.
     HttpsToken,
+}
+
+/// How a registry of images is reached. Secrets are named, never contained.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RegistryEntry {
+    /// The registry as the names of images have it, such as registry.example.com:5000; docker.io for short names.
+    #[schemars(required)]
+    pub(crate) host: Option<String>,
+    /// Addresses that are asked before it, in this order, such as https://mirror.example.com/docker.
+    pub(crate) mirrors: Option<Items<String>>,
+    /// The user there.
+    pub(crate) username: Option<String>,
+    /// The secret that holds the user's password or token.
+    pub(crate) password_secret: Option<String>,
+    /// It speaks HTTP without TLS (false).
+    pub(crate) plain_http: Option<bool>,
 }
 
 /// The secret that signs a forge's deliveries.

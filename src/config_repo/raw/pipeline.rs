@@ -53,6 +53,8 @@ pub(crate) struct PipelineSpec {
     pub(crate) secrets: Option<Items<SecretEntry>>,
     /// What a manual start may say, as `ctx.params`; every other start takes the defaults.
     pub(crate) params: Option<Items<ParamEntry>>,
+    /// Globs: the branches whose jobs write the caches that every job reads (main, master).
+    pub(crate) protected_branches: Option<Items<String>>,
 }
 
 /// A capability that a step may ask for.

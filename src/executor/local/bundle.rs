@@ -6,7 +6,14 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use super::cgroup::Cgroups;
 use super::crun::CRUN;
-use super::sys;
+use super::uids::Range;
+use super::{rootfs, sys};
+use crate::executor::StepKind;
+
+/// The root of a step on the pseudo-image `host` as a plain directory, for the job whose first user is `base`.
+pub fn host_root(dir: &Path, base: u32) -> io::Result<()> {
+    rootfs::make(dir, Range::leased(base), StepKind::Step)
+}
 
 /// Runs a bundle from start to removal as this machine needs it; `frame` is the first process's descriptor 3.
 pub fn run_bundle(state: &Path, bundle: &Path, id: &str, frame: &File) -> io::Result<ExitStatus> {

@@ -121,8 +121,11 @@ impl Local {
 
     /// Removes the files of a job that has ended.
     pub(super) fn remove(&self, job: JobId) -> Result<(), ExecutorError> {
+        self.disconnect(job).map_err(|e| io_error("remove the job's network", &e))?;
         let dir = self.layout.job(job);
         fault::around("executor.teardown", || remove_tree(&dir)).map_err(|e| io_error("remove the workspace", &e))?;
+        // A request that came late may have made one more while the directory stood.
+        self.disconnect(job).map_err(|e| io_error("remove the job's network", &e))?;
         remove_tree(&self.layout.job_run(job)).map_err(|e| io_error("remove the job's sockets", &e))?;
         if self.rootless {
             return Ok(());

@@ -58,6 +58,8 @@ impl Local {
         crate::platform::atomic::write("executor.kept", &self.layout.kept(job), &text, 0o600)
             .map_err(|e| io_error("mark the workspace as kept", &e))?;
         self.unready(job)?;
+        // A request that came late may have made one more before the mark stood.
+        self.disconnect(job).map_err(|e| io_error("remove the job's network", &e))?;
         Ok(Some(bytes))
     }
 
@@ -120,10 +122,14 @@ impl Local {
 
     /// Removes everything of a job but its workspace, which nobody but root can reach then.
     fn clear_beside(&self, job: JobId) -> Result<(), ExecutorError> {
+        self.disconnect(job).map_err(|e| io_error("remove the job's network", &e))?;
         let layout = &self.layout;
-        for dir in [layout.steps(job), layout.roots(job), layout.source(job), layout.job_run(job)] {
+        for dir in
+            [layout.steps(job), layout.roots(job), layout.source(job), layout.job_caches(job), layout.job_run(job)]
+        {
             remove_tree(&dir).map_err(|e| io_error("remove what a job left", &e))?;
         }
+        absent(fs::remove_file(layout.held_layers(job))).map_err(|e| io_error("let go of the layers of a job", &e))?;
         make_dir(&layout.job(job), 0o700).map_err(|e| io_error("close the kept workspace", &e))
     }
 }

@@ -35,6 +35,26 @@ impl Layout {
         self.job(job).join("source")
     }
 
+    /// Content of caches, by digest.
+    pub(super) fn caches(&self) -> PathBuf {
+        self.root.join("caches")
+    }
+
+    /// What the job's steps see of caches.
+    pub(super) fn job_caches(&self, job: JobId) -> PathBuf {
+        self.job(job).join("caches")
+    }
+
+    /// One cache of a job.
+    pub(super) fn job_cache(&self, job: JobId, id: &str) -> PathBuf {
+        self.job_caches(job).join(id)
+    }
+
+    /// Exists once a cache of a job was filled.
+    pub(super) fn cache_mark(&self, job: JobId, id: &str) -> PathBuf {
+        self.job_caches(job).join(format!("{id}.filled"))
+    }
+
     /// Exists once workspace and source are complete.
     pub(super) fn ready(&self, job: JobId) -> PathBuf {
         self.job(job).join("ready")
@@ -47,6 +67,11 @@ impl Layout {
 
     pub(super) fn steps(&self, job: JobId) -> PathBuf {
         self.job(job).join("steps")
+    }
+
+    /// The layers of images that the job needs.
+    pub(super) fn held_layers(&self, job: JobId) -> PathBuf {
+        self.job(job).join("layers")
     }
 
     /// Bundles and root file systems: searchable by the job's own uids.
@@ -72,6 +97,11 @@ impl Layout {
         self.run.join("jobs").join(job.to_string())
     }
 
+    /// Names of network namespaces.
+    pub(super) fn nets(&self) -> PathBuf {
+        self.run.join("net")
+    }
+
     /// crun's state directory.
     pub(super) fn crun(&self) -> PathBuf {
         self.run.join("crun")
@@ -85,6 +115,16 @@ impl Layout {
     /// The copy of the shim that containers see as `/danube/init`.
     pub(super) fn shim(&self) -> PathBuf {
         self.root.join("bin").join("danube-shim")
+    }
+
+    /// The copy of the shell that is lent to images which have none.
+    pub(super) fn shell(&self) -> PathBuf {
+        self.root.join("bin").join("sh")
+    }
+
+    /// Layers of images, shared by all jobs.
+    pub(super) fn images(&self) -> PathBuf {
+        self.root.join("images")
     }
 
     /// The copy of the SDK that coordinators see as `/danube/sdk`.

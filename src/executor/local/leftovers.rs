@@ -33,7 +33,9 @@ impl Local {
         self.remove_containers_of_no_job(&standing);
         self.remove_cgroups_of_no_job(&standing);
         self.remove_sockets_of_no_job(&standing);
+        self.remove_networks_of_no_job(&standing);
         self.remove_temporary_files();
+        self.remove_half_layers();
         if !self.rootless {
             self.release_leases_of_no_job();
         }
@@ -155,10 +157,22 @@ impl Local {
     }
 
     /// Halves of files that were to be renamed into place, and of the executor's own socket.
+    fn remove_networks_of_no_job(&self, standing: &HashSet<JobId>) {
+        for job in self.connected().into_iter().filter(|job| !standing.contains(job)) {
+            match self.disconnect(job) {
+                Ok(()) => removed("a network", &job.to_string(), Some(job), "its job is gone"),
+                Err(error) => kept("a network", &self.layout.nets(), &error),
+            }
+        }
+        if let Err(error) = self.leave_host_unused() {
+            kept("the machine's side of networks", &self.layout.nets(), &error);
+        }
+    }
+
     fn remove_temporary_files(&self) {
         let (bin, sdk) = (self.layout.root.join("bin"), self.layout.sdk().join("danube"));
         let jobs = self.list().unwrap_or_default().into_iter().map(|job| self.layout.job(job));
-        for dir in [bin, sdk].into_iter().chain(jobs) {
+        for dir in [bin, sdk, self.layout.caches()].into_iter().chain(jobs) {
             let job = dir.file_name().and_then(|name| name.to_str()?.parse::<JobId>().ok());
             for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
                 let name = entry.file_name().to_string_lossy().into_owned();

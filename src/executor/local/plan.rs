@@ -21,7 +21,12 @@ pub(super) struct Bind {
 }
 
 impl Bind {
-    fn readonly(from: &Path, to: &str) -> Self {
+    /// A file that is made for one container.
+    pub(super) fn file(from: &Path, to: &str) -> Self {
+        Self { exec: false, ..Self::readonly(from, to) }
+    }
+
+    pub(super) fn readonly(from: &Path, to: &str) -> Self {
         Self { from: from.to_owned(), to: to.to_owned(), writable: false, exec: true }
     }
 
@@ -48,6 +53,8 @@ pub(super) struct ContainerPlan {
     /// What its root may do inside, `CAP_…`.
     pub(super) capabilities: Vec<String>,
     pub(super) binds: Vec<Bind>,
+    /// The network that it joins; none: an empty one of its own.
+    pub(super) network: Option<PathBuf>,
     /// base64 of the compiled seccomp program.
     pub(super) seccomp: String,
     pub(super) protections: Protections,
@@ -108,6 +115,7 @@ pub(super) fn binds(kind: StepKind, build: bool, from: &Sources<'_>) -> Vec<Bind
         // A builder leaves out of an image whatever is written below a mount: its own lies where no image has anything.
         StepKind::Step if build => binds.push(Bind { to: CONTEXT.to_owned(), ..workspace(from.workspace) }),
         StepKind::Step => binds.push(workspace(from.workspace)),
+        StepKind::Service => {}
     }
     binds
 }
@@ -182,6 +190,13 @@ impl ContainerPlan {
         oci
     }
 
+    fn network(&self) -> Value {
+        match &self.network {
+            Some(path) => json!({ "type": "network", "path": path }),
+            None => json!({ "type": "network" }),
+        }
+    }
+
     fn capabilities(&self) -> Vec<String> {
         let mut all = self.capabilities.clone();
         all.extend(self.protections.capabilities().map(str::to_owned).filter(|more| !self.capabilities.contains(more)));
@@ -199,7 +214,8 @@ impl ContainerPlan {
             (Some(Protection::CgroupNamespace), "cgroup"),
         ];
         let kept = own.iter().filter(|(protection, _)| protection.is_none_or(|one| self.protections.has(one)));
-        kept.map(|(_, kind)| json!({ "type": kind })).collect()
+        let form = |kind: &str| if kind == "network" { self.network() } else { json!({ "type": kind }) };
+        kept.map(|(_, kind)| form(kind)).collect()
     }
 
     fn resources(&self) -> Value {
@@ -293,6 +309,7 @@ mod tests {
             root: Root::Writable,
             capabilities: step_capabilities(&[]),
             binds: all,
+            network: None,
             seccomp: "BPF".into(),
             protections: Protections::default(),
         }

@@ -1,9 +1,12 @@
 //! The executor's own policy: what may be asked for at all, set by root, not by the master.
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use crate::executor::{ExecutorError, Limits, StepSpec};
+use super::net::{Pool, not_public};
+use crate::executor::unpack::Bounds;
+use crate::executor::{ExecutorError, HostEntry, Limits, StepKind, StepSpec};
 
-/// Bounds that hold whatever the master asks for. Mounts, devices and networks can't be asked for: the plan has no
+/// Bounds that hold whatever the master asks for. Mounts, devices and networks of others can't be asked for: the plan has no
 /// word for them.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -13,8 +16,14 @@ pub struct Policy {
     pub ceiling: Limits,
     /// The longest log of one step attempt, in bytes.
     pub log_bytes: u64,
+    /// The most that a layer of an image may unpack to.
+    pub unpack: Bounds,
     /// Directories of this machine that every step sees and may write to: from, and to in the container.
     pub binds: Vec<(PathBuf, String)>,
+    /// Where links of jobs get their addresses.
+    pub egress_pool: Pool,
+    /// Networks that are not the internet's and that names may lead jobs to all the same.
+    pub egress_private: Vec<Pool>,
     /// Capabilities beyond the usual that a step may ask for, such as `SETFCAP`.
     pub allow: Vec<String>,
 }
@@ -25,7 +34,10 @@ impl Default for Policy {
             host_image: false,
             ceiling: Limits { cpu: 256.0, memory_bytes: 1 << 40, pids: 65_536 },
             log_bytes: 64 << 30,
+            unpack: Bounds::default(),
             binds: Vec::new(),
+            egress_pool: Pool::default(),
+            egress_private: Vec::new(),
             allow: Vec::new(),
         }
     }
@@ -38,14 +50,13 @@ impl Policy {
     /// Checks a step against the bounds; gives the numeric user it asks for.
     pub(super) fn check(&self, spec: &StepSpec) -> Result<Ids, ExecutorError> {
         let denied = |what: String| Err(ExecutorError::PolicyDenied(what));
-        if spec.image != "host" {
+        if spec.pinned.is_none() && spec.image != "host" {
             return Err(ExecutorError::ImageUnavailable {
                 image: shorten(&spec.image),
-                reason: "this release runs steps on the image \"host\" alone; registries come with the next one"
-                    .to_owned(),
+                reason: "the master did not say which layers it has".to_owned(),
             });
         }
-        if !self.host_image {
+        if spec.pinned.is_none() && !self.host_image {
             return denied("the image \"host\" is switched off on this server: who runs it sets `host_image = true` in the table [executor] of danube.toml and restarts it".to_owned());
         }
         let limits = &spec.limits;
@@ -71,20 +82,57 @@ impl Policy {
         if spec.log_limit > self.log_bytes {
             return denied(format!("a log of {} bytes (the ceiling is {})", spec.log_limit, self.log_bytes));
         }
+        if spec.kind == StepKind::Service && spec.argv.is_empty() {
+            return Err(ExecutorError::User(format!(
+                "the image \"{}\" has no program of its own that could run as a service",
+                shorten(&spec.image)
+            )));
+        }
         if spec.argv.is_empty() || spec.argv.iter().any(|a| a.contains('\0')) {
             return Err(ExecutorError::User("a command must not be empty or contain NUL".to_owned()));
         }
-        if !spec.workdir.starts_with('/') || spec.workdir.contains('\0') {
+        if (!spec.workdir.starts_with('/') && spec.kind != StepKind::Service) || spec.workdir.contains('\0') {
             return Err(ExecutorError::User(format!("workdir '{}' is not an absolute path", shorten(&spec.workdir))));
         }
+        hosts(&spec.hosts)?;
+        if spec.dns.is_some_and(|dns| not_public(dns).is_none()) {
+            return denied("a nameserver outside the job".to_owned());
+        }
         user(spec.user.as_deref())
+    }
+
+    /// Why no job may speak to an address; `own` are the machine's.
+    pub(super) fn refuses(&self, address: Ipv4Addr, own: &[Ipv4Addr]) -> Option<&'static str> {
+        if own.contains(&address) {
+            return Some("an address of this machine");
+        }
+        // Links and services of other jobs.
+        if self.egress_pool.holds(address) {
+            return Some("an address of a job");
+        }
+        not_public(address).filter(|_| !self.egress_private.iter().any(|network| network.holds(address)))
     }
 }
 
 /// The least memory that a container starts with.
 const MIN_MEMORY: u64 = 6 << 20;
 
-fn user(text: Option<&str>) -> Result<Ids, ExecutorError> {
+/// They become a file that every program reads: nothing but names may come in.
+fn hosts(entries: &[HostEntry]) -> Result<(), ExecutorError> {
+    let good = |name: &String| {
+        (1..=253).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    };
+    let wrong = |entry: &&HostEntry| {
+        entry.names.is_empty() || !entry.names.iter().all(good) || not_public(entry.address).is_none()
+    };
+    match entries.iter().find(wrong) {
+        Some(entry) => Err(ExecutorError::PolicyDenied(format!("an entry of /etc/hosts for {}", entry.address))),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn user(text: Option<&str>) -> Result<Ids, ExecutorError> {
     let Some(text) = text else { return Ok((None, None)) };
     let wrong = || ExecutorError::User(format!("user '{}' is not a number or uid:gid below 65536", shorten(text)));
     let number = |t: &str| t.parse::<u16>().map(u32::from).map_err(|_| wrong());

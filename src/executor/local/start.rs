@@ -9,6 +9,8 @@ use rustix::fs::FlockOperation;
 
 use super::cgroup::Cgroups;
 use super::job::{make_dir, remove_tree};
+use super::plan::Bind;
+use super::roots::Roots;
 use super::{Layout, Local, Policy, Protections, Rootless, seccomp, tools};
 
 /// What an executor is started with.
@@ -79,14 +81,19 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     if !Path::new(super::crun::CRUN).exists() {
         return Err(StartError::NoRuntime(super::crun::CRUN));
     }
-    for (path, mode) in
-        [(&layout.root, 0o711), (&layout.jobs(), 0o711), (&layout.root.join("bin"), 0o755), (&layout.run, 0o711)]
-    {
+    for (path, mode) in [
+        (&layout.root, 0o711),
+        (&layout.jobs(), 0o711),
+        (&layout.caches(), 0o700),
+        (&layout.root.join("bin"), 0o755),
+        (&layout.run, 0o711),
+    ] {
         make_all(path, mode).map_err(|e| failed("make", path, e))?;
     }
     let held = hold(&layout.root)?;
     let copy = layout.shim();
     copy_program(&shim, &copy).map_err(|e| failed("copy the shim", &shim, e))?;
+    lend_shell(&layout.shell());
     let sdk = layout.sdk();
     write_sdk(&sdk).map_err(|e| failed("write the SDK to", &sdk, e))?;
     for path in [layout.crun(), layout.run.join("jobs")] {
@@ -103,18 +110,29 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
     }
     let cgroups = if rootless.is_some() { Cgroups::probe() } else { Cgroups::take() };
     let rootless = rootless.is_some();
+    let nets = super::net::Nets::probe(rootless, policy.egress_pool);
+    let roots =
+        Roots::open(&layout, rootless).map_err(|e| failed("make the roots of containers in", &layout.images(), e))?;
     let local = Local {
         layout,
         policy,
         cgroups,
         seccomp,
+        roots,
         protections,
         master_uid,
         rootless,
+        nets,
         tools,
         locks: Mutex::default(),
+        cache_locks: Mutex::default(),
+        guards: Default::default(),
         clearing: Mutex::default(),
     };
+    for dir in [local.whole_layers(), local.half_layers()] {
+        // Nobody else on this machine has to see what private images hold.
+        make_dir(&dir, 0o700).map_err(|e| failed("make", &dir, e))?;
+    }
     local.reclaim();
     local.remove_leftovers();
     Ok((local, held))
@@ -125,8 +143,10 @@ impl Local {
     /// its directories and its cgroup. Only one that was started by hand ever leaves.
     pub fn leave(&self) {
         self.cgroups.remove(&Cgroups::instance(&self.layout.instance));
-        if let Err(error) = remove_tree(&self.layout.root) {
-            tracing::warn!(%error, "the executor's directory could not be removed");
+        for path in self.own_files() {
+            if let Err(error) = remove_tree(&path) {
+                tracing::warn!(%error, "the executor's directory could not be removed");
+            }
         }
         // Where it was the last one, the directory above holds nothing either.
         let _shared = self.layout.root.parent().map(fs::remove_dir);
@@ -134,6 +154,25 @@ impl Local {
         if let Err(error) = remove_tree(&self.layout.run) {
             tracing::warn!(%error, "the executor's runtime directory could not be removed");
         }
+    }
+}
+
+impl Local {
+    /// The shell that an image without one gets.
+    pub(super) fn lent_shell(&self) -> Vec<Bind> {
+        let shell = self.layout.shell();
+        if shell.exists() { vec![Bind::readonly(&shell, "/danube/sh")] } else { Vec::new() }
+    }
+
+    /// All that it made. Layers of images stay for the next one: they were dear to get.
+    fn own_files(&self) -> Vec<PathBuf> {
+        let has_layers = self.layers().is_ok_and(|layers| !layers.is_empty());
+        if !has_layers {
+            return vec![self.layout.root.clone()];
+        }
+        let images = self.layout.images();
+        let entries = fs::read_dir(&self.layout.root).into_iter().flatten().flatten().map(|entry| entry.path());
+        entries.filter(|path| *path != images).collect()
     }
 }
 
@@ -167,6 +206,34 @@ fn copy_program(from: &Path, to: &Path) -> io::Result<()> {
     }
     crate::platform::atomic::write("executor.shim_copy", to, &bytes, 0o755)?;
     fs::set_permissions(to, Permissions::from_mode(0o755))
+}
+
+/// Where packages put the shell that is lent to images without one: a static busybox.
+const SHELLS: [&str; 2] = ["/usr/lib/danube/busybox", "/bin/busybox"];
+
+/// A copy of a static shell, where the machine has one; images without a shell can't run steps otherwise.
+fn lend_shell(to: &Path) {
+    let Some(from) = SHELLS.iter().map(Path::new).find(|path| is_static(path)) else { return };
+    if let Err(error) = copy_program(from, to) {
+        tracing::warn!(%error, from = %from.display(), "no shell can be lent to images without one");
+    }
+}
+
+/// Whether a program needs nothing beside itself: it names no interpreter.
+fn is_static(path: &Path) -> bool {
+    use std::os::unix::fs::FileExt as _;
+    let Ok(file) = File::open(path) else { return false };
+    let mut header = [0; 4096];
+    let Ok(read) = file.read_at(&mut header, 0) else { return false };
+    let header = &header[..read];
+    let short = |at: usize| header.get(at..at + 2).map(|bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])));
+    let word = |at: usize| Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?));
+    if header.get(..5) != Some(b"\x7fELF\x02") {
+        return false;
+    }
+    let (Some(table), Some(each), Some(count)) = (word(0x20), short(0x36), short(0x38)) else { return false };
+    const INTERPRETER: u32 = 3;
+    (0..count).all(|n| word(table as usize + n * each).is_some_and(|kind| kind != INTERPRETER))
 }
 
 /// Writes the SDK of this binary below `dir`, which goes onto the path of an interpreter.

@@ -4,26 +4,31 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::chown;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use danube_shim::overlay::Overlay;
 use danube_shim::record::Records;
-use danube_shim::start::{ContainerStart, Ids, Pattern, StartFile, StepStart};
+use danube_shim::start::{ContainerStart, Ids, Pattern, Ready, StartFile, StepStart};
 use danube_shim::{control, frame};
 use rustix::fs::FlockOperation;
 
 use super::job::{io_error, make_dir, remove_tree};
 use super::plan::{Bind, ContainerPlan, Sources, binds, host_binds, step_capabilities};
+use super::roots::Stacked;
 use super::uids::Range;
-use super::{Local, rootfs, rootless, sys, uids};
-use crate::executor::{ExecutorError, Mask, Root, Signal, StepAt, StepEnd, StepKind, StepSpec, StepState};
+use super::{Local, etc, rootless, sys, uids};
+use crate::executor::{ExecutorError, Mask, Root, Signal, Space, StepAt, StepEnd, StepKind, StepSpec, StepState};
 use crate::model::{JobId, Secret};
 use crate::platform::fault;
 
 /// How long a container that starts is waited for to tell it something.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Characters of a note.
+const NOTE: usize = 1000;
 
 impl Local {
     /// Starts an attempt unless it was started before.
@@ -43,12 +48,23 @@ impl Local {
             return Err(ExecutorError::Lost(format!("attempt {at} is held by a shim that has not started it")));
         }
         let users = self.users_of(at.job)?;
-        let bundle = self.prepare(at, &spec, users).map_err(|e| io_error("prepare the step's root", &e))?;
-        let start = self.frame(at, spec, ids, bundle)?;
-        self.launch(&dir, &start, log, index)
+        let layers = spec.pinned.as_ref().map(|pinned| self.layers_of(&spec.image, pinned)).transpose()?;
+        let prepared = self.prepare(at, &spec, layers, users);
+        let (bundle, overlay) = prepared.map_err(|e| io_error("prepare the step's root", &e))?;
+        let (overlay, namespace) = overlay.unzip();
+        let start = self.frame(at, spec, ids, bundle, overlay)?;
+        let mut files = vec![&start, &log, &index];
+        files.extend(namespace.as_deref());
+        self.launch(&dir, &files)
     }
 
-    fn prepare(&self, at: StepAt, spec: &StepSpec, users: Range) -> std::io::Result<std::path::PathBuf> {
+    fn prepare(
+        &self,
+        at: StepAt,
+        spec: &StepSpec,
+        layers: Option<Vec<PathBuf>>,
+        users: Range,
+    ) -> std::io::Result<(PathBuf, Stacked)> {
         let dir = self.layout.step(at);
         remove_tree(&dir)?;
         make_dir(&dir, 0o700)?;
@@ -60,9 +76,14 @@ impl Local {
         let bundle = self.layout.roots(at.job).join(format!("{}.{}", at.step, at.attempt));
         remove_tree(&bundle)?;
         make_dir(&bundle, 0o711)?;
-        let root = bundle.join("rootfs");
-        rootfs::make(&root, users)?;
-        let mut mounts = host_binds(|p| p.exists());
+        let root = match layers {
+            Some(layers) => self.roots.on_image(&bundle, spec.kind, layers, users)?,
+            None => self.roots.on_host(&bundle, spec.kind, users)?,
+        };
+        let mut mounts = match spec.pinned {
+            Some(_) => self.lent_shell(),
+            None => host_binds(|p| p.exists()),
+        };
         mounts.extend(binds(
             spec.kind,
             spec.build,
@@ -75,30 +96,57 @@ impl Local {
             },
         ));
         if spec.kind == StepKind::Step {
+            mounts.extend(self.cache_binds(at.job, &spec.caches)?);
             let shared = |(from, to): &(std::path::PathBuf, String)| Bind::shared(from, to);
             mounts.extend(self.policy.binds.iter().map(shared));
         }
+        mounts.extend(etc::make(&bundle, &spec.hosts, spec.dns)?);
         let plan = ContainerPlan {
             users,
-            rootfs: root,
+            rootfs: root.path,
             args: ["/danube/init", "init"]
                 .map(str::to_owned)
                 .into_iter()
                 .chain(self.protections.init_arguments())
                 .collect(),
             cwd: "/".to_owned(),
-            hostname: if spec.kind == StepKind::Step { "step" } else { "coordinator" }.to_owned(),
+            hostname: match spec.kind {
+                StepKind::Coordinator => "coordinator",
+                StepKind::Step => "step",
+                StepKind::Service => "service",
+            }
+            .to_owned(),
             cgroup: (!self.rootless).then(|| self.cgroups.path(&self.layout.cgroup(at))),
             limits: spec.limits,
             swap: self.cgroups.swap,
             root: if spec.kind == StepKind::Step { spec.root } else { Root::Writable },
-            capabilities: if spec.kind == StepKind::Step { step_capabilities(&spec.caps) } else { Vec::new() },
+            capabilities: match spec.kind {
+                StepKind::Coordinator => Vec::new(),
+                StepKind::Step | StepKind::Service => step_capabilities(&spec.caps),
+            },
             binds: mounts,
+            network: self.network_of(at.job, spec)?,
             seccomp: self.seccomp.clone(),
             protections: self.protections.clone(),
         };
         fault::around("executor.bundle", || fs::write(bundle.join("config.json"), plan.to_oci().to_string()))?;
-        Ok(bundle)
+        Ok((bundle, root.overlay))
+    }
+
+    /// The network that a container joins. Without a nameserver it has none to join.
+    fn network_of(&self, job: JobId, spec: &StepSpec) -> std::io::Result<Option<std::path::PathBuf>> {
+        let space = match (spec.kind, spec.service) {
+            (StepKind::Coordinator, _) => return Ok(None),
+            (StepKind::Service, number) => {
+                Space::Service(number.ok_or_else(|| std::io::Error::other("a service needs a number"))?)
+            }
+            (StepKind::Step, _) if spec.network && spec.dns.is_some() => Space::Open,
+            (StepKind::Step, _) => return Ok(self.netns(job, &Space::Quiet)),
+        };
+        match self.netns(job, &space) {
+            Some(path) => Ok(Some(path)),
+            None => Err(std::io::Error::other("the job's network is not there")),
+        }
     }
 
     /// Whom a shim becomes; without root it stays who it is.
@@ -112,12 +160,15 @@ impl Local {
         at: StepAt,
         spec: StepSpec,
         (uid, gid): (Option<u32>, Option<u32>),
-        bundle: std::path::PathBuf,
+        bundle: PathBuf,
+        overlay: Option<Overlay>,
     ) -> Result<File, ExecutorError> {
         let files = spec.files.into_iter().map(|f| {
             let content = decode(&f.content)?;
             Ok(StartFile { path: f.path.into(), content })
         });
+        // Whom the step names comes before whom the image names.
+        let user = spec.pinned.and_then(|pinned| pinned.user).filter(|_| uid.is_none() && gid.is_none());
         let start = StepStart {
             version: danube_shim::start::VERSION,
             bundle,
@@ -135,26 +186,29 @@ impl Local {
                 argv: spec.argv,
                 env: spec.env,
                 files: files.collect::<Result<_, ExecutorError>>()?,
-                workdir: spec.workdir.into(),
+                workdir: if spec.workdir.is_empty() { "/".into() } else { spec.workdir.into() },
                 uid,
                 gid,
+                user,
+                ready: spec.ready.map(|check| Ready { argv: check.argv, address: check.address }),
                 trust: spec.trust,
             },
             notes: spec.notes,
             fault: fault::handed_on("shim"),
+            overlay,
         };
         let bytes = frame::encode(&start).map_err(|e| ExecutorError::User(e.to_string()))?;
         sealed(&bytes).map_err(|e| io_error("hand the step to its shim", &e))
     }
 
     /// Starts the shim and waits until it has recorded the start, durably, or failed to.
-    fn launch(&self, dir: &Path, start: &File, log: File, index: File) -> Result<(), ExecutorError> {
+    fn launch(&self, dir: &Path, files: &[&File]) -> Result<(), ExecutorError> {
         let what = "start the shim";
         let complaint = dir.join("shim.err");
         let stderr = File::create(&complaint).map_err(|e| io_error(what, &e))?;
         let mut command = Command::new(self.layout.shim());
         command.arg("step").env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-        sys::pass(&mut command, &[start, &log, &index]).map_err(|e| io_error(what, &e))?;
+        sys::pass(&mut command, files).map_err(|e| io_error(what, &e))?;
         let mut child = command.spawn().map_err(|e| io_error(what, &e))?;
         drop(command);
         loop {
@@ -170,6 +224,22 @@ impl Local {
                 return Err(ExecutorError::Start(format!("the shim ended with {status}: {}", said.trim())));
             }
             std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    /// Waits until a service answers; false where it has ended, or was never started.
+    pub fn ready(&self, at: StepAt) -> Result<bool, ExecutorError> {
+        let dir = self.layout.step(at);
+        loop {
+            let Ok(records) = Records::open(&dir) else { return Ok(false) };
+            if records.is_ready() {
+                return Ok(true);
+            }
+            // Whether it lives is looked at first: it may answer, and end, in between.
+            if !shim_lives(&dir) {
+                return Ok(records.is_ready());
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -297,6 +367,18 @@ impl Local {
             }
         }
         Ok(())
+    }
+
+    /// Writes a line of danube's own into the log of an attempt that lives.
+    pub fn note(&self, at: StepAt, line: &str) -> Result<(), ExecutorError> {
+        let dir = self.layout.step(at);
+        let line: String = line.chars().filter(|c| !c.is_control()).take(NOTE).collect();
+        match control::ask(&dir, &control::Request::Note(line), Duration::from_secs(10)) {
+            Err(error) if shim_lives(&dir) => {
+                Err(ExecutorError::Start(format!("attempt {at} could not be told: {error}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a step wrote with `capture_secret`.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::job::{io_error, remove_tree};
 use super::plan::{Bind, ContainerPlan, host_binds, step_capabilities, workspace};
 use super::{Local, rootfs};
-use crate::executor::{ExecutorError, Limits, Root};
+use crate::executor::{ExecutorError, Limits, Root, StepKind};
 use crate::model::JobId;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -71,6 +71,19 @@ impl Local {
         stdout: Stdio,
         more: Vec<Bind>,
     ) -> Result<(), ExecutorError> {
+        self.helper_said(job, place, args, stdin, stdout, more).map(drop)
+    }
+
+    /// The same; gives what a helper that did well has to remark.
+    pub(super) fn helper_said(
+        &self,
+        job: JobId,
+        place: &Path,
+        args: &[&str],
+        stdin: Stdio,
+        stdout: Stdio,
+        more: Vec<Bind>,
+    ) -> Result<String, ExecutorError> {
         if args.iter().any(|a| a.contains('\0') || a.len() > 4096) {
             return Err(ExecutorError::User("a path must not contain NUL or be longer than 4096 bytes".to_owned()));
         }
@@ -78,8 +91,13 @@ impl Local {
         let name = format!("h{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let bundle = self.layout.roots(job).join(&name);
         super::job::make_dir(&bundle, 0o711).map_err(|e| io_error("make a helper", &e))?;
-        let root = bundle.join("rootfs");
-        rootfs::make(&root, users).map_err(|e| io_error("make a helper's root", &e))?;
+        // Nothing of it is written to: one root is enough for all. What a test leaves out may need further places.
+        let kind = if more.is_empty() { StepKind::Step } else { StepKind::Coordinator };
+        let shared = self.protections.missing().is_empty();
+        let root = if shared { self.roots.host(kind) } else { bundle.join("rootfs") };
+        if !shared {
+            rootfs::make(&root, users, kind).map_err(|e| io_error("make a helper's root", &e))?;
+        }
         let mut binds = match &self.tools {
             Some(usr) => vec![Bind { writable: false, to: "/usr".to_owned(), ..workspace(usr) }],
             None => host_binds(|p| p.exists()),
@@ -103,9 +121,10 @@ impl Local {
             cgroup: (!self.rootless).then(|| self.cgroups.path(&cgroup)),
             limits: LIMITS,
             swap: self.cgroups.swap,
-            root: Root::Writable,
+            root: if shared { Root::Readonly } else { Root::Writable },
             capabilities: step_capabilities(&[]),
             binds,
+            network: None,
             seccomp: self.seccomp.clone(),
             protections: self.protections.clone(),
         };
@@ -118,7 +137,7 @@ impl Local {
         result
     }
 
-    fn run_helper(&self, bundle: &Path, container: &str, stdin: Stdio, stdout: Stdio) -> Result<(), ExecutorError> {
+    fn run_helper(&self, bundle: &Path, container: &str, stdin: Stdio, stdout: Stdio) -> Result<String, ExecutorError> {
         let mut command = self.crun();
         command.arg("run").arg("-b").arg(bundle).arg(container).stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| io_error("run crun", &e))?;
@@ -134,7 +153,7 @@ impl Local {
         let status = child.wait().map_err(|e| io_error("wait for a helper", &e))?;
         let complaint = String::from_utf8_lossy(&complaint).trim().to_owned();
         match status.code() {
-            Some(0) => Ok(()),
+            Some(0) => Ok(complaint),
             Some(1) if complaint.contains("No space left") => Err(ExecutorError::OutOfSpace(complaint)),
             Some(1) if !complaint.is_empty() => Err(ExecutorError::User(complaint)),
             code => Err(ExecutorError::Start(format!("a workspace helper ended with {code:?}: {complaint}"))),

@@ -14,10 +14,15 @@ use crate::platform::fault;
 /// (systemd-nspawn ends at 0x6FFFFFFF), below 2^31.
 const POOL: u32 = 0x7000_0000;
 
-/// Ranges in the pool. The first is kept for shims.
-const RANGES: u32 = 4095;
+/// Ranges of jobs in the pool. The first before them is kept for shims, the last behind them for images.
+const RANGES: u32 = 4094;
 
 const SIZE: u32 = 65_536;
+
+/// The number of a range among those of the machine, from 1.
+pub(super) fn number(base: u32) -> u32 {
+    base.saturating_sub(POOL) / SIZE
+}
 
 /// The users of the host that a container's users are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,9 @@ pub(super) struct Range {
 impl Range {
     /// In a user namespace with one user, that one.
     pub(super) const ONE: Self = Self { base: 0, size: 1 };
+
+    /// The owners of the files of images on disk, shared by all jobs; nobody runs as one of them.
+    pub(super) const IMAGES: Self = Self { base: POOL + (RANGES + 1) * SIZE, size: SIZE };
 
     /// A range of the pool.
     pub(super) fn leased(base: u32) -> Self {
@@ -63,7 +71,7 @@ pub(super) fn lease(dir: &Path, owner: &Path) -> io::Result<u32> {
             break;
         }
     }
-    let n = free.ok_or_else(|| io::Error::other("all 4095 uid ranges are in use"))?;
+    let n = free.ok_or_else(|| io::Error::other("all 4094 uid ranges are in use"))?;
     fault::around("executor.lease", || fs::write(dir.join(n.to_string()), owner.as_os_str().as_encoded_bytes()))?;
     Ok(POOL + n * SIZE)
 }

@@ -1,7 +1,8 @@
 //! The master's side of the executor's socket.
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +15,15 @@ use tokio::sync::oneshot;
 
 use super::protocol::{Answer, Reply, Request, VERSION, Verb};
 use super::wire;
-use crate::executor::{Executor, ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
+use crate::executor::{
+    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, Executor, ExecutorError, JobPlace, JobSpec, KeepLayers,
+    Layer, Mask, Probe, ServiceNet, Signal, Space, StepAt, StepSpec, StepState, StoredLayer, Transport,
+};
 use crate::model::{JobId, Secret};
 
-type Waiting = Mutex<HashMap<u64, oneshot::Sender<Result<Answer, ExecutorError>>>>;
+/// An answer and the descriptors that came with it.
+type Answered = (Result<Answer, ExecutorError>, Vec<OwnedFd>);
+type Waiting = Mutex<HashMap<u64, oneshot::Sender<Answered>>>;
 
 /// One living connection.
 struct Link {
@@ -78,12 +84,7 @@ impl Client {
     }
 
     /// Sends once; `Ok(None)` means that the connection broke before an answer came.
-    async fn try_call(
-        self: &Client,
-        body: &[u8],
-        id: u64,
-        fds: &[&File],
-    ) -> Result<Option<Result<Answer, ExecutorError>>, std::io::Error> {
+    async fn try_call(self: &Client, body: &[u8], id: u64, fds: &[&File]) -> Result<Option<Answered>, std::io::Error> {
         let link = self.link()?;
         let (tell, answer) = oneshot::channel();
         link.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, tell);
@@ -110,8 +111,18 @@ impl Client {
     }
 
     async fn call(&self, verb: Verb, fds: Vec<File>) -> Result<Answer, ExecutorError> {
-        let again =
-            !matches!(verb, Verb::Export { .. } | Verb::Collect { .. } | Verb::Import { .. } | Verb::EnsureJob { .. });
+        self.call_for(verb, fds).await.map(|(answer, _)| answer)
+    }
+
+    async fn call_for(&self, verb: Verb, fds: Vec<File>) -> Result<(Answer, Vec<OwnedFd>), ExecutorError> {
+        let again = !matches!(
+            verb,
+            Verb::Export { .. }
+                | Verb::Collect { .. }
+                | Verb::Import { .. }
+                | Verb::EnsureJob { .. }
+                | Verb::AddLayer { .. }
+        );
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let body = serde_json::to_vec(&Request { id, verb })
             .map_err(|e| ExecutorError::Start(format!("a request could not be written: {e}")))?;
@@ -119,7 +130,7 @@ impl Client {
         let mut last = String::new();
         for _ in 0..TRIES {
             match self.try_call(&body, id, &files).await {
-                Ok(Some(result)) => return result,
+                Ok(Some((result, came))) => return result.map(|answer| (answer, came)),
                 // What was streamed half cannot be streamed again.
                 Ok(None) if !again => break,
                 Ok(None) => "the connection broke".clone_into(&mut last),
@@ -131,6 +142,13 @@ impl Client {
             tokio::time::sleep(PAUSE).await;
         }
         Err(ExecutorError::Lost(format!("the executor at {} does not answer: {last}", self.socket.display())))
+    }
+
+    async fn stored(&self, verb: Verb) -> Result<Vec<StoredLayer>, ExecutorError> {
+        match self.call(verb, Vec::new()).await? {
+            Answer::Layers { layers } => Ok(layers),
+            _ => Err(unexpected()),
+        }
     }
 
     async fn done(&self, verb: Verb, fds: Vec<File>) -> Result<(), ExecutorError> {
@@ -146,12 +164,12 @@ impl Client {
 }
 
 fn read_replies(link: &Link) {
-    while let Ok(Some((body, _))) = wire::recv(&link.stream) {
+    while let Ok(Some((body, fds))) = wire::recv(&link.stream) {
         let Ok(reply) = serde_json::from_slice::<Reply>(&body) else { break };
         let waiter = link.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&reply.id);
         if let Some(waiter) = waiter {
             // Who asked may be gone; the answer is then of no use.
-            let _gone = waiter.send(reply.result);
+            let _gone = waiter.send((reply.result, fds));
         }
     }
     // Dropping the senders tells every waiter that the connection broke.
@@ -190,6 +208,27 @@ impl Executor for Client {
         })
     }
 
+    fn hold_layers(&self, job: JobId, layers: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::HoldLayers { job, layers }, Vec::new()).await? {
+                Answer::Missing { layers } => Ok(layers),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn add_layer(&self, layer: Layer, source: File) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::AddLayer { layer }, vec![source]))
+    }
+
+    fn layers(&self) -> BoxFuture<'_, Result<Vec<StoredLayer>, ExecutorError>> {
+        Box::pin(self.stored(Verb::Layers))
+    }
+
+    fn evict_layers(&self, keep: KeepLayers) -> BoxFuture<'_, Result<Vec<StoredLayer>, ExecutorError>> {
+        Box::pin(self.stored(Verb::EvictLayers { keep }))
+    }
+
     fn ensure_step(
         &self,
         at: StepAt,
@@ -209,12 +248,71 @@ impl Executor for Client {
         })
     }
 
+    fn ready(&self, at: StepAt) -> BoxFuture<'_, Result<bool, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::Ready { at }, Vec::new()).await? {
+                Answer::Ready { ready } => Ok(ready),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
     fn signal(&self, at: StepAt, signal: Signal) -> BoxFuture<'_, Result<(), ExecutorError>> {
         Box::pin(self.done(Verb::Signal { at, signal }, Vec::new()))
     }
 
     fn add_mask(&self, job: JobId, masks: Vec<Mask>) -> BoxFuture<'_, Result<(), ExecutorError>> {
         Box::pin(self.done(Verb::AddMask { job, masks }, Vec::new()))
+    }
+
+    fn note(&self, at: StepAt, line: String) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::Note { at, line }, Vec::new()))
+    }
+
+    fn connect(&self, job: JobId, linked: bool) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::Connect { job, linked }, Vec::new()))
+    }
+
+    fn listen(
+        &self,
+        job: JobId,
+        space: Space,
+        transport: Transport,
+        at: SocketAddrV4,
+    ) -> BoxFuture<'_, Result<OwnedFd, ExecutorError>> {
+        Box::pin(async move {
+            match self.call_for(Verb::Listen { job, space, transport, at }, Vec::new()).await? {
+                (Answer::Socket, fds) => fds.into_iter().next().ok_or_else(unexpected),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn unlisten(
+        &self,
+        job: JobId,
+        space: Space,
+        transport: Transport,
+        at: SocketAddrV4,
+    ) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::Unlisten { job, space, transport, at }, Vec::new()))
+    }
+
+    fn allow(&self, job: JobId, addresses: Vec<Ipv4Addr>, seconds: u32) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::Allow { job, addresses, seconds }, Vec::new()))
+    }
+
+    fn attach_service(&self, job: JobId, number: u8) -> BoxFuture<'_, Result<ServiceNet, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::AttachService { job, number }, Vec::new()).await? {
+                Answer::Service { service } => Ok(service),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn detach_service(&self, job: JobId, number: u8) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::DetachService { job, number }, Vec::new()))
     }
 
     fn captured(&self, at: StepAt) -> BoxFuture<'_, Result<Secret<Vec<u8>>, ExecutorError>> {
@@ -239,6 +337,37 @@ impl Executor for Client {
 
     fn import(&self, job: JobId, dest: String, source: File) -> BoxFuture<'_, Result<(), ExecutorError>> {
         Box::pin(self.done(Verb::Import { job, dest }, vec![source]))
+    }
+
+    fn cache_restore(&self, job: JobId, fill: CacheFill) -> BoxFuture<'_, Result<CacheFilled, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::CacheRestore { job, fill }, Vec::new()).await? {
+                Answer::Filled { filled } => Ok(filled),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn cache_save(&self, job: JobId, take: CacheTake) -> BoxFuture<'_, Result<CacheTaken, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::CacheSave { job, take }, Vec::new()).await? {
+                Answer::Taken { taken } => Ok(taken),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn cache_list(&self) -> BoxFuture<'_, Result<Vec<CacheBlob>, ExecutorError>> {
+        Box::pin(async move {
+            match self.call(Verb::CacheList, Vec::new()).await? {
+                Answer::Caches { blobs } => Ok(blobs),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn cache_remove(&self, digests: Vec<String>) -> BoxFuture<'_, Result<(), ExecutorError>> {
+        Box::pin(self.done(Verb::CacheRemove { digests }, Vec::new()))
     }
 
     fn keep(&self, job: JobId) -> BoxFuture<'_, Result<Option<u64>, ExecutorError>> {

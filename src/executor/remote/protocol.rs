@@ -1,7 +1,12 @@
 //! Requests and replies. Version 1; a release answers its own version and the one before it.
+use std::net::{Ipv4Addr, SocketAddrV4};
+
 use serde::{Deserialize, Serialize};
 
-use crate::executor::{ExecutorError, JobPlace, JobSpec, Mask, Probe, Signal, StepAt, StepSpec, StepState};
+use crate::executor::{
+    CacheBlob, CacheFill, CacheFilled, CacheTake, CacheTaken, ExecutorError, JobPlace, JobSpec, KeepLayers, Layer,
+    Mask, Probe, ServiceNet, Signal, Space, StepAt, StepSpec, StepState, StoredLayer, Transport,
+};
 use crate::model::JobId;
 
 /// The protocol's version.
@@ -32,7 +37,22 @@ pub(super) enum Verb {
         at: StepAt,
         spec: Box<StepSpec>,
     },
+    HoldLayers {
+        job: JobId,
+        layers: Vec<String>,
+    },
+    /// Descriptor: the layer.
+    AddLayer {
+        layer: Layer,
+    },
+    Layers,
+    EvictLayers {
+        keep: KeepLayers,
+    },
     Observe {
+        at: StepAt,
+    },
+    Ready {
         at: StepAt,
     },
     Signal {
@@ -42,6 +62,40 @@ pub(super) enum Verb {
     AddMask {
         job: JobId,
         masks: Vec<Mask>,
+    },
+    Note {
+        at: StepAt,
+        line: String,
+    },
+    Connect {
+        job: JobId,
+        linked: bool,
+    },
+    /// The reply brings a descriptor: the socket.
+    Listen {
+        job: JobId,
+        space: Space,
+        transport: Transport,
+        at: SocketAddrV4,
+    },
+    Unlisten {
+        job: JobId,
+        space: Space,
+        transport: Transport,
+        at: SocketAddrV4,
+    },
+    Allow {
+        job: JobId,
+        addresses: Vec<Ipv4Addr>,
+        seconds: u32,
+    },
+    AttachService {
+        job: JobId,
+        number: u8,
+    },
+    DetachService {
+        job: JobId,
+        number: u8,
     },
     Captured {
         at: StepAt,
@@ -60,6 +114,18 @@ pub(super) enum Verb {
     Import {
         job: JobId,
         dest: String,
+    },
+    CacheRestore {
+        job: JobId,
+        fill: CacheFill,
+    },
+    CacheSave {
+        job: JobId,
+        take: CacheTake,
+    },
+    CacheList,
+    CacheRemove {
+        digests: Vec<String>,
     },
     Keep {
         job: JobId,
@@ -83,12 +149,49 @@ pub(super) struct Reply {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub(super) enum Answer {
-    Hello { version: u32 },
-    Probe { probe: Probe },
-    Place { place: JobPlace },
-    State { state: StepState },
-    Captured { base64: String },
-    Kept { bytes: Option<u64> },
-    Jobs { jobs: Vec<JobId> },
+    Hello {
+        version: u32,
+    },
+    Probe {
+        probe: Probe,
+    },
+    Place {
+        place: JobPlace,
+    },
+    State {
+        state: StepState,
+    },
+    Captured {
+        base64: String,
+    },
+    Kept {
+        bytes: Option<u64>,
+    },
+    Ready {
+        ready: bool,
+    },
+    Filled {
+        filled: CacheFilled,
+    },
+    Taken {
+        taken: CacheTaken,
+    },
+    Caches {
+        blobs: Vec<CacheBlob>,
+    },
+    Jobs {
+        jobs: Vec<JobId>,
+    },
+    Service {
+        service: ServiceNet,
+    },
+    /// Its descriptor rides on the frame.
+    Socket,
+    Missing {
+        layers: Vec<String>,
+    },
+    Layers {
+        layers: Vec<StoredLayer>,
+    },
     Done,
 }

@@ -125,7 +125,7 @@ fn converse(stream: &Arc<UnixStream>, shared: &Arc<Shared>) -> io::Result<()> {
                     "the executor speaks version {VERSION}, the master {version}: restart both after an upgrade"
                 )))
             };
-            reply(stream, &write, request.id, result);
+            reply(stream, &write, request.id, result, None);
             continue;
         }
         if !greeted {
@@ -134,7 +134,7 @@ fn converse(stream: &Arc<UnixStream>, shared: &Arc<Shared>) -> io::Result<()> {
         if shared.requests.fetch_add(1, Ordering::AcqRel) >= MAX_REQUESTS {
             shared.requests.fetch_sub(1, Ordering::AcqRel);
             let busy = ExecutorError::Start(format!("more than {MAX_REQUESTS} requests at once"));
-            reply(stream, &write, request.id, Err(busy));
+            reply(stream, &write, request.id, Err(busy), None);
             continue;
         }
         let (stream, write, mine) = (Arc::clone(stream), Arc::clone(&write), Arc::clone(shared));
@@ -142,8 +142,9 @@ fn converse(stream: &Arc<UnixStream>, shared: &Arc<Shared>) -> io::Result<()> {
             if matches!(request.verb, Verb::Leave) {
                 mine.leaving.store(true, Ordering::Release);
             }
-            let result = perform(&mine, request.verb, fds);
-            reply(&stream, &write, request.id, result);
+            let mut socket = None;
+            let result = perform(&mine, request.verb, fds, &mut socket);
+            reply(&stream, &write, request.id, result, socket);
             mine.requests.fetch_sub(1, Ordering::AcqRel);
         });
         if let Err(error) = spawned {
@@ -154,10 +155,17 @@ fn converse(stream: &Arc<UnixStream>, shared: &Arc<Shared>) -> io::Result<()> {
     Ok(())
 }
 
-fn reply(stream: &UnixStream, write: &Mutex<()>, id: u64, result: Result<Answer, ExecutorError>) {
+fn reply(
+    stream: &UnixStream,
+    write: &Mutex<()>,
+    id: u64,
+    result: Result<Answer, ExecutorError>,
+    socket: Option<OwnedFd>,
+) {
     let sent = serde_json::to_vec(&Reply { id, result }).map_err(io::Error::other).and_then(|body| {
         let _one = write.lock().unwrap_or_else(PoisonError::into_inner);
-        wire::send(stream, &body, &[])
+        let fds: Vec<_> = socket.iter().map(AsFd::as_fd).collect();
+        wire::send(stream, &body, &fds)
     });
     if let Err(error) = sent {
         // The master asks again after it has connected anew.
@@ -165,7 +173,12 @@ fn reply(stream: &UnixStream, write: &Mutex<()>, id: u64, result: Result<Answer,
     }
 }
 
-fn perform(shared: &Shared, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, ExecutorError> {
+fn perform(
+    shared: &Shared,
+    verb: Verb,
+    fds: Vec<OwnedFd>,
+    socket: &mut Option<OwnedFd>,
+) -> Result<Answer, ExecutorError> {
     let local = &shared.local;
     for fd in &fds {
         check_descriptor(fd, matches!(verb, Verb::EnsureStep { .. }).then_some(shared.master_uid))?;
@@ -180,9 +193,27 @@ fn perform(shared: &Shared, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, Exe
             local.ensure_step(at, *spec, next()?, next()?)?;
             Ok(Answer::Done)
         }
+        Verb::HoldLayers { job, layers } => Ok(Answer::Missing { layers: local.hold_layers(job, &layers)? }),
+        Verb::AddLayer { layer } => local.add_layer(&layer, next()?).map(|()| Answer::Done),
+        Verb::Layers => Ok(Answer::Layers { layers: local.layers()? }),
+        Verb::EvictLayers { keep } => Ok(Answer::Layers { layers: local.evict_layers(keep)? }),
         Verb::Observe { at } => Ok(Answer::State { state: local.observe(at)? }),
+        Verb::Ready { at } => Ok(Answer::Ready { ready: local.ready(at)? }),
         Verb::Signal { at, signal } => local.signal(at, signal).map(|()| Answer::Done),
         Verb::AddMask { job, masks } => local.add_mask(job, &masks).map(|()| Answer::Done),
+        Verb::Note { at, line } => local.note(at, &line).map(|()| Answer::Done),
+        Verb::Connect { job, linked } => local.connect(job, linked).map(|()| Answer::Done),
+        Verb::Listen { job, space, transport, at } => {
+            *socket = Some(local.listen(job, space, transport, at)?);
+            Ok(Answer::Socket)
+        }
+        Verb::Unlisten { job, space, transport, at } => {
+            local.unlisten(job, space, transport, at);
+            Ok(Answer::Done)
+        }
+        Verb::Allow { job, addresses, seconds } => local.allow(job, &addresses, seconds).map(|()| Answer::Done),
+        Verb::AttachService { job, number } => Ok(Answer::Service { service: local.attach_service(job, number)? }),
+        Verb::DetachService { job, number } => local.detach_service(job, number).map(|()| Answer::Done),
         Verb::Captured { at } => {
             let base64 = base64::engine::general_purpose::STANDARD.encode(local.captured(at)?.expose());
             Ok(Answer::Captured { base64 })
@@ -190,6 +221,10 @@ fn perform(shared: &Shared, verb: Verb, fds: Vec<OwnedFd>) -> Result<Answer, Exe
         Verb::Export { job, path } => local.export(job, &path, next()?).map(|()| Answer::Done),
         Verb::Collect { job, pattern } => local.collect(job, &pattern, next()?).map(|()| Answer::Done),
         Verb::Import { job, dest } => local.import(job, &dest, next()?).map(|()| Answer::Done),
+        Verb::CacheRestore { job, fill } => Ok(Answer::Filled { filled: local.cache_restore(job, &fill)? }),
+        Verb::CacheSave { job, take } => Ok(Answer::Taken { taken: local.cache_save(job, &take)? }),
+        Verb::CacheList => Ok(Answer::Caches { blobs: local.cache_list()? }),
+        Verb::CacheRemove { digests } => local.cache_remove(&digests).map(|()| Answer::Done),
         Verb::Keep { job } => Ok(Answer::Kept { bytes: local.keep(job)? }),
         Verb::List => Ok(Answer::Jobs { jobs: local.list()? }),
         Verb::Teardown { job } => local.teardown(job).map(|()| Answer::Done),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
 use danube_shim::index::{self, Record, Stream};
@@ -31,6 +32,16 @@ struct State {
     imported: Vec<(String, Vec<u8>)>,
     masked: Vec<String>,
     torn_down: Vec<JobId>,
+    /// Stored content of caches, by digest.
+    caches: HashMap<String, u64>,
+    caches_here: HashMap<(JobId, String), (StepAt, CacheFilled)>,
+    /// What the next cache that is stored holds.
+    cache_content: String,
+    filled: Vec<CacheFill>,
+    /// Services that answer.
+    ready: std::collections::HashSet<StepAt>,
+    /// Networks of services that stand.
+    attached: std::collections::HashSet<u8>,
     /// Workspaces that were kept, with their sizes.
     kept: HashMap<JobId, u64>,
     /// What the next ones take on disk.
@@ -60,6 +71,12 @@ pub(crate) struct FakeExecutor {
     state: Mutex<State>,
     changed: watch::Sender<u64>,
     pub(crate) not_enforced: Mutex<Vec<String>>,
+    pub(crate) networks: std::sync::atomic::AtomicBool,
+}
+
+/// A step is known by its command, a service by its image.
+fn command_of(spec: &StepSpec) -> &str {
+    spec.argv.last().map_or(spec.image.as_str(), String::as_str)
 }
 
 pub(crate) fn end(exit_code: i32) -> StepEnd {
@@ -95,9 +112,8 @@ impl FakeExecutor {
 
     /// Waits for an attempt with this command to be there; its place.
     pub(crate) async fn started(&self, command: &str) -> StepAt {
-        let found = |state: &State| {
-            state.attempts.iter().find(|(_, a)| a.spec.argv.last().unwrap() == command).map(|(at, _)| *at)
-        };
+        let found =
+            |state: &State| state.attempts.iter().find(|(_, a)| command_of(&a.spec) == command).map(|(at, _)| *at);
         self.until(found).await
     }
 
@@ -110,13 +126,36 @@ impl FakeExecutor {
     /// How often a command was started.
     pub(crate) fn starts(&self, command: &str) -> usize {
         let state = self.state.lock().unwrap();
-        state.attempts.values().filter(|a| a.spec.argv.last().unwrap() == command).count()
+        state.attempts.values().filter(|a| command_of(&a.spec) == command).count()
+    }
+
+    /// Waits for a job's coordinator and ends it well.
+    pub(crate) async fn end_coordinator_of(&self, job: JobId) {
+        let found = |state: &State| state.attempts.keys().find(|at| at.step == 0 && at.job == job).copied();
+        let at = self.until(found).await;
+        self.finish(at, StepState::Ended(end(0)));
+    }
+
+    /// A service answers from now on.
+    pub(crate) fn answers(&self, at: StepAt) {
+        self.state.lock().unwrap().ready.insert(at);
+        self.bump();
+    }
+
+    /// The networks of services that stand.
+    pub(crate) fn attached(&self) -> usize {
+        self.state.lock().unwrap().attached.len()
+    }
+
+    /// What caches hold that are stored from now on.
+    pub(crate) fn cache_holds(&self, content: &str) {
+        content.clone_into(&mut self.state.lock().unwrap().cache_content);
     }
 
     /// What a command was started with.
     pub(crate) fn spec(&self, command: &str) -> StepSpec {
         let state = self.state.lock().unwrap();
-        state.attempts.values().find(|a| a.spec.argv.last().unwrap() == command).unwrap().spec.clone()
+        state.attempts.values().find(|a| command_of(&a.spec) == command).unwrap().spec.clone()
     }
 
     /// What the coordinator was started with.
@@ -230,6 +269,8 @@ impl Executor for FakeExecutor {
             kind: "fake".to_owned(),
             version: "1".to_owned(),
             not_enforced,
+            networks: self.networks.load(std::sync::atomic::Ordering::Relaxed),
+            warnings: Vec::new(),
             host_image: true,
             allow: Vec::new(),
         };
@@ -249,8 +290,24 @@ impl Executor for FakeExecutor {
         async { Ok(place) }.boxed()
     }
 
+    fn hold_layers(&self, _job: JobId, _layers: Vec<String>) -> Answer<'_, Vec<String>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn add_layer(&self, _layer: Layer, _source: File) -> Answer<'_, ()> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn layers(&self) -> Answer<'_, Vec<StoredLayer>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn evict_layers(&self, _keep: KeepLayers) -> Answer<'_, Vec<StoredLayer>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
     fn ensure_step(&self, at: StepAt, spec: StepSpec, log: File, index: File) -> Answer<'_, ()> {
-        let command = spec.argv.last().unwrap().clone();
+        let command = command_of(&spec).to_owned();
         if command == "denied" {
             return async { Err(ExecutorError::PolicyDenied("cpu = 1000".to_owned())) }.boxed();
         }
@@ -291,6 +348,41 @@ impl Executor for FakeExecutor {
         .boxed()
     }
 
+    fn ready(&self, at: StepAt) -> Answer<'_, bool> {
+        async move {
+            let found = |state: &State| match (state.ready.contains(&at), state.attempts.get(&at)) {
+                (true, _) => Some(true),
+                (false, Some(attempt)) if attempt.state.borrow().is_none() => None,
+                _ => Some(false),
+            };
+            Ok(self.until(found).await)
+        }
+        .boxed()
+    }
+
+    fn connect(&self, _job: JobId, _linked: bool) -> Answer<'_, ()> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn listen(&self, _: JobId, _: Space, transport: Transport, _: std::net::SocketAddrV4) -> Answer<'_, OwnedFd> {
+        let socket = match transport {
+            Transport::Udp => OwnedFd::from(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()),
+            Transport::Tcp => OwnedFd::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap()),
+        };
+        async { Ok(socket) }.boxed()
+    }
+
+    fn attach_service(&self, _job: JobId, number: u8) -> Answer<'_, ServiceNet> {
+        let [address, dns] = [1, 0].map(|last| std::net::Ipv4Addr::new(10, 0, number, last));
+        self.state.lock().unwrap().attached.insert(number);
+        async move { Ok(ServiceNet { address, dns }) }.boxed()
+    }
+
+    fn detach_service(&self, _job: JobId, number: u8) -> Answer<'_, ()> {
+        self.state.lock().unwrap().attached.remove(&number);
+        async { Ok(()) }.boxed()
+    }
+
     fn signal(&self, at: StepAt, signal: Signal) -> Answer<'_, ()> {
         if signal == Signal::Kill {
             let mut state = self.state.lock().unwrap();
@@ -300,7 +392,7 @@ impl Executor for FakeExecutor {
             state.killed.push(at);
         }
         let attempt = Arc::clone(&self.state.lock().unwrap().attempts[&at]);
-        let stubborn = attempt.spec.argv.last().unwrap() == "stubborn";
+        let stubborn = command_of(&attempt.spec) == "stubborn";
         let code = match signal {
             Signal::Term if stubborn => None,
             Signal::Term => Some(143),
@@ -379,6 +471,54 @@ impl Executor for FakeExecutor {
             Ok(())
         }
         .boxed()
+    }
+
+    fn cache_restore(&self, job: JobId, fill: CacheFill) -> Answer<'_, CacheFilled> {
+        let mut state = self.state.lock().unwrap();
+        let filled = match state.caches_here.get(&(job, fill.place.id.clone())) {
+            Some((at, filled)) if *at == fill.at => filled.clone(),
+            Some(_) => CacheFilled::Here,
+            None => match &fill.digest {
+                None => CacheFilled::Empty,
+                Some(digest) => match state.caches.get(digest) {
+                    Some(bytes) => CacheFilled::Restored { bytes: *bytes },
+                    None => CacheFilled::Missing,
+                },
+            },
+        };
+        state.caches_here.entry((job, fill.place.id.clone())).or_insert_with(|| (fill.at, filled.clone()));
+        state.filled.push(fill);
+        async { Ok(filled) }.boxed()
+    }
+
+    fn cache_save(&self, _job: JobId, _take: CacheTake) -> Answer<'_, CacheTaken> {
+        use sha2::Digest as _;
+        let mut state = self.state.lock().unwrap();
+        let text = state.cache_content.clone();
+        if text == "refused" {
+            return async { Ok(CacheTaken::Refused { reason: "its paths are empty".to_owned() }) }.boxed();
+        }
+        let digest = hex::encode(sha2::Sha256::digest(text.as_bytes()));
+        state.caches.insert(digest.clone(), text.len() as u64);
+        let bytes = text.len() as u64;
+        let broken = state.fails("cache_save");
+        drop(state);
+        if broken {
+            return no_answer();
+        }
+        async move { Ok(CacheTaken::Stored { digest, bytes, remark: None }) }.boxed()
+    }
+
+    fn cache_list(&self) -> Answer<'_, Vec<CacheBlob>> {
+        let state = self.state.lock().unwrap();
+        let blobs = state.caches.iter().map(|(digest, bytes)| CacheBlob { digest: digest.clone(), bytes: *bytes });
+        let blobs = blobs.collect();
+        async { Ok(blobs) }.boxed()
+    }
+
+    fn cache_remove(&self, digests: Vec<String>) -> Answer<'_, ()> {
+        self.state.lock().unwrap().caches.retain(|digest, _| !digests.contains(digest));
+        async { Ok(()) }.boxed()
     }
 
     fn keep(&self, job: JobId) -> Answer<'_, Option<u64>> {

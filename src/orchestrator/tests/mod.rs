@@ -22,6 +22,7 @@ pub(crate) fn request(command: &str) -> StepRequest {
         memory_bytes: 0,
         network: true,
         allow_failure: false,
+        caches: Vec::new(),
         caps: Vec::new(),
         build: None,
     }
@@ -37,5 +38,6 @@ mod reports;
 mod restarts;
 mod reuse;
 mod running;
+mod services;
 mod silence;
 pub(crate) mod world;

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::fake::FakeExecutor;
-use crate::executor::Limits;
+use crate::executor::{KeepLayers, Limits};
 use crate::mirror::Comparison;
 use crate::model::job::Status;
 use crate::model::settings::Pipeline;
@@ -100,6 +100,7 @@ impl World {
     pub(crate) fn engine(&self, serve: Serve) -> Arc<Engine> {
         let dir = self.test.dir.path();
         Arc::new(Engine {
+            upstream: crate::egress::Upstream::new(Vec::new(), Arc::new(SeededIds::new(7))),
             store: self.test.store.clone(),
             executor: self.executor.clone(),
             clock: self.test.clock.clone(),
@@ -124,8 +125,11 @@ impl World {
             signing: Some(SigningKey::from_seed(&[3; 32])),
             public_url: Some("https://danube.example.com".to_owned()),
             machine: self.machine.clone(),
+            images: Images::new(RegistrySource::Config, Vec::new(), KeepLayers { bytes: 1 << 30, seconds: 3600 })
+                .unwrap(),
             registry: None,
             serve,
+            cache_gate: tokio::sync::RwLock::default(),
         })
     }
 
@@ -198,6 +202,11 @@ impl World {
         let driving = self.drive(self.engine(serve), claimed, &stop);
         let job = jobs.recv().await.unwrap();
         Master { job, driving, stop }
+    }
+
+    /// An engine that drives nothing.
+    pub(crate) fn idle_engine(&self) -> Arc<Engine> {
+        self.engine(Arc::new(|_, _, stop| async move { stop.cancelled().await }.boxed()))
     }
 
     /// Another master after the end of the first.

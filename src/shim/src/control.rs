@@ -22,6 +22,8 @@ pub const SOCKET: &str = "ctl.sock";
 pub enum Request {
     /// Mask these values too, on both outputs, from the next byte on.
     Mask(Vec<Pattern>),
+    /// Write this line of danube's own into the log.
+    Note(String),
     /// Answer, to show that the shim lives.
     Ping(u64),
 }
@@ -66,6 +68,7 @@ mod tests {
     fn version_1_of_the_control_messages_is_pinned() {
         let mask = Request::Mask(vec![Pattern { name: "T".into(), value: b"hunter22".to_vec() }]);
         assert_eq!(serde_json::to_string(&mask).unwrap(), r#"{"mask":[{"name":"T","value":"aHVudGVyMjI="}]}"#);
+        assert_eq!(serde_json::to_string(&Request::Note("n".into())).unwrap(), r#"{"note":"n"}"#);
         assert_eq!(serde_json::to_string(&Request::Ping(3)).unwrap(), r#"{"ping":3}"#);
         let done = Reply { ok: true, error: None };
         assert_eq!(serde_json::to_string(&done).unwrap(), r#"{"ok":true}"#);

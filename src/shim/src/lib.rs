@@ -14,6 +14,7 @@ pub mod fault;
 pub mod filter;
 pub mod frame;
 pub mod index;
+pub mod overlay;
 pub mod record;
 pub mod redact;
 pub mod start;

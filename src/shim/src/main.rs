@@ -1,8 +1,9 @@
 //! `danube-shim`: the supervisor of one step, the first process of its container, and the hands of
-//! a job in its workspace. Three programs in one static file, so that one file is mounted.
+//! a job in its workspace. Programs in one static file, so that one file is mounted.
 
 mod helper;
 mod init;
+mod probe;
 mod step;
 
 use std::io::Write;
@@ -19,8 +20,9 @@ fn main() -> ExitCode {
             helper::run(rest)
         }
         ["helper", rest @ ..] => helper::run(rest),
+        ["probe", dir] => probe::run(dir.as_ref()),
         _ => {
-            say("danube-shim is started by danube: danube-shim step|init|helper …");
+            say("danube-shim is started by danube: danube-shim step|init|helper|probe …");
             2
         }
     };

@@ -17,6 +17,8 @@ pub const VERSION: u32 = 1;
 pub const OVERFLOW: &str = "overflow";
 /// The name of the flag that says the disk of the log has no room left.
 pub const DISK_FULL: &str = "disk-full";
+/// The name of the flag that says a service answers.
+pub const READY: &str = "ready";
 /// The name of the file that holds a captured secret.
 pub const CAPTURED: &str = "captured";
 /// The most that is captured as a secret, in bytes.
@@ -179,6 +181,16 @@ impl Records {
     /// Whether the disk of the log had no room left.
     pub fn disk_was_full(&self) -> bool {
         fs::exists(self.path.join(DISK_FULL)).unwrap_or(false)
+    }
+
+    /// Sets the flag that a service answers.
+    pub fn set_ready(&self) -> Result<(), RecordError> {
+        self.replace("shim.ready", READY, b"")
+    }
+
+    /// Whether a service has answered.
+    pub fn is_ready(&self) -> bool {
+        fs::exists(self.path.join(READY)).unwrap_or(false)
     }
 
     /// Keeps what a step printed as a secret; durable when it returns.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// The version of the frames in this file.
 pub const VERSION: u32 = 1;
 
-/// Everything `danube-shim step` needs, on descriptor 3. Descriptors 4 and 5 are log and index.
+/// Everything `danube-shim step` needs, on descriptor 3. Descriptors 4 and 5 are log and index, 6 is the user namespace
+/// of [`StepStart::overlay`], where that asks for one.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct StepStart {
     /// [`VERSION`] of the writer.
@@ -48,6 +49,9 @@ pub struct StepStart {
     /// What a test wants to fail; the shim has no environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<crate::fault::Wish>,
+    /// The bundle's root is put together from layers first; `None`: it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<crate::overlay::Overlay>,
 }
 
 /// A user and group of the host.
@@ -88,9 +92,26 @@ pub struct ContainerStart {
     /// The group within the container; `None` stays the container's root.
     #[serde(default)]
     pub gid: Option<u32>,
+    /// A user as an image names one (`name`, `uid`, `uid:gid`), looked up in the container's own /etc/passwd and
+    /// /etc/group; not beside `uid` and `gid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// A service: what tells that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
     /// An authority that the command trusts beside those of its image, PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<String>,
+}
+
+/// What is tried until it goes well; then one byte is written to descriptor 4.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Ready {
+    /// A command in the service's container, with its environment and user; none: a connection.
+    #[serde(default)]
+    pub argv: Vec<String>,
+    /// Where a connection is tried: `10.0.0.1:5432`.
+    pub address: String,
 }
 
 /// One file of a step.

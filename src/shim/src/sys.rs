@@ -1,6 +1,6 @@
 //! Linux calls that the standard library does not have, behind safe functions.
 //!
-//! With `process` below it, the only code of this crate with `unsafe`. Every function is for a process with one thread.
+//! With the files below it, the only code of this crate with `unsafe`. Every function is for a process with one thread.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_char, c_int, c_uint, c_ulong};
 
+mod mounts;
 mod process;
 
+pub use mounts::*;
 pub use process::*;
 
 fn check(result: c_int) -> io::Result<c_int> {
@@ -146,11 +148,11 @@ pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Becomes a group alone, as a container's first process does for its child.
-pub fn become_group(gid: u32) -> io::Result<()> {
-    // SAFETY: integers and an empty list.
+/// Becomes a group and these further ones alone, as a container's first process does for its child.
+pub fn become_group(gid: u32, further: &[u32]) -> io::Result<()> {
+    // SAFETY: integers and a list as long as it says.
     unsafe {
-        check(libc::setgroups(0, ptr::null()))?;
+        check(libc::setgroups(further.len(), further.as_ptr()))?;
         check(libc::setresgid(gid, gid, gid))?;
     }
     Ok(())
@@ -394,4 +396,26 @@ pub fn open_dir(path: &Path) -> io::Result<File> {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
     // SAFETY: a C string and integers; the descriptor is new and ours.
     unsafe { Ok(File::from_raw_fd(check(libc::open(path.as_ptr(), flags))?)) }
+}
+
+/// Output goes nowhere from here on.
+pub fn silence() -> io::Result<()> {
+    let nowhere = File::options().write(true).open("/dev/null")?;
+    place(&nowhere, 1)?;
+    place(&nowhere, 2)
+}
+
+/// Ends this process at once, without what it has to tidy up.
+pub fn leave(code: c_int) -> ! {
+    // SAFETY: an integer; nothing of this process runs after it.
+    unsafe { libc::_exit(code) }
+}
+
+/// The child of `command` gets a copy of `file` under this number, whatever it was before.
+pub fn give(command: &mut std::process::Command, file: File, number: RawFd) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the hook makes one system call and allocates nothing.
+    unsafe {
+        command.pre_exec(move || check(libc::dup2(file.as_raw_fd(), number)).map(drop));
+    }
 }

@@ -24,6 +24,8 @@ fn init(argv: &[&str], change: impl FnOnce(&mut ContainerStart)) -> Started {
         workdir: dir.path().to_owned(),
         uid: None,
         gid: None,
+        ready: None,
+        user: None,
         trust: None,
     };
     change(&mut start);

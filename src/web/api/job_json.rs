@@ -52,6 +52,8 @@ pub(in crate::web) struct Job<'a> {
 #[derive(Serialize, JsonSchema)]
 pub(in crate::web) struct Step<'a> {
     n: u32,
+    /// `step`, or `service`: it ran beside the steps of its branch.
+    kind: &'static str,
     name: &'a str,
     branch: &'a str,
     status: StepStatus,
@@ -192,6 +194,7 @@ pub(in crate::web) fn steps(rows: &[StepRow]) -> Vec<Step<'_>> {
 fn step(row: &StepRow) -> Step<'_> {
     Step {
         n: row.seq,
+        kind: row.kind.as_str(),
         name: &row.name,
         branch: &row.branch,
         status: row.status,

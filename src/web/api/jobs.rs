@@ -11,7 +11,7 @@ use crate::model::job::Status;
 use crate::model::{Action, JobId};
 use crate::queue;
 use crate::store::job_list::{self, Filter};
-use crate::store::{config_commits, job_limits, registry, steps};
+use crate::store::{cache_uses, config_commits, job_limits, registry, steps};
 use crate::trigger::no_workspace;
 use crate::web::access;
 use crate::web::cursor::Cursors;
@@ -64,6 +64,8 @@ pub(in crate::web) struct Details<'a> {
     #[serde(flatten)]
     job: job_json::Job<'a>,
     steps: Vec<job_json::Step<'a>>,
+    /// What steps found of their caches, and left.
+    caches: Vec<super::caches::CacheUse<'a>>,
     /// The images that it pushed to the registry beside the server.
     images: Vec<job_json::PushedImage<'a>>,
     /// Why a pending job does not run yet.
@@ -115,14 +117,16 @@ pub(in crate::web) async fn show(State(app): State<AppState>, visitor: Visitor, 
     let ended = job.status.is_terminal().then(|| job.clone());
     let read = app.store.read(move |view| {
         let why = ended.map(|job| no_workspace(view, &job)).transpose()?;
-        Ok((steps::of_job(view, id)?, registry::of_job(view, id)?, why, job_limits::find(view, id)?))
+        let seen = (cache_uses::of_job(view, id)?, registry::of_job(view, id)?);
+        Ok((steps::of_job(view, id)?, seen, why, job_limits::find(view, id)?))
     });
-    let (rows, pushed, why, limits) = read.await?;
+    let (rows, (used, pushed), why, limits) = read.await?;
     let waiting = if job.status == Status::Pending { waiting(&app, id).await? } else { None };
     let rerun_from_failed = why.map(job_json::from_failed);
     let details = Details {
         job: job_json::job(&job),
         steps: job_json::steps(&rows),
+        caches: super::caches::uses(&rows, &used),
         images: pushed.iter().map(job_json::pushed).collect(),
         waiting,
         rerun_from_failed,

@@ -11,8 +11,10 @@ use crate::model::job::Status;
 use crate::model::step::StepStatus;
 use crate::registry::HOST_PORT;
 use crate::store::artifacts::ArtifactKind;
+use crate::store::cache_uses::{Found, Saved, UseRow};
+use crate::store::egress::{self, HostRow, Verdict};
 use crate::store::registry::{self, PushedRow};
-use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, job_limits, job_past, jobs};
+use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, cache_uses, job_limits, job_past, jobs};
 use crate::trigger::RerunFrom;
 use crate::web::access;
 use crate::web::api::{self, Cursor};
@@ -29,12 +31,23 @@ use crate::web::visitor::Visitor;
 /// Artifacts on the page; the others are in the API's list.
 const ARTIFACTS: usize = 100;
 
+/// Names on the page, of each kind.
+const HOSTS: usize = 50;
+
 struct File {
     name: String,
     href: Option<String>,
     size: String,
     dir: bool,
     sha256: String,
+}
+
+/// What a step found of a cache, and what became of it.
+struct CacheLine {
+    name: String,
+    step: String,
+    found: String,
+    saved: String,
 }
 
 struct Image {
@@ -100,6 +113,9 @@ struct Page {
     branch: String,
     config_commit: String,
     params: Vec<(String, String)>,
+    caches: Vec<CacheLine>,
+    reached: Vec<(String, String)>,
+    denied: Vec<(String, String)>,
 }
 
 impl Page {
@@ -193,9 +209,10 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         let parent = parent.map(|job| (format!("/jobs/{}", job.id), job.label()));
         let made = (artifacts::of_job(view, id)?, registry::of_job(view, id)?);
         let records = (attestations::find(view, id)?, job_limits::find(view, id)?);
-        Ok((made, records, beside, job_news(view, id)?, parent))
+        let seen = (egress::of_job(view, id)?, cache_uses::of_job(view, id)?);
+        Ok((made, records, beside, job_news(view, id)?, parent, seen))
     });
-    let ((files, pushed), (attestation, limits), beside, news, parent) = read.await?;
+    let ((files, pushed), (attestation, limits), beside, news, parent, (hosts, used)) = read.await?;
     let mut evidence = gather(app, visitor, job).await?;
     let explanation = explain(&evidence);
     let tests = evidence.tests.take();
@@ -271,7 +288,10 @@ async fn page(app: &AppState, visitor: &Visitor, job: JobRow, look: Look) -> Ans
         actor: job.actor.clone(),
         branch: job.tag.as_ref().map_or_else(|| job.branch.clone(), |tag| format!("{} (tag {tag})", job.branch)),
         config_commit: job.config_commit.chars().take(10).collect(),
+        reached: names(&hosts, Verdict::Allowed),
+        denied: names(&hosts, Verdict::Denied),
         params: job.params.clone().into_iter().collect(),
+        caches: used.iter().map(|row| cache(row, &evidence.steps)).collect(),
         commit: job.commit_sha.clone(),
         pipeline: job.pipeline_name.clone(),
         number,
@@ -311,6 +331,40 @@ fn origin(job: &JobRow) -> String {
         (None, Some(number)) => format!("{what} {number} · {}", job.branch),
         (None, None) => format!("{what} · {}", job.branch),
     }
+}
+
+/// Names with what is to be said of each; the API has those that are left out.
+fn names(rows: &[HostRow], verdict: Verdict) -> Vec<(String, String)> {
+    let mut names: Vec<(String, String)> = Vec::new();
+    for row in rows.iter().filter(|row| row.verdict == verdict) {
+        if names.last().is_some_and(|(name, _)| *name == row.name) {
+            continue;
+        }
+        names.push((row.name.clone(), row.detail.clone()));
+        if names.len() == HOSTS {
+            break;
+        }
+    }
+    names
+}
+
+fn cache(row: &UseRow, steps: &[StepRow]) -> CacheLine {
+    let time = |millis: u64| duration(i64::try_from(millis).unwrap_or(i64::MAX));
+    let found = match row.found {
+        Found::Hit => format!("restored {} of {} in {}", size(row.found_bytes), row.found_note, time(row.found_millis)),
+        Found::Here => row.found_note.clone(),
+        Found::Miss if row.found_note.is_empty() => "nothing was stored".to_owned(),
+        Found::Miss => row.found_note.clone(),
+    };
+    let saved = match row.saved {
+        None => String::new(),
+        Some(Saved::Stored) => format!("stored {} in {}", size(row.saved_bytes), time(row.saved_millis)),
+        Some(Saved::Unchanged) => "unchanged".to_owned(),
+        Some(Saved::No) => format!("not stored: {}", row.saved_note),
+    };
+    let key = if row.key.is_empty() { String::new() } else { format!(" ({})", row.key) };
+    let step = steps.iter().find(|step| step.id == row.step_id).map(|step| step.name.clone());
+    CacheLine { name: format!("{}{key}", row.name), step: step.unwrap_or_default(), found, saved }
 }
 
 fn file(job: &JobRow, row: &ArtifactRow) -> File {

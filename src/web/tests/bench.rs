@@ -80,6 +80,7 @@ pub(super) fn pipeline(name: &str, team: &str) -> Pipeline {
         attempts: 1,
         secrets: Vec::<SecretGrant>::new(),
         params: Vec::new(),
+        protected_branches: crate::model::settings::usual_branches(),
     }
 }
 

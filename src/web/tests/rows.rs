@@ -345,5 +345,6 @@ fn new_step(lease: Lease, name: &str, branch: &str) -> NewStep {
         image: "python:3.11-slim".to_owned(),
         command: format!("python -m unittest discover -v  # {name}"),
         allow_failure: false,
+        kind: steps::StepKind::Step,
     }
 }

@@ -187,6 +187,7 @@ impl Seed {
                 image: "python:3.11-slim".to_owned(),
                 command: format!("python -m unittest discover -v  # {}", step.name),
                 allow_failure: false,
+                kind: steps::StepKind::Step,
             };
             new.push((row, step.code, step.seconds, step.log.len() as u64));
         }

@@ -46,7 +46,8 @@ fn needles() -> Vec<String> {
 /// The files below a directory that hold a secret in some form.
 fn hits(dir: &Path) -> String {
     let mut grep = Command::new("grep");
-    grep.args(["-rlaF", "--devices=skip"]);
+    // Networks are held by files that can't be read.
+    grep.args(["-rlaF", "--devices=skip", "--exclude-dir=net"]);
     for needle in needles() {
         grep.args(["-e", &needle]);
     }

@@ -140,7 +140,7 @@ step.run("true", name="nowhere", workdir="/workspace/none", check=False)
 #[test]
 fn what_a_step_cannot_have_is_refused_with_what_is_possible() {
     let cases = [
-        ("image=\"alpine:3\"", "registries come with the next one"),
+        ("image=\"--alpine\"", "it begins with '-', as options do"),
         ("memory=\"1MiB\"", "memory = 1048576 bytes (from 6291456"),
         ("user=\"root\"", "user 'root' is not a number"),
         ("memory=\"3GiB\"", "memory= asks for 3 GiB, this server gives a step at most 2 GiB"),

@@ -1,6 +1,7 @@
 //! `danube serve` as people and forges meet it: the real program, real containers, real git, loopback.
 mod again;
 mod build;
+mod caches;
 mod cli;
 mod config;
 mod crash;

@@ -37,7 +37,14 @@ fn pull_the_plug(server: &mut Danube) {
         }
         left.is_empty().then_some(())
     });
-    fs::remove_dir_all(Path::new("/run/danube").join(&instance)).unwrap();
+    let run = Path::new("/run/danube").join(&instance);
+    for line in fs::read_to_string("/proc/self/mounts").unwrap().lines() {
+        let place = line.split(' ').nth(1).unwrap_or_default();
+        if Path::new(place).starts_with(&run) {
+            assert!(std::process::Command::new("umount").arg("-l").arg(place).status().unwrap().success());
+        }
+    }
+    fs::remove_dir_all(run).unwrap();
     for lease in fs::read_dir("/run/danube/uids").unwrap().flatten() {
         if fs::read_to_string(lease.path()).is_ok_and(|holder| holder.contains(&instance)) {
             fs::remove_file(lease.path()).unwrap();

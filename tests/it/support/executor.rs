@@ -198,6 +198,7 @@ pub(crate) fn spec(command: &str) -> StepSpec {
     StepSpec {
         kind: StepKind::Step,
         image: "host".into(),
+        pinned: None,
         argv: ["/bin/sh", "-c", command].map(str::to_owned).to_vec(),
         env: vec![("PATH".into(), "/usr/bin:/bin".into()), ("HOME".into(), "/root".into())],
         files: Vec::new(),
@@ -207,10 +208,15 @@ pub(crate) fn spec(command: &str) -> StepSpec {
         caps: Vec::new(),
         root: Root::Writable,
         network: false,
+        dns: None,
+        hosts: Vec::new(),
+        service: None,
+        ready: None,
         masks: Vec::new(),
         log_limit: 16 << 20,
         capture_secret: false,
         notes: Vec::new(),
+        caches: Vec::new(),
         trust: None,
         build: false,
     }

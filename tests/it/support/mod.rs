@@ -1,10 +1,12 @@
 //! What the whole-program tests share.
 pub(crate) mod executor;
 pub(crate) mod http;
+pub(crate) mod images;
 pub(crate) mod machine;
 pub(crate) mod repo;
 pub(crate) mod run;
 pub(crate) mod server;
+pub(crate) mod world;
 
 use std::path::PathBuf;
 

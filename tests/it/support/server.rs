@@ -303,6 +303,14 @@ impl Danube {
         Path::new("/var/lib/danube-executor").join(&self.instance)
     }
 
+    /// Layers of images stay for the next executor; where nothing else is left, they go with the test.
+    fn forget_images(&self) {
+        let names: Vec<_> = fs::read_dir(self.tree()).into_iter().flatten().flatten().map(|e| e.file_name()).collect();
+        if !self.instance.is_empty() && names == ["images"] {
+            let _gone = fs::remove_dir_all(self.tree());
+        }
+    }
+
     /// The database, for what no API shows and for damage.
     pub(crate) fn database(&self) -> rusqlite::Connection {
         let db = rusqlite::Connection::open(self.data().join("danube.db")).unwrap();
@@ -327,6 +335,7 @@ impl Drop for Danube {
         // The executor's process ends a moment after its last file is gone.
         while !left.is_empty() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));
+            self.forget_images();
             left = self.leftovers();
         }
         if !left.is_empty() && !std::thread::panicking() {

@@ -50,6 +50,7 @@ fn pipeline() -> Pipeline {
         attempts: 1,
         secrets: Vec::new(),
         params: Vec::new(),
+        protected_branches: crate::model::settings::usual_branches(),
     }
 }
 
@@ -168,6 +169,7 @@ impl Server {
             image: "alpine:3.20".to_owned(),
             command: "true".to_owned(),
             allow_failure: false,
+            kind: steps::StepKind::Step,
         };
         let write = move |tx: &crate::store::Tx<'_>| {
             let row = steps::insert(tx, lease.id, &new)?;

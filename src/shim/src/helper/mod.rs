@@ -5,6 +5,7 @@
 //! May use: the headers of the library half, git for a checkout.
 //! Must not touch: anything above the current directory, which is the workspace.
 
+mod cache;
 mod checkout;
 mod collect;
 mod copy;
@@ -34,7 +35,12 @@ pub(crate) fn run(arguments: &[&str]) -> i32 {
         ["export", path] => standard(1).and_then(|to| export::run(OsStr::new(path), to)),
         ["collect", pattern] => standard(1).and_then(|to| collect::run(pattern, to)),
         ["import", to] => standard(0).and_then(|from| import::run(OsStr::new(to), from)),
-        _ => Err("usage: helper checkout | export PATH | collect PATTERN | import DEST".to_owned()),
+        ["cache-save", rest @ ..] => standard(1).and_then(|to| cache::save(rest, to)),
+        ["cache-restore", rest @ ..] => standard(0).and_then(|from| cache::restore(rest, from)),
+        _ => {
+            Err("usage: helper checkout | export PATH | collect PATTERN | import DEST | cache-save … | cache-restore …"
+                .to_owned())
+        }
     };
     match result {
         Ok(()) => 0,

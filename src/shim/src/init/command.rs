@@ -1,6 +1,7 @@
 //! The child that becomes the step's command.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -12,10 +13,14 @@ const NOT_FOUND: i32 = 127;
 /// What shells end with when a command may not be run.
 const NOT_ALLOWED: i32 = 126;
 
+/// The shell of every step, and the one that is lent to an image which has none.
+const SHELL: &str = "/bin/sh";
+const LENT_SHELL: &str = "/danube/sh";
+
 /// Becomes the command; returns an exit code only when that failed, which was said then.
-pub(super) fn become_command(start: &ContainerStart) -> i32 {
+pub(super) fn become_command(start: &ContainerStart, groups: &[u32]) -> i32 {
     sys::new_session();
-    if let Err(problem) = prepare(start) {
+    if let Err(problem) = prepare(start, groups) {
         crate::say(&format!("danube: {problem}"));
         return NOT_ALLOWED;
     }
@@ -34,11 +39,11 @@ pub(super) fn become_command(start: &ContainerStart) -> i32 {
     }
 }
 
-fn prepare(start: &ContainerStart) -> Result<(), String> {
+fn prepare(start: &ContainerStart, groups: &[u32]) -> Result<(), String> {
     sys::default_signals();
     sys::set_umask(0o022);
     if let Some(gid) = start.gid {
-        sys::become_group(gid).map_err(|error| format!("cannot become group {gid}: {error}"))?;
+        sys::become_group(gid, groups).map_err(|error| format!("cannot become group {gid}: {error}"))?;
     }
     if let Some(uid) = start.uid {
         sys::become_uid(uid).map_err(|error| format!("cannot become user {uid}: {error}"))?;
@@ -50,6 +55,9 @@ fn prepare(start: &ContainerStart) -> Result<(), String> {
 /// The files that the first word may mean.
 fn candidates(start: &ContainerStart) -> Vec<OsString> {
     let name = &start.argv[0];
+    if name == SHELL && !Path::new(SHELL).exists() && fs::metadata(LENT_SHELL).is_ok_and(|shell| shell.len() > 0) {
+        return vec![LENT_SHELL.into()];
+    }
     if name.contains('/') {
         return vec![name.into()];
     }

@@ -83,6 +83,8 @@ mod tests {
             workdir: workdir.to_owned(),
             uid: None,
             gid: None,
+            ready: None,
+            user: None,
             trust: None,
         }
     }

@@ -6,8 +6,11 @@
 
 mod command;
 mod files;
+mod ready;
 mod trust;
+mod user;
 
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use danube_shim::frame;
@@ -40,13 +43,19 @@ fn run_command(without: &[&str]) -> Result<i32, String> {
         sys::become_undumpable().map_err(failed)?;
     }
     let signals = Signals::hold(&[&FORWARDED[..], &[libc::SIGCHLD]].concat()).map_err(failed)?;
-    let mut start = read_start(without.contains(&"--keep-frame"))?;
+    let (mut start, pipe) = read_start(without.contains(&"--keep-frame"))?;
+    let groups = user::settle(&mut start)?;
     trust::settle(&mut start)?;
     files::place(&start)?;
     let child = sys::fork().map_err(failed)?;
     let Some(child) = child else {
-        return Ok(command::become_command(&start));
+        return Ok(command::become_command(&start, &groups));
     };
+    if let Some(pipe) = pipe
+        && sys::fork().map_err(failed)?.is_none()
+    {
+        return Ok(ready::watch(&start, &groups, pipe));
+    }
     drop(start);
     follow(&signals, child).map_err(failed)
 }
@@ -118,19 +127,24 @@ fn is_first() -> bool {
     std::process::id() == 1
 }
 
-fn read_start(keep: bool) -> Result<ContainerStart, String> {
+/// The frame and, of a service, where to say that it answers.
+fn read_start(keep: bool) -> Result<(ContainerStart, Option<File>), String> {
     // Whatever else a runtime left open belongs to nobody in here.
-    sys::close_from(4).map_err(|error| format!("cannot close what was inherited: {error}"))?;
+    sys::close_from(5).map_err(|error| format!("cannot close what was inherited: {error}"))?;
     let mut frame_in = sys::inherited(3).map_err(|error| format!("descriptor 3 must be the start frame: {error}"))?;
     let start: ContainerStart =
         frame::read(&mut frame_in, frame::CONTAINER_START_LIMIT).map_err(|error| error.to_string())?;
+    let pipe = match start.ready.is_some() {
+        true => Some(sys::inherited(4).map_err(|error| format!("descriptor 4 must be a pipe: {error}"))?),
+        false => sys::close_from(4).map(|()| None).map_err(|error| error.to_string())?,
+    };
     if keep {
         // A copy under the same number is inherited by what is started.
         sys::place(&frame_in, 4).map_err(|error| error.to_string())?;
     }
     match start.argv.is_empty() {
         true => Err("the step has no command".to_owned()),
-        false => Ok(start),
+        false => Ok((start, pipe)),
     }
 }
 

@@ -68,6 +68,8 @@ mod tests {
 
     fn start(trust: Option<&str>, env: &[(&str, &str)]) -> ContainerStart {
         ContainerStart {
+            user: None,
+            ready: None,
             argv: vec!["true".into()],
             env: env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
             files: Vec::new(),

@@ -18,6 +18,8 @@ pub(super) struct Container {
     pub(super) pidfd: OwnedFd,
     pub(super) stdout: File,
     pub(super) stderr: File,
+    /// Of a service: a byte comes when it answers.
+    pub(super) ready: Option<File>,
 }
 
 /// Starts the container; its first process becomes a child of this one. `third` is descriptor 3,
@@ -36,13 +38,22 @@ pub(super) fn launch(start: &StepStart, third: File) -> Result<Container, String
     crun.arg("--root").arg(&start.crun_root);
     crun.arg("--cgroup-manager=cgroupfs").arg("--log").arg(&log);
     crun.arg("run").arg("-d").arg("--pid-file").arg(&pid_file);
-    crun.arg("--preserve-fds=1").arg("-b").arg(&start.bundle);
+    crun.arg(if start.container.ready.is_some() { "--preserve-fds=2" } else { "--preserve-fds=1" });
+    crun.arg("-b").arg(&start.bundle);
     crun.arg(&start.container_id);
     crun.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     if let Some(value) = std::env::var_os("XDG_RUNTIME_DIR") {
         crun.env("XDG_RUNTIME_DIR", value);
     }
     crun.stdin(Stdio::null()).stdout(stdout_in).stderr(stderr_in);
+    let mut ready = None;
+    if start.container.ready.is_some() {
+        let (reader, writer) = io::pipe().map_err(not_ready)?;
+        let reader = File::from(OwnedFd::from(reader));
+        sys::set_nonblocking(reader.as_fd()).map_err(not_ready)?;
+        sys::give(&mut crun, File::from(OwnedFd::from(writer)), 4);
+        ready = Some(reader);
+    }
     let spawned = crun.spawn();
     // Both hold ends of the pipes or of the frame, which belong to the container alone now.
     drop(crun);
@@ -57,7 +68,7 @@ pub(super) fn launch(start: &StepStart, third: File) -> Result<Container, String
     let text = fs::read_to_string(&pid_file).map_err(not_ready)?;
     let pid = text.trim().parse().map_err(|_| format!("crun wrote no process number into {}", pid_file.display()))?;
     let pidfd = sys::pidfd(pid).map_err(not_ready)?;
-    Ok(Container { pid, pidfd, stdout, stderr })
+    Ok(Container { pid, pidfd, stdout, stderr, ready })
 }
 
 /// A pipe whose writing end may be opened again as /dev/stdout by any user of the container.

@@ -21,7 +21,7 @@ use std::time::Duration;
 use danube_shim::record::{Exit, Records, Started};
 use danube_shim::redact::Patterns;
 use danube_shim::start::StepStart;
-use danube_shim::{fault, filter, frame, record, start, sys};
+use danube_shim::{fault, filter, frame, overlay, record, start, sys};
 
 use control::Control;
 use output::Output;
@@ -42,6 +42,8 @@ struct Inherited {
     index: File,
     /// Keeps descriptor 3 free for the container's start frame.
     third: File,
+    /// To whom the files of layers belong.
+    users: Option<File>,
 }
 
 /// Runs the supervisor; the exit code says only whether the step was taken on.
@@ -125,7 +127,8 @@ fn inherit() -> Result<Inherited, String> {
     let mut frame_in = sys::inherited(3).map_err(missing)?;
     let log = sys::inherited(4).map_err(missing)?;
     let index = sys::inherited(5).map_err(missing)?;
-    sys::close_from(6).map_err(missing)?;
+    let users = sys::inherited(6).ok();
+    sys::close_from(7).map_err(missing)?;
     let start: StepStart = frame::read(&mut frame_in, frame::STEP_START_LIMIT).map_err(|error| error.to_string())?;
     if frame_in.read(&mut [0]).map_err(missing)? > 0 {
         return Err("there is more than one frame on descriptor 3".to_owned());
@@ -145,7 +148,7 @@ fn inherit() -> Result<Inherited, String> {
         sys::place(&nowhere, number).map_err(missing)?;
     }
     // The frame's pipe is closed by that; its number goes on as a placeholder.
-    Ok(Inherited { start, log, index, third: frame_in })
+    Ok(Inherited { start, log, index, third: frame_in, users })
 }
 
 impl Claimed {
@@ -185,7 +188,7 @@ impl Claimed {
 /// The step itself; whatever goes wrong ends up in the record.
 fn run_container(inherited: Inherited, records: &Rc<Records>, blank: &Exit) -> Exit {
     let failed = |error: String| Exit { error: Some(error), ..blank.clone() };
-    let Inherited { start, log, index, third } = inherited;
+    let Inherited { start, log, index, third, users } = inherited;
     let patterns = match Patterns::new(&start.patterns) {
         Ok(patterns) => patterns,
         Err(error) => return failed(error.to_string()),
@@ -201,9 +204,10 @@ fn run_container(inherited: Inherited, records: &Rc<Records>, blank: &Exit) -> E
         Ok(control) => control,
         Err(error) => return failed(format!("cannot listen for the executor: {error}")),
     };
-    if let Err(error) = hide(&start) {
+    if let Err(error) = prepare_mounts(&start, users.as_ref()) {
         return failed(format!("cannot prepare the step's mounts: {error}"));
     }
+    drop(users);
     let container = match launch::launch(&start, third) {
         Ok(container) => container,
         Err(error) => return failed(error),
@@ -211,6 +215,9 @@ fn run_container(inherited: Inherited, records: &Rc<Records>, blank: &Exit) -> E
     let counters = counters::Counters::open(&start.cgroups);
     let dropped = drop_privileges(&start).map_err(|error| format!("cannot give up privileges: {error}"));
     let mut pump = Pump::new(&start, patterns, container.stdout, container.stderr);
+    if let Some(ready) = container.ready {
+        pump.watch(ready, Rc::clone(records));
+    }
     drop(start.container);
     let ended = pump.run(container.pid, container.pidfd.as_fd(), &mut output, control);
     let ended_ns = sys::realtime_ns();
@@ -234,13 +241,21 @@ fn run_container(inherited: Inherited, records: &Rc<Records>, blank: &Exit) -> E
     }
 }
 
-fn hide(start: &StepStart) -> io::Result<()> {
+fn prepare_mounts(start: &StepStart, users: Option<&File>) -> io::Result<()> {
     sys::become_subreaper()?;
-    if start.hide_unified {
+    if start.hide_unified || start.overlay.is_some() {
         sys::private_mounts()?;
+    }
+    if start.hide_unified {
         sys::unmount(c"/sys/fs/cgroup/unified")?;
     }
-    Ok(())
+    match &start.overlay {
+        Some(root) if root.mapped && users.is_none() => {
+            Err(io::Error::other("descriptor 6, a user namespace, is missing"))
+        }
+        Some(root) => overlay::mount(root, users.filter(|_| root.mapped)),
+        None => Ok(()),
+    }
 }
 
 fn drop_privileges(start: &StepStart) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use danube_shim::control::{Reply, Request};
@@ -29,6 +30,8 @@ pub(super) struct Pump {
     captured: Option<Captured>,
     buffer: Vec<u8>,
     clean: Vec<u8>,
+    /// Until a service answers.
+    ready: Option<(File, Rc<Records>)>,
 }
 
 struct Outlet {
@@ -52,6 +55,24 @@ impl Pump {
             captured: start.capture_secret.then(Captured::default),
             buffer: vec![0; CHUNK],
             clean: Vec::new(),
+            ready: None,
+        }
+    }
+
+    /// Notes when a byte comes: the service answers.
+    pub(super) fn watch(&mut self, ready: File, records: Rc<Records>) {
+        self.ready = Some((ready, records));
+    }
+
+    fn hear_of_ready(&mut self) {
+        let Some((mut pipe, records)) = self.ready.take() else { return };
+        match pipe.read(&mut [0]) {
+            // Where that can't be noted the service counts as not ready, and its end is told.
+            Ok(1..) => drop(records.set_ready()),
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {
+                self.ready = Some((pipe, records));
+            }
+            _ => {}
         }
     }
 
@@ -82,6 +103,8 @@ impl Pump {
             let mut fds: Vec<BorrowedFd<'_>> = Vec::new();
             fds.extend(ended.is_none().then_some(pidfd));
             fds.extend(self.outlets.iter().flat_map(|o| &o.pipe).map(AsFd::as_fd));
+            let waits = self.ready.is_some();
+            fds.extend(self.ready.iter().map(|(pipe, _)| pipe.as_fd()));
             fds.extend(control.descriptors());
             let ready = sys::readable(&fds, patience)?;
             drop(fds);
@@ -89,6 +112,9 @@ impl Pump {
             let mut next = || ready.split_off_first().copied().unwrap_or(false);
             let over = ended.is_none() && next();
             let readable = opened.map(|open| open && next());
+            if waits && next() {
+                self.hear_of_ready();
+            }
             // Masks first: a value that was registered is masked in what is read from here on.
             control.serve(ready, |request| self.answer(request, output));
             for (which, readable) in readable.into_iter().enumerate() {
@@ -174,8 +200,20 @@ impl Pump {
         let error = match request {
             Request::Ping(_) => None,
             Request::Mask(more) => self.mask(more, output).err(),
+            Request::Note(line) => {
+                self.note(&line, output);
+                None
+            }
         };
         Reply { ok: error.is_none(), error }
+    }
+
+    /// A line of danube's own, of which the master may know as little as the step what is secret in it.
+    fn note(&mut self, line: &str, output: &mut Output) {
+        match Patterns::new(&self.secrets) {
+            Ok(patterns) => output.note(&patterns.redact(line.as_bytes())),
+            Err(_) => output.note(b"danube: a remark that cannot be shown"),
+        }
     }
 
     fn mask(&mut self, more: Vec<Pattern>, output: &mut Output) -> Result<(), String> {
@@ -215,7 +253,6 @@ mod tests {
     use std::fs::{self, OpenOptions};
     use std::io::Write;
     use std::os::fd::OwnedFd;
-    use std::rc::Rc;
 
     /// The only test of this program that has a child: the loop collects every child there is.
     #[expect(clippy::zombie_processes, reason = "the loop under test waits for the child")]
@@ -241,6 +278,7 @@ mod tests {
             captured: None,
             buffer: vec![0; CHUNK],
             clean: Vec::new(),
+            ready: None,
         };
         kept_open.write_all(b"a hunter22 and hunt").unwrap();
         let child = std::process::Command::new("sh").args(["-c", "exit 6"]).spawn().unwrap();

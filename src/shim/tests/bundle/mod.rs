@@ -58,10 +58,13 @@ impl Step {
                 workdir: "/workspace".into(),
                 uid: None,
                 gid: None,
+                ready: None,
+                user: None,
                 trust: None,
             },
             notes: Vec::new(),
             fault: None,
+            overlay: None,
         };
         Some(Self { start, dir })
     }

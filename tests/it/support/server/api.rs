@@ -73,6 +73,19 @@ impl Danube {
     }
 
     #[track_caller]
+    pub(crate) fn trigger_on(&self, branch: &str) -> String {
+        let started = self.post("/api/v1/pipelines/app/trigger", &serde_json::json!({ "branch": branch })).with(201);
+        started["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The log of a step as it is, with the lines of danube's own.
+    #[track_caller]
+    pub(crate) fn raw_log(&self, id: &str, step: u32) -> String {
+        let reply = self.get(&format!("/api/v1/jobs/{id}/steps/{step}/log"));
+        if reply.status == 200 { reply.text() } else { String::new() }
+    }
+
+    #[track_caller]
     pub(crate) fn job(&self, id: &str) -> Value {
         self.get(&format!("/api/v1/jobs/{id}")).with(200)
     }

@@ -51,7 +51,8 @@ fn end(started: Started) -> (Option<i32>, String, String) {
 
 #[test]
 fn the_command_gets_exactly_its_environment_a_home_and_its_directory() {
-    let started = init(&["sh", "-c", "pwd; env -0 | tr '\\0' '\\n' | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^HOME="], |_| {});
+    let started =
+        init(&["sh", "-c", "pwd; env -0 | tr '\\0' '\\n' | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^HOME="], |_| {});
     let here = format!("{}\nPATH=/usr/bin:/bin\nA=b c\n", started.dir.path().display());
     let (code, out, _) = end(started);
     let sorted = |text: &str| {

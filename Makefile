@@ -17,7 +17,7 @@ PACKAGES := crun nftables iproute2 git openssh-client gcc libc6-dev make pkg-con
 # What tests need besides: a browser for the look at the pages, and letters for every script in it; a registry and clients of one.
 TEST_PACKAGES := chromium fonts-dejavu-core docker-registry skopeo umoci buildah curl
 
-.PHONY: help setup setup-tests build shim venv demo coordinator-image bench chaos test test-images test-isolation test-rust test-sdk pages screenshots lint fresh clean-demo
+.PHONY: help setup setup-tests build shim venv demo coordinator-image bench chaos test test-images test-isolation test-project test-rust test-sdk pages screenshots lint fresh clean-demo
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -124,18 +124,25 @@ test: lint test-rust pages test-sdk ## All tests (25 minutes at most on 2 cores)
 BROWSER := console::in_a_browser
 # A builder that is compiled first: by make test-images alone.
 KANIKO := registry::kaniko
+# Images of some 900 MB are made first: by make test-project alone.
+PROJECT := project::
 
 test-rust: build venv setup-tests $(COORDINATOR)/index.json
 	cargo test --locked --quiet --test machine -- record $(TARGET)/machine
 	export DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python
 	export DANUBE_TEST_COORDINATOR=$(abspath $(COORDINATOR))
-	cargo test --locked --workspace -- --skip $(BROWSER) --skip $(KANIKO)
+	cargo test --locked --workspace -- --skip $(BROWSER) --skip $(KANIKO) --skip $(PROJECT)
 	cargo test --locked --quiet --test chaos -- --short
 	cargo test --locked --quiet --test machine -- compare $(TARGET)/machine
 
 test-images: build setup-tests ## Image builds by kaniko, compiled once from its Go module (root; Go)
 	@tests/images/kaniko.sh $(TARGET)/kaniko
 	DANUBE_TEST_KANIKO=$(abspath $(TARGET))/kaniko DANUBE_SHIM=$(abspath $(SHIM)) cargo test --locked --quiet --test it -- $(KANIKO)
+
+test-project: build setup-tests ## A real project in three images of a registry, with services and caches, twice (root; mmdebstrap)
+	@$(call install,$(IMAGE_PACKAGES))
+	tests/project/images.sh $(TARGET)/project
+	DANUBE_TEST_PROJECT=$(abspath $(TARGET))/project DANUBE_SHIM=$(abspath $(SHIM)) cargo test --locked --quiet --test it -- $(PROJECT)
 
 pages: build venv setup-tests ## Every page in every state in a real browser: axe, size, keyboard (PAGES='job failed' for some)
 	@DANUBE_PAGES="$(PAGES)" DANUBE_SHIM=$(abspath $(SHIM)) DANUBE_TEST_PYTHON=$(abspath $(VENV))/bin/python \

@@ -1,4 +1,7 @@
-"""Makes an OCI layout of one layer out of a root's tar, the same bytes for the same files: layout.py ROOT.tar OUT."""
+"""Makes an OCI layout of one layer out of a root's tar, the same bytes for the same files.
+
+layout.py ROOT.tar OUT [CONFIG]: CONFIG is JSON, such as {"User": "1000"}, for the image's own settings.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def layer(root: str) -> bytes:
     return out.getvalue()
 
 
-def main(root: str, out: str) -> None:
+def main(root: str, out: str, settings: str = "{}") -> None:
     """Writes the layout beside its place, and puts it there when it is whole."""
     tar = layer(root)
     packed = io.BytesIO()
@@ -56,7 +59,10 @@ def main(root: str, out: str) -> None:
         "architecture": ARCHITECTURES.get(machine, machine),
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
-        "config": {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]},
+        "config": {
+            "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"],
+            **json.loads(settings),
+        },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}"]},
     }
     manifest = {

@@ -98,6 +98,7 @@ pub(super) fn routes() -> Vec<Route> {
         page("/pipelines", get(pages::pipelines::show)),
         page("/pipelines/{name}", get(pages::pipeline::show)),
         form("/pipelines/{name}/trigger", post(pages::pipeline::run)),
+        form("/pipelines/{name}/caches/delete", post(pages::pipeline::delete_cache)),
         page("/pipelines/{name}/tests", get(pages::test_history::show)),
         page("/pipelines/{name}/tests/{case}", get(pages::test_case::show)),
         page("/pipelines/{name}/{number}", get(pages::job::numbered)),

@@ -3,6 +3,7 @@
 //! A scratch data directory is filled by the library's own functions, the real server serves it, and
 //! `tests/console/drive.py` walks the list `tests/console/pages.toml` through it.
 
+mod around;
 mod bad_input;
 mod browser;
 mod bulk;

@@ -18,6 +18,7 @@ mod kept;
 mod leftovers;
 mod openapi;
 mod points;
+mod project;
 mod provenance;
 mod registry;
 mod replay;

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::auth::noted;
+use crate::auth::{Authorized, noted};
 use crate::model::{Action, JobId};
 use crate::store::cache_uses::UseRow;
+use crate::store::pipelines::PipelineRow;
 use crate::store::{CacheRow, Durability, StepRow, caches};
 use crate::web::access;
-use crate::web::error::Answer;
+use crate::web::error::{Answer, WebError};
 use crate::web::state::AppState;
 use crate::web::visitor::Visitor;
 
@@ -99,13 +100,26 @@ pub(in crate::web) async fn delete(
     Query(which): Query<Which>,
 ) -> Answer {
     let (authorized, row) = access::pipeline(&app, &visitor, name, Action::ManageCaches).await?;
+    let deleted = remove(&app, authorized, &row, which.name, which.key).await?;
+    Ok(Json(Deleted { deleted }).into_response())
+}
+
+/// Forgets caches, with a line of the audit log; gives how many.
+pub(in crate::web) async fn remove(
+    app: &AppState,
+    authorized: Authorized,
+    row: &PipelineRow,
+    name: Option<String>,
+    key: Option<String>,
+) -> Result<u64, WebError> {
+    let (id, pipeline) = (row.id, row.name.clone());
     let deleted = app.store.write("web.caches_delete", Durability::Acknowledged, move |tx| {
-        let deleted = caches::delete(tx, row.id, which.name.as_deref(), which.key.as_deref())?;
-        let what = which.name.as_deref().unwrap_or("all");
-        noted(tx, &authorized, &format!("caches {}/{what}", row.name), &format!("{deleted} deleted"))?;
+        let deleted = caches::delete(tx, id, name.as_deref(), key.as_deref())?;
+        let what = name.as_deref().unwrap_or("all");
+        noted(tx, &authorized, &format!("caches {pipeline}/{what}"), &format!("{deleted} deleted"))?;
         Ok(deleted)
     });
-    Ok(Json(Deleted { deleted: deleted.await? }).into_response())
+    Ok(deleted.await?)
 }
 
 fn cache(row: &CacheRow) -> Cache<'_> {

@@ -10,14 +10,15 @@ use crate::model::job::Status;
 use crate::model::settings::{Param, ParamType, Pipeline, TriggerRule};
 use crate::model::{Action, JobId};
 use crate::store::job_list::{self, Filter};
-use crate::store::{JobHead, job_heads};
+use crate::store::{CacheRow, JobHead, caches, job_heads};
 use crate::web::access;
+use crate::web::api;
 use crate::web::api::trigger::{self, Request};
 use crate::web::error::{Answer, WebError};
 use crate::web::parts::{Chrome, chrome, next_tick};
 use crate::web::state::AppState;
 use crate::web::view::{
-    JobLine, Pager, Plot, Tab, When, address, job_line, pipeline_href, plot, queued, rate, usual, when,
+    JobLine, Pager, Plot, Tab, When, address, job_line, pipeline_href, plot, queued, rate, size, usual, when,
 };
 use crate::web::visitor::Visitor;
 
@@ -27,6 +28,8 @@ const PAGE: u32 = 40;
 const LOOKED_AT: u32 = 120;
 /// Branches that are listed.
 const BRANCHES: usize = 12;
+/// Names of caches that are listed.
+const CACHES: usize = 50;
 /// Bars of the picture, and of the one for a phone, with their widths.
 const WIDE: (usize, i64) = (60, 960);
 const NARROW: (usize, i64) = (20, 340);
@@ -40,6 +43,15 @@ struct Branch {
     status: &'static str,
     job: String,
     at: When,
+}
+
+/// Everything that is stored under one name.
+struct Cache {
+    name: String,
+    /// `2 contents`, where there are several.
+    contents: Option<String>,
+    size: String,
+    used: When,
 }
 
 /// A job that can be cancelled.
@@ -71,6 +83,10 @@ struct Page {
     triggers: String,
     limit: String,
     branches: Vec<Branch>,
+    caches: Vec<Cache>,
+    caches_size: String,
+    /// Where a cache's deletion is sent, if this visitor may.
+    caches_delete: Option<String>,
     live: Vec<Live>,
     states: Vec<Tab>,
     asked_branch: String,
@@ -127,9 +143,10 @@ pub(in crate::web) async fn show(
         let mut live = page(Some(Status::Running), None, None, 10)?;
         live.extend(page(Some(Status::Pending), None, None, 10)?);
         let heads = job_heads::newest(view, id, LOOKED_AT)?;
-        Ok((heads, job_heads::last_green(view, id)?, live, page(status, branch, before, PAGE)?))
+        let caches = caches::of_pipeline(view, id)?;
+        Ok((heads, job_heads::last_green(view, id)?, live, page(status, branch, before, PAGE)?, caches))
     });
-    let (heads, green, live, jobs) = read.await?;
+    let (heads, green, live, jobs, caches) = read.await?;
     let document = row.pipeline()?;
     let now = app.now();
     let href = pipeline_href(&row.name);
@@ -149,6 +166,9 @@ pub(in crate::web) async fn show(
         may_trigger: row.active && access::may(&visitor, Action::Trigger(id)),
         branch: usual_branch(&heads),
         branches: branches(&heads, &href, now),
+        caches_size: size(caches.iter().map(|row| row.bytes).sum()),
+        caches_delete: access::may(&visitor, Action::ManageCaches(id)).then(|| format!("{href}/caches/delete")),
+        caches: by_name(&caches, now),
         live: live
             .iter()
             .map(|job| Live {
@@ -205,6 +225,37 @@ pub(in crate::web) async fn run(
     let (authorized, row) = access::pipeline(&app, &visitor, name, Action::Trigger).await?;
     let id = trigger::start(&app, &visitor, authorized, &row, asked(fields)).await?;
     Ok(Redirect::to(&format!("/jobs/{id}")).into_response())
+}
+
+/// What the button beside a cache sends.
+#[derive(Deserialize)]
+pub(in crate::web) struct Which {
+    cache: String,
+}
+
+/// Deletes what is stored under a name, and shows the pipeline.
+pub(in crate::web) async fn delete_cache(
+    State(app): State<AppState>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Form(which): Form<Which>,
+) -> Answer {
+    let (authorized, row) = access::pipeline(&app, &visitor, name, Action::ManageCaches).await?;
+    api::caches::remove(&app, authorized, &row, Some(which.cache), None).await?;
+    Ok(Redirect::to(&format!("{}#caches", pipeline_href(&row.name))).into_response())
+}
+
+/// The caches, each name once.
+fn by_name(rows: &[CacheRow], now: jiff::Timestamp) -> Vec<Cache> {
+    rows.chunk_by(|one, next| one.name == next.name)
+        .take(CACHES)
+        .map(|rows| Cache {
+            name: rows[0].name.clone(),
+            contents: (rows.len() > 1).then(|| format!("{} contents", rows.len())),
+            size: size(rows.iter().map(|row| row.bytes).sum()),
+            used: when(rows.iter().map(|row| row.last_used_at).max().unwrap_or(now), now),
+        })
+        .collect()
 }
 
 fn states(cut: &Cut, href: &str, here: &str) -> Vec<Tab> {

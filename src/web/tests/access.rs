@@ -27,6 +27,7 @@ const MATRIX: &[Row] = &[
     Row("GET /pipelines", EVERYBODY),
     Row("GET /pipelines/{name}", READ),
     Row("POST /pipelines/{name}/trigger", WRITE),
+    Row("POST /pipelines/{name}/caches/delete", ADMIN),
     Row("GET /pipelines/{name}/tests", READ),
     Row("GET /pipelines/{name}/tests/{case}", READ),
     Row("GET /pipelines/{name}/{number}", READ),
@@ -118,6 +119,7 @@ async fn ask(bench: &Bench, route: &Route, job: JobId, cookie: &str) -> Reply {
     let path = filled(route.path, job);
     let body = match (route.path, route.method.as_str()) {
         ("/api/v1/tokens", "POST") => r#"{"name":"t"}"#,
+        ("/pipelines/{name}/caches/delete", _) => "cache=none",
         ("/tokens", _) => "name=t&days=9",
         (path, "PUT") if path.contains("secrets") => "a long enough value",
         _ => "",

@@ -2,8 +2,8 @@
 use danube::model::JobId;
 use danube::model::job::Event;
 
-use super::reports;
 use super::seed::{Push, Ran, Seed};
+use super::{around, reports};
 
 /// The message on the line that a person looks for.
 pub(super) const FAILING: &str = "FAIL: test_bare_cr (tests.test_comment.TestComment)";
@@ -46,6 +46,7 @@ pub(super) fn green(seed: &Seed, pipeline: &str) -> JobId {
         ],
     );
     seed.artifact(lease, "tomli-2.0.1-py3-none-any.whl", b"wheel");
+    around::usual(seed, lease, pipeline);
     reports::unit(seed, lease, false);
     reports::good_note(seed, lease);
     seed.pass(24);
@@ -66,6 +67,7 @@ pub(super) fn red(seed: &Seed, pipeline: &str) -> JobId {
         ],
     );
     seed.artifact(lease, "report.xml", b"<testsuite/>");
+    around::usual(seed, lease, pipeline);
     reports::unit(seed, lease, true);
     reports::bad_notes(seed, lease);
     seed.pass(18);

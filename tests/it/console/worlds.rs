@@ -8,7 +8,7 @@ use danube::store::audit_log::{self, Decision, Entry};
 use serde_json::{Value, json};
 
 use super::seed::{Push, Ran, Seed};
-use super::{bulk, corpus, jobs, reports};
+use super::{around, bulk, corpus, jobs, reports};
 use crate::support::server::{Danube, Setup, TRIGGERS, danubefile};
 
 /// What happened lies within this time.
@@ -254,6 +254,7 @@ fn huge_job(seed: &Seed, pipeline: &str) -> JobId {
     for n in 0..40 {
         seed.artifact(lease, &format!("{n} {}", corpus::text(n)), b"bytes");
     }
+    around::usual(seed, lease, pipeline);
     reports::many(seed, lease);
     seed.pass(120);
     seed.end(lease, Event::Exited { code: 1 }, Some(&format!("step \"part 250\" failed: {}", corpus::text(1))));
@@ -287,6 +288,7 @@ fn hostile_job(seed: &Seed, pipeline: &str) -> JobId {
         .collect();
     seed.steps(lease, &steps);
     seed.artifact(lease, &corpus::text(7), b"bytes");
+    around::hostile(seed, lease, pipeline);
     reports::hostile(seed, lease);
     seed.pass(20);
     seed.end(lease, Event::Exited { code: 1 }, Some(&corpus::all()));

@@ -40,9 +40,10 @@ fn a_service_is_reached_by_its_own_job_alone() {
                       c, _ = s.accept()\nc.sendall(b'served')\n";
         let at = executor.at(own, 1);
         let serving =
-            StepSpec { service: Some(0), dns: Some(service.dns), ..spec(&format!("python3 -c \"{server}\"")) };
+            StepSpec { service: Some(0), dns: Some(service.dns), ..networked(&format!("python3 -c \"{server}\"")) };
         executor.begin(at, serving).await.unwrap();
         while !executor.log(at).contains("ready") {
+            assert!(!executor.log(at).contains("Error"), "{}", executor.log(at));
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         let (_, seen) = executor.run(executor.at(other, 1), networked(&connecting(service.address, 80))).await;
@@ -54,7 +55,7 @@ fn a_service_is_reached_by_its_own_job_alone() {
         let outside = StepSpec {
             service: Some(0),
             dns: Some(service.dns),
-            ..spec(&connecting(Ipv4Addr::new(198, 51, 100, 10), 80))
+            ..networked(&connecting(Ipv4Addr::new(198, 51, 100, 10), 80))
         };
         let (_, seen) = executor.run(executor.at(own, 3), outside).await;
         assert!(seen.contains("Connection refused"), "{seen}");

@@ -1,61 +1,16 @@
 //! Images built by kaniko under the strict profile, with the seven capabilities: by hand as `tests/images/example_images.py` does,
 //! and by `images.build`. `make test-images` builds kaniko and runs these.
-use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 
 use crate::docs::{BUILT, blocks};
+use crate::support::registry::World;
 use crate::support::repo::commit;
-use crate::support::server::{Danube, Setup, TRIGGERS, until};
+use crate::support::server::{Danube, Setup, TRIGGERS};
 
 /// What `make test-images` sets: kaniko as an OCI layout.
 fn kaniko() -> PathBuf {
     let path = std::env::var_os("DANUBE_TEST_KANIKO").expect("DANUBE_TEST_KANIKO: run these by `make test-images`");
     PathBuf::from(path)
-}
-
-/// A registry of the world, on loopback: where mirrors lead.
-struct World {
-    child: Child,
-    address: String,
-    _dir: tempfile::TempDir,
-}
-
-impl World {
-    fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("it-world-").tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let data = dir.path().join("data");
-        let config = dir.path().join("world.yml");
-        let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{address}\"}}\n",
-            data.display()
-        );
-        fs::write(&config, text).unwrap();
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().unwrap();
-        until("the world's registry answers", || std::net::TcpStream::connect(&address).ok());
-        Self { child, address, _dir: dir }
-    }
-
-    fn push(&self, layout: &Path, name: &str) {
-        let output = Command::new("skopeo")
-            .args(["--insecure-policy", "copy", "-q", "--dest-tls-verify=false"])
-            .arg(format!("oci:{}", layout.display()))
-            .arg(format!("docker://{}/{name}", self.address))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
 }
 
 /// Makes the base image in a job of the pipeline `base`: a shell, and an `npm` that does as little as possible.
@@ -84,7 +39,7 @@ fn world(files: &[(&str, &str)], pipelines: &[(&str, &str)]) -> (Danube, World) 
     all.extend(files);
     let world = World::new();
     world.push(&kaniko(), "kaniko-project/executor:latest");
-    let global = format!("  registries: [{{host: gcr.io, mirrors: [\"http://{}\"]}}]\n", world.address);
+    let global = world.mirrors("gcr.io");
     let mut server = Danube::prepared(&Setup { files: &all, pipeline: TRIGGERS, global: &global });
     let base = server.pipeline_document("base", &format!("  script: base.py\n{TRIGGERS}"));
     let mut documents = vec![("pipelines/base.yaml".to_owned(), base)];

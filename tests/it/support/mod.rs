@@ -3,6 +3,7 @@ pub(crate) mod executor;
 pub(crate) mod http;
 pub(crate) mod images;
 pub(crate) mod machine;
+pub(crate) mod registry;
 pub(crate) mod repo;
 pub(crate) mod run;
 pub(crate) mod server;

@@ -1,7 +1,7 @@
 //! The executor's verbs alone: services, refusals, and many jobs.
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use danube::executor::{Executor as _, ExecutorError, Space, StepSpec, Transport};
+use danube::executor::{Executor as _, ExecutorError, Space, StepKind, StepSpec, Transport};
 
 use super::super::support::executor::{Box, spec};
 use super::super::support::world::World;
@@ -18,6 +18,11 @@ fn on(world: &World, test: impl AsyncFnOnce(Box) + Send) {
 
 fn networked(command: &str) -> StepSpec {
     StepSpec { network: true, dns: Some(DNS), ..spec(command) }
+}
+
+/// In the network of the first service.
+fn serving(command: &str) -> StepSpec {
+    StepSpec { kind: StepKind::Service, service: Some(0), workdir: String::new(), ..networked(command) }
 }
 
 fn connecting(address: Ipv4Addr, port: u16) -> String {
@@ -39,9 +44,8 @@ fn a_service_is_reached_by_its_own_job_alone() {
         let server = "import socket\ns = socket.create_server(('0.0.0.0', 80))\nprint('ready', flush=True)\n\
                       c, _ = s.accept()\nc.sendall(b'served')\n";
         let at = executor.at(own, 1);
-        let serving =
-            StepSpec { service: Some(0), dns: Some(service.dns), ..networked(&format!("python3 -c \"{server}\"")) };
-        executor.begin(at, serving).await.unwrap();
+        let server = StepSpec { dns: Some(service.dns), ..serving(&format!("python3 -c \"{server}\"")) };
+        executor.begin(at, server).await.unwrap();
         while !executor.log(at).contains("ready") {
             assert!(!executor.log(at).contains("Error"), "{}", executor.log(at));
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -52,11 +56,7 @@ fn a_service_is_reached_by_its_own_job_alone() {
         assert_eq!(seen, "served\n");
         assert_eq!(executor.end(at).await.0.exit_code, 0);
         // From a service, the job's filter holds.
-        let outside = StepSpec {
-            service: Some(0),
-            dns: Some(service.dns),
-            ..networked(&connecting(Ipv4Addr::new(198, 51, 100, 10), 80))
-        };
+        let outside = StepSpec { dns: Some(service.dns), ..serving(&connecting(Ipv4Addr::new(198, 51, 100, 10), 80)) };
         let (_, seen) = executor.run(executor.at(own, 3), outside).await;
         assert!(seen.contains("Connection refused"), "{seen}");
         executor.client.detach_service(own, 0).await.unwrap();

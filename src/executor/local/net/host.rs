@@ -76,7 +76,8 @@ impl Local {
         let _one = self.nets.host.lock().unwrap_or_else(PoisonError::into_inner);
         let name = link_name(&self.layout.instance, number);
         // Its other end goes with it, at once; with the namespace it would go some time later.
-        if Path::new("/sys/class/net").join(&name).exists() {
+        // Not by /sys/class/net, which shows the network of whoever mounted /sys.
+        if fs::read_to_string("/proc/thread-self/net/dev")?.contains(&format!("{name}:")) {
             tools::ip(&format!("link delete {name}\n"))?;
         }
         fs::remove_file(self.link_mark(job, "link"))?;

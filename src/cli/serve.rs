@@ -76,12 +76,19 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         private_dir(&data.join(name))?;
     }
     deploy_key::ensure(&data.join("keys"), &config.config_repo.url)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(WAITING_FOR_DISK)
+        .build()?;
     let result = runtime.block_on(master::run(config, listener, &data, &socket, &instance));
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     drop(held);
     result.map(|()| ExitCode::SUCCESS)
 }
+
+/// Threads of calls that wait for the disk. What does not fit waits its turn: each call is short, and a pool that may
+/// grow with every burst never shrinks again under load, for its threads take turns too.
+const WAITING_FOR_DISK: usize = 48;
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));

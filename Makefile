@@ -81,7 +81,7 @@ $(COORDINATOR)/index.json: image/coordinator.sh image/layout.py
 SOAK := 2
 JOBS := 300000
 BENCHES := start "latency --steps 1" "latency --steps 10" "burst -n 200" "log --lines 1000000" \
-  "sse --viewers 100 --rate 100" webhook "seed --jobs $(JOBS)" "soak --minutes $(SOAK)"
+  "sse --viewers 100 --rate 100" webhook "seed --jobs $(JOBS)" image egress "soak --minutes $(SOAK)"
 
 bench: setup shim ## Figures beside the machine's own limits, as a table for the README (root; a quarter of an hour; all of it: JOBS=1000000 SOAK=10)
 	@cargo build --locked --release

@@ -42,4 +42,4 @@ def build() -> None:
     )
     step.matrix(suite, {"mode": ["compiled", "plain"]})
     step.run("python3 -W ignore setup.py -q bdist_wheel", name="wheel", image=PYTHON)
-    artifacts.upload("dist/*.whl", name="wheel")
+    artifacts.upload("dist", name="wheel")

@@ -76,10 +76,8 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         private_dir(&data.join(name))?;
     }
     deploy_key::ensure(&data.join("keys"), &config.config_repo.url)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(WAITING_FOR_DISK)
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(WAITING_FOR_DISK).build()?;
     let result = runtime.block_on(master::run(config, listener, &data, &socket, &instance));
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     drop(held);

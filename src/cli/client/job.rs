@@ -192,6 +192,11 @@ impl Step {
 /// The branches of a path, outermost first, as people know them. Axis values may hold slashes: only
 /// those outside brackets part branches.
 pub(in crate::cli) fn branches(path: &str) -> Vec<&str> {
+    calls(path).into_iter().map(branch_name).collect()
+}
+
+/// The same parts with the calls that they belong to: two matrix calls may have branches of one name.
+pub(in crate::cli) fn calls(path: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut depth, mut start) = (0usize, 0);
     for (at, c) in path.char_indices() {
@@ -206,7 +211,8 @@ pub(in crate::cli) fn branches(path: &str) -> Vec<&str> {
         }
     }
     parts.push(&path[start..]);
-    parts.into_iter().filter(|part| !part.is_empty()).map(branch_name).collect()
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// `matrix#0[python=3.11]` is `python=3.11`, `parallel#0[1]` stays whole, `service:db#0` is `service:db`.

@@ -1,7 +1,9 @@
 //! Steps on the job's axis of time, and as a tree of their branches.
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
-use crate::cli::client::{Job, Step, Summary, branches};
+use crate::cli::client::{Job, Step, Summary, branches, calls};
 use crate::cli::style::{Cell, Colour, Look, step_state, table, took};
 use crate::model::step::StepStatus;
 
@@ -39,12 +41,26 @@ pub(super) fn steps(job: &Job, why: &Summary, now: Timestamp, look: Look) -> Str
     table(["#", "STATE", "STEP", "TOOK", length.as_str(), ""], &rows, look)
 }
 
-/// Steps below the branches that they stand in.
+/// Steps below the branches that they stand in. Side by side they began in turns; here each branch stands where its
+/// first step began, with all of its own.
 fn nodes(job: &Job) -> Vec<Node<'_>> {
     let mut nodes = Vec::new();
     let mut open: Vec<&str> = Vec::new();
-    for step in &job.steps {
-        let path = branches(&step.branch);
+    let mut seen: HashMap<Vec<&str>, usize> = HashMap::new();
+    let mut steps: Vec<_> = job
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(number, step)| {
+            let calls = calls(&step.branch);
+            let mut place: Vec<usize> =
+                (1..=calls.len()).map(|part| *seen.entry(calls[..part].to_vec()).or_insert(number)).collect();
+            place.push(number);
+            (place, branches(&step.branch), step)
+        })
+        .collect();
+    steps.sort_by(|one, other| one.0.cmp(&other.0));
+    for (_, path, step) in steps {
         let same = open.iter().zip(&path).take_while(|(a, b)| a == b).count();
         for (depth, branch) in path.iter().enumerate().skip(same) {
             nodes.push(Node { depth, branch, step: None });
@@ -173,6 +189,7 @@ mod tests {
             within(2, "b", "/parallel#0[x]/matrix#0[os=1]"),
             within(3, "c", "/parallel#0[x]/matrix#0[os=2]"),
             within(4, "d", ""),
+            within(5, "e", "/parallel#0[x]/matrix#0[os=1]"),
         ];
         let text = steps(&job, &Summary::default(), at(16), Look::bare());
         let names: Vec<String> = text
@@ -180,6 +197,6 @@ mod tests {
             .skip(1)
             .map(|line| line.chars().skip(14).take(12).collect::<String>().trim_end().to_owned())
             .collect();
-        assert_eq!(names, ["parallel#0[x", "├─ a", "├─ os=1", "│  └─ b", "└─ os=2", "   └─ c", "d"]);
+        assert_eq!(names, ["parallel#0[x", "├─ a", "├─ os=1", "│  ├─ b", "│  └─ e", "└─ os=2", "   └─ c", "d"]);
     }
 }

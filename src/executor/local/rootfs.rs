@@ -30,6 +30,10 @@ const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbuild:x:1000:1000:build:/ho
 const GROUP: &str = "root:x:0:\nbuild:x:1000:\nnogroup:x:65534:\n";
 const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost\n";
 
+/// By this file programs know that they are in a container, as in one of Podman's: builders of images run in no other
+/// place. What the kernel shows of mounts does not tell them, for it lists a step's files before its root.
+const SIGN: &str = "run/.containerenv";
+
 /// Where mounts that every container has go; made beforehand, so that none is made for each.
 const PLACES: [(&str, u32); 4] = [("proc", 0o555), ("dev", 0o755), ("danube", 0o755), ("danube/files", 0o711)];
 /// The same for a danubefile's.
@@ -44,7 +48,6 @@ pub(super) fn make(dir: &Path, users: Range, kind: StepKind) -> io::Result<()> {
         ("root", 0o700, 0),
         ("home", 0o755, 0),
         ("home/build", 0o755, 1000),
-        ("run", 0o755, 0),
         ("var", 0o755, 0),
         ("var/tmp", 0o1777, 0),
         ("var/lib", 0o755, 0),
@@ -79,7 +82,7 @@ pub(super) fn places(dir: &Path, users: Range, kind: StepKind) -> io::Result<()>
     for (name, mode) in PLACES {
         folder(&dir.join(name), mode, users, 0)?;
     }
-    for (name, mode) in [("etc", 0o755), ("tmp", 0o1777)] {
+    for (name, mode) in [("etc", 0o755), ("run", 0o755), ("tmp", 0o1777)] {
         folder(&dir.join(name), mode, users, 0)?;
     }
     match kind {
@@ -91,7 +94,7 @@ pub(super) fn places(dir: &Path, users: Range, kind: StepKind) -> io::Result<()>
             }
         }
     }
-    for name in ["danube/init", "danube/sh"] {
+    for name in ["danube/init", "danube/sh", SIGN] {
         file(&dir.join(name), "", users)?;
     }
     file(&dir.join("etc/hosts"), HOSTS, users)?;
@@ -114,7 +117,7 @@ fn file(path: &Path, text: &str, users: Range) -> io::Result<()> {
 pub(super) fn fingerprint() -> String {
     let mut hash = Sha256::new();
     hash.update(env!("CARGO_PKG_VERSION"));
-    for part in [PASSWD, GROUP, HOSTS].into_iter().chain(OF_COORDINATORS).chain(PLACES.map(|(name, _)| name)) {
+    for part in [PASSWD, GROUP, HOSTS, SIGN].into_iter().chain(OF_COORDINATORS).chain(PLACES.map(|(name, _)| name)) {
         hash.update(part);
     }
     for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {

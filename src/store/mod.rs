@@ -89,8 +89,9 @@ pub struct Store {
 
 struct Inner {
     path: PathBuf,
-    writer: mpsc::Sender<writer::Write>,
+    // Closed before the writer: the last to close removes the write-ahead log, and one that only reads can't.
     readers: Readers,
+    writer: mpsc::Sender<writer::Write>,
     permits: Arc<Semaphore>,
     changes: watch::Sender<u64>,
     clock: Arc<dyn Clock>,

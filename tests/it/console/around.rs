@@ -14,7 +14,7 @@ use super::seed::Seed;
 pub(super) fn usual(seed: &Seed, lease: Lease, pipeline: &str) {
     caches(seed, lease, pipeline, &["packages".to_owned(), "node_modules".to_owned()]);
     network(seed, lease, &["pypi.example.com".to_owned()], &["telemetry.example.com".to_owned()]);
-    image(seed, lease, &format!("registry.danube-system:5000/{pipeline}/app"), "1.4.0");
+    image(seed, lease, &format!("{pipeline}/app"), "1.4.0");
 }
 
 /// The same, long and by a stranger.
@@ -23,7 +23,7 @@ pub(super) fn hostile(seed: &Seed, lease: Lease, pipeline: &str) {
     caches(seed, lease, pipeline, &names);
     let hosts: Vec<String> = (0..60).map(|n| format!("{}.example{n}.com", "a".repeat(60))).collect();
     network(seed, lease, &hosts[..30], &hosts[30..]);
-    image(seed, lease, &format!("registry.danube-system:5000/{pipeline}/{}", "b".repeat(100)), &"9".repeat(120));
+    image(seed, lease, &format!("{pipeline}/{}", "b".repeat(100)), &"9".repeat(120));
 }
 
 /// The first cache was found and stays, the second was not and is stored; and so on.

@@ -16,6 +16,7 @@ mod keep;
 mod layout;
 mod leftovers;
 mod measure;
+mod nameless;
 mod net;
 mod plan;
 mod policy;

@@ -31,6 +31,9 @@ pub(super) struct Roots {
 /// How a shim puts a root together, and the users for that.
 pub(super) type Stacked = Option<(Overlay, Arc<File>)>;
 
+/// What fills a layer of our own.
+type Make = fn(&Path, Range, StepKind) -> io::Result<()>;
+
 /// A root that a container gets.
 pub(super) struct Root {
     pub(super) path: PathBuf,
@@ -71,8 +74,7 @@ impl Roots {
     fn make_shared(&self) -> io::Result<()> {
         let mut made = Vec::new();
         for kind in [StepKind::Step, StepKind::Service, StepKind::Coordinator] {
-            let both: [(PathBuf, fn(&Path, Range, StepKind) -> io::Result<()>); 2] =
-                [(self.host(kind), rootfs::make), (self.places(kind), rootfs::places)];
+            let both: [(PathBuf, Make); 2] = [(self.host(kind), rootfs::make), (self.places(kind), rootfs::places)];
             for (path, make) in both {
                 if path.exists() {
                     continue;

@@ -17,7 +17,7 @@ use crate::store::kept_workspaces::{self, Gone, HereRow};
 use crate::store::steps::StepKind;
 use crate::store::{Durability, StepRow, steps};
 
-/// Workspaces that are kept at once: each holds a range of uids, of which the machine has 4095.
+/// Workspaces that are kept at once: each holds a range of uids, of which the machine has 4094.
 const MOST: usize = 500;
 /// Between two looks at what is kept.
 const LOOK: Duration = Duration::from_secs(60);

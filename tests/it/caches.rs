@@ -3,6 +3,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
+use danube::executor::remote::Client;
 use danube::executor::{
     CacheFill, CacheFilled, CacheMount, CachePlace, CacheRoot, CacheTake, CacheTaken, Executor, ExecutorError, StepAt,
     StepSpec,
@@ -104,13 +105,15 @@ async fn the_files_belong_to_the_user_of_the_step() {
         world.stored("mkdir -p ~/.cache/tool/d; echo 1 > ~/.cache/tool/d/a; ln -s a ~/.cache/tool/d/l").await;
     let job = world.executor.job().await;
     world.fill_for(world.executor.at(job, 1), Some(&digest), Some("1000")).await;
-    let mut step = cached("stat -c %u ~/.cache/tool ~/.cache/tool/d ~/.cache/tool/d/*; echo 2 >> ~/.cache/tool/d/a");
+    let look = "stat -c %u ~/.cache/tool ~/.cache/tool/d ~/.cache/tool/d/*; echo 2 >> ~/.cache/tool/d/a; \
+                touch ~/.cache/beside && stat -c %u ~/.cache";
+    let mut step = cached(look);
     step.user = Some("1000".to_owned());
     step.env.retain(|(name, _)| name != "HOME");
     step.env.push(("HOME".to_owned(), "/home/build".to_owned()));
     step.caches[0].to = "/home/build/.cache/tool".to_owned();
     let (end, log) = world.executor.run(world.executor.at(job, 1), step).await;
-    assert_eq!((end.exit_code, log.as_str()), (0, "1000\n1000\n1000\n1000\n"));
+    assert_eq!((end.exit_code, log.as_str()), (0, "1000\n1000\n1000\n1000\n1000\n"));
 }
 
 #[tokio::test]
@@ -204,6 +207,32 @@ async fn an_executor_that_dies_while_it_stores_leaves_no_half() {
     let CacheTaken::Stored { digest, .. } = world.take(job).await else { panic!("it is not stored") };
     let meta = fs::metadata(world.blobs().join(digest)).unwrap();
     assert_eq!((meta.uid(), meta.mode() & 0o077), (0, 0), "nobody but root reads the content of others");
+}
+
+#[tokio::test]
+async fn the_content_stays_for_the_next_executor_when_one_leaves() {
+    let mut world = World::start();
+    let (digest, bytes) = world.stored("echo 1 > ~/.cache/tool/a").await;
+    world.executor.client.leave().await.unwrap();
+    let socket = world.executor.run.join("executor.sock");
+    drop(std::mem::replace(&mut world.executor.client, Client::new(&socket)));
+    world.executor.child.wait().unwrap();
+    let root = world.executor.dir.path().join("executor");
+    let left: Vec<_> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["caches"], "and nothing else");
+    let instance = world.executor.run.file_name().unwrap().to_str().unwrap().to_owned();
+    world.executor.child = spawn(world.executor.dir.path(), &world.executor.run, &instance, 0);
+    let job = world.executor.job().await;
+    assert_eq!(world.fill(job, Some(&digest)).await, CacheFilled::Restored { bytes });
+    world.executor.client.teardown(job).await.unwrap();
+    world.executor.client.cache_remove(vec![digest]).await.unwrap();
+    world.executor.client.leave().await.unwrap();
+    drop(std::mem::replace(&mut world.executor.client, Client::new(&socket)));
+    world.executor.child.wait().unwrap();
+    let gone = !root.exists();
+    // Whoever clears away after the test asks one that answers.
+    world.executor.child = spawn(world.executor.dir.path(), &world.executor.run, &instance, 0);
+    assert!(gone, "without any content nothing stays");
 }
 
 #[tokio::test]

@@ -57,10 +57,13 @@ fn an_image_built_by_a_step_runs_in_a_later_step_and_is_verified() {
         "step.run('cat /hello', name='use', image=image, network=False)",
         "step.run('curl -sS -o /dev/null -w \"%{http_code}\" https://registry.danube-system:5000/v2/', image='host', network=False)",
         "step.run('cat $DOCKER_CONFIG/config.json', name='look', image='host', network=False)",
+        "step.run('cat $SSL_CERT_FILE', name='trust', image=image, network=False)",
     ]);
     let id = server.trigger();
     let job = server.succeeds(&id);
     assert_eq!(server.log(&id, 4).lines().last(), Some("made here"));
+    let trusted = server.log(&id, 7).matches("BEGIN CERTIFICATE").count();
+    assert!(trusted > 10, "beside the registry's, the image that brings none has the machine's: {trusted}");
     assert_eq!(
         server.log(&id, 5).trim_end(),
         "401",

@@ -148,6 +148,7 @@ fn start_frame() -> anyhow::Result<File> {
         ready: None,
         user: None,
         trust: None,
+        roots: None,
     };
     let bytes = frame::encode(&start).map_err(|error| anyhow::anyhow!("{error}"))?;
     let memory = rustix::fs::memfd_create("bench", rustix::fs::MemfdFlags::CLOEXEC)?;

@@ -156,7 +156,6 @@ impl Local {
         }
     }
 
-    /// Halves of files that were to be renamed into place, and of the executor's own socket.
     fn remove_networks_of_no_job(&self, standing: &HashSet<JobId>) {
         for job in self.connected().into_iter().filter(|job| !standing.contains(job)) {
             match self.disconnect(job) {
@@ -169,6 +168,7 @@ impl Local {
         }
     }
 
+    /// Halves of files that were to be renamed into place, and of the executor's own socket.
     fn remove_temporary_files(&self) {
         let (bin, sdk) = (self.layout.root.join("bin"), self.layout.sdk().join("danube"));
         let jobs = self.list().unwrap_or_default().into_iter().map(|job| self.layout.job(job));

@@ -21,6 +21,16 @@ impl Amount {
         let inodes = if stat.f_files == 0 { u64::MAX } else { stat.f_ffree };
         Ok(Self { bytes: stat.f_bfree.saturating_mul(stat.f_frsize), inodes })
     }
+
+    /// Both together.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes.saturating_add(other.bytes), inodes: self.inodes.saturating_add(other.inodes) }
+    }
+
+    /// Of each the smaller one.
+    pub(super) fn least(self, other: Self) -> Self {
+        Self { bytes: self.bytes.min(other.bytes), inodes: self.inodes.min(other.inodes) }
+    }
 }
 
 /// What the trees take together. Who writes in them meanwhile may be counted or not.

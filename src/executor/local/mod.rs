@@ -4,6 +4,7 @@
 //! the workspace, the coordinator's checkout and `steps/<n>.<attempt>/` with the shim's records.
 //! A plan (`plan`) is a plain value made by pure code; `crun` and the shim carry it out.
 
+mod authorities;
 mod bundle;
 mod caches;
 mod cgroup;
@@ -15,6 +16,7 @@ mod keep;
 mod layout;
 mod leftovers;
 mod measure;
+mod nameless;
 mod net;
 mod plan;
 mod policy;

@@ -93,7 +93,7 @@ impl Local {
         for pid in pids.iter().copied().filter_map(Pid::from_raw) {
             let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
             // The number may have gone to somebody else since it was read: the handle stays what it was.
-            if is_in(pid, cgroup) {
+            if is_in(&proc(pid), cgroup) {
                 let _gone = pidfd_send_signal(&handle, Signal::KILL);
             }
         }
@@ -177,9 +177,9 @@ fn parent_of(pid: Pid) -> Option<Pid> {
     Pid::from_raw(rest.split_whitespace().nth(1)?.parse().ok()?)
 }
 
-/// Whether a process is in this cgroup or one below it, in any hierarchy.
-fn is_in(pid: Pid, cgroup: &str) -> bool {
-    let text = fs::read_to_string(proc(pid).join("cgroup")).unwrap_or_default();
+/// Whether a process, by its directory of /proc, is in this cgroup or one below it, in any hierarchy.
+pub(super) fn is_in(process: &Path, cgroup: &str) -> bool {
+    let text = fs::read_to_string(process.join("cgroup")).unwrap_or_default();
     let paths = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     paths.into_iter().any(|path| {
         path.find(cgroup).is_some_and(|at| {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use danube_shim::overlay::Overlay;
+use danube_shim::overlay::{Overlay, Place};
 
 use super::job::{make_dir, remove_tree};
 use super::uids::Range;
@@ -31,10 +31,24 @@ pub(super) struct Roots {
 /// How a shim puts a root together, and the users for that.
 pub(super) type Stacked = Option<(Overlay, Arc<File>)>;
 
+/// What fills a layer of our own.
+type Make = fn(&Path, Range, StepKind) -> io::Result<()>;
+
 /// A root that a container gets.
 pub(super) struct Root {
     pub(super) path: PathBuf,
     pub(super) overlay: Stacked,
+}
+
+impl Root {
+    /// Sees to it that directories are there when the container starts.
+    pub(super) fn make(&mut self, places: Vec<Place>) -> io::Result<()> {
+        match &mut self.overlay {
+            Some((overlay, _)) => overlay.places = places,
+            None => places.iter().try_for_each(|place| place.make(&self.path))?,
+        }
+        Ok(())
+    }
 }
 
 impl Roots {
@@ -44,10 +58,7 @@ impl Roots {
         let mut roots =
             Self { dir: layout.images(), shim: layout.shim(), owners, unavailable: None, users: Mutex::default() };
         make_dir(&roots.dir, 0o711)?;
-        for kind in [StepKind::Step, StepKind::Service, StepKind::Coordinator] {
-            make_shared(&roots.host(kind), |path| rootfs::make(path, owners, kind))?;
-            make_shared(&roots.places(kind), |path| rootfs::places(path, owners, kind))?;
-        }
+        roots.make_shared()?;
         roots.unavailable = match rootless {
             true => Some("it takes root".to_owned()),
             false => roots.probe().err().map(|error| error.to_string()),
@@ -56,6 +67,28 @@ impl Roots {
             tracing::warn!(reason, "roots of containers can't be put together from layers here: each gets copies");
         }
         Ok(roots)
+    }
+
+    /// Makes the layers of our own that are missing, once for all. What has its name is believed from then on, also after
+    /// a loss of power: it is on disk before.
+    fn make_shared(&self) -> io::Result<()> {
+        let mut made = Vec::new();
+        for kind in [StepKind::Step, StepKind::Service, StepKind::Coordinator] {
+            let both: [(PathBuf, Make); 2] = [(self.host(kind), rootfs::make), (self.places(kind), rootfs::places)];
+            for (path, make) in both {
+                if path.exists() {
+                    continue;
+                }
+                let half = path.with_extension("tmp");
+                remove_tree(&half)?;
+                make(&half, self.owners, kind)?;
+                made.push((half, path));
+            }
+        }
+        if !made.is_empty() {
+            rustix::fs::syncfs(File::open(&self.dir)?)?;
+        }
+        made.iter().try_for_each(|(half, path)| fault::around("executor.own_layer", || fs::rename(half, path)))
     }
 
     /// Whose the files of layers are on disk.
@@ -107,7 +140,7 @@ impl Roots {
         }
         make_dir(&upper, 0o755)?;
         std::os::unix::fs::chown(&upper, Some(users.base), Some(users.base))?;
-        let overlay = Overlay { layers, below, upper, work, root: root.clone(), mapped: true };
+        let overlay = Overlay { layers, below, upper, work, root: root.clone(), mapped: true, places: Vec::new() };
         Ok(Root { path: root, overlay: Some((overlay, self.users_of(users)?)) })
     }
 
@@ -140,17 +173,6 @@ impl Roots {
             false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
         }
     }
-}
-
-/// A layer of our own, made once for all.
-fn make_shared(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    let half = path.with_extension("tmp");
-    remove_tree(&half)?;
-    make(&half)?;
-    fault::around("executor.own_layer", || fs::rename(&half, path))
 }
 
 const fn name(kind: StepKind) -> &'static str {

@@ -139,8 +139,8 @@ pub fn install(options: InstallOptions) -> Result<(Local, Held), StartError> {
 }
 
 impl Local {
-    /// Removes what an executor leaves behind on the machine when it ends for good and no job is left:
-    /// its directories and its cgroup. Only one that was started by hand ever leaves.
+    /// Removes what an executor leaves behind on the machine when it ends for good and no job is left: its directories,
+    /// but for layers of images and content of caches, and its cgroup. Only one that was started by hand ever leaves.
     pub fn leave(&self) {
         self.cgroups.remove(&Cgroups::instance(&self.layout.instance));
         for path in self.own_files() {
@@ -164,15 +164,16 @@ impl Local {
         if shell.exists() { vec![Bind::readonly(&shell, "/danube/sh")] } else { Vec::new() }
     }
 
-    /// All that it made. Layers of images stay for the next one: they were dear to get.
+    /// All that it made. Layers of images and content of caches stay for the next one: they were dear to get.
     fn own_files(&self) -> Vec<PathBuf> {
-        let has_layers = self.layers().is_ok_and(|layers| !layers.is_empty());
-        if !has_layers {
+        let layers = self.layers().is_ok_and(|layers| !layers.is_empty()).then(|| self.layout.images());
+        let caches = self.cache_list().is_ok_and(|blobs| !blobs.is_empty()).then(|| self.layout.caches());
+        let kept: Vec<PathBuf> = layers.into_iter().chain(caches).collect();
+        if kept.is_empty() {
             return vec![self.layout.root.clone()];
         }
-        let images = self.layout.images();
         let entries = fs::read_dir(&self.layout.root).into_iter().flatten().flatten().map(|entry| entry.path());
-        entries.filter(|path| *path != images).collect()
+        entries.filter(|path| !kept.contains(path)).collect()
     }
 }
 

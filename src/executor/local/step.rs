@@ -9,17 +9,18 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use danube_shim::overlay::Overlay;
+use danube_shim::overlay::{Overlay, Place};
 use danube_shim::record::Records;
-use danube_shim::start::{ContainerStart, Ids, Pattern, Ready, StartFile, StepStart};
+use danube_shim::start::{self, ContainerStart, Pattern, Ready, StartFile, StepStart};
 use danube_shim::{control, frame};
 use rustix::fs::FlockOperation;
 
 use super::job::{io_error, make_dir, remove_tree};
 use super::plan::{Bind, ContainerPlan, Sources, binds, host_binds, step_capabilities};
+use super::policy::Ids;
 use super::roots::Stacked;
 use super::uids::Range;
-use super::{Local, etc, rootless, sys, uids};
+use super::{Local, authorities, etc, rootless, sys, uids};
 use crate::executor::{ExecutorError, Mask, Root, Signal, Space, StepAt, StepEnd, StepKind, StepSpec, StepState};
 use crate::model::{JobId, Secret};
 use crate::platform::fault;
@@ -49,7 +50,7 @@ impl Local {
         }
         let users = self.users_of(at.job)?;
         let layers = spec.pinned.as_ref().map(|pinned| self.layers_of(&spec.image, pinned)).transpose()?;
-        let prepared = self.prepare(at, &spec, layers, users);
+        let prepared = self.prepare(at, &spec, layers, users, ids);
         let (bundle, overlay) = prepared.map_err(|e| io_error("prepare the step's root", &e))?;
         let (overlay, namespace) = overlay.unzip();
         let start = self.frame(at, spec, ids, bundle, overlay)?;
@@ -64,6 +65,7 @@ impl Local {
         spec: &StepSpec,
         layers: Option<Vec<PathBuf>>,
         users: Range,
+        ids: Ids,
     ) -> std::io::Result<(PathBuf, Stacked)> {
         let dir = self.layout.step(at);
         remove_tree(&dir)?;
@@ -76,7 +78,7 @@ impl Local {
         let bundle = self.layout.roots(at.job).join(format!("{}.{}", at.step, at.attempt));
         remove_tree(&bundle)?;
         make_dir(&bundle, 0o711)?;
-        let root = match layers {
+        let mut root = match layers {
             Some(layers) => self.roots.on_image(&bundle, spec.kind, layers, users)?,
             None => self.roots.on_host(&bundle, spec.kind, users)?,
         };
@@ -96,7 +98,9 @@ impl Local {
             },
         ));
         if spec.kind == StepKind::Step {
-            mounts.extend(self.cache_binds(at.job, &spec.caches)?);
+            let caches = self.cache_binds(at.job, &spec.caches)?;
+            root.make(caches.iter().filter_map(|bind| above(bind, users, ids)).collect())?;
+            mounts.extend(caches);
             let shared = |(from, to): &(std::path::PathBuf, String)| Bind::shared(from, to);
             mounts.extend(self.policy.binds.iter().map(shared));
         }
@@ -150,16 +154,16 @@ impl Local {
     }
 
     /// Whom a shim becomes; without root it stays who it is.
-    fn shim_ids(&self) -> Option<Ids> {
+    fn shim_ids(&self) -> Option<start::Ids> {
         let uid = uids::shim_uid(&self.layout.instance);
-        (!self.rootless).then_some(Ids { uid, gid: uid })
+        (!self.rootless).then_some(start::Ids { uid, gid: uid })
     }
 
     fn frame(
         &self,
         at: StepAt,
         spec: StepSpec,
-        (uid, gid): (Option<u32>, Option<u32>),
+        (uid, gid): Ids,
         bundle: PathBuf,
         overlay: Option<Overlay>,
     ) -> Result<File, ExecutorError> {
@@ -169,6 +173,8 @@ impl Local {
         });
         // Whom the step names comes before whom the image names.
         let user = spec.pinned.and_then(|pinned| pinned.user).filter(|_| uid.is_none() && gid.is_none());
+        // A builder speaks to our registry before all others.
+        let alone = spec.build.then(String::new);
         let start = StepStart {
             version: danube_shim::start::VERSION,
             bundle,
@@ -191,6 +197,7 @@ impl Local {
                 gid,
                 user,
                 ready: spec.ready.map(|check| Ready { argv: check.argv, address: check.address }),
+                roots: spec.trust.as_ref().and_then(|_| authorities::bundle().or(alone)),
                 trust: spec.trust,
             },
             notes: spec.notes,
@@ -393,6 +400,12 @@ impl Local {
         let jobs = self.list().unwrap_or_default();
         jobs.into_iter().flat_map(|job| self.attempts(job)).any(|at| shim_lives(&self.layout.step(at)))
     }
+}
+
+/// The directory above a mount: what has to be made of it is the step's, who may write beside what is mounted.
+fn above(bind: &Bind, users: Range, (uid, gid): Ids) -> Option<Place> {
+    let (uid, gid) = (users.host(uid?), users.host(gid.unwrap_or(0)));
+    Some(Place { path: Path::new(&bind.to).parent()?.to_owned(), uid, gid })
 }
 
 pub(super) fn was_started(dir: &Path) -> bool {

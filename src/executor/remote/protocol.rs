@@ -1,4 +1,4 @@
-//! Requests and replies. Version 1; a release answers its own version and the one before it.
+//! Requests and replies. A release answers its own version alone: master and executor are restarted together.
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};

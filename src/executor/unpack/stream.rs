@@ -1,6 +1,6 @@
 //! From the bytes of a layer to those of its tar: decoded on a thread of its own, hashed and bounded on the way.
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use flate2::bufread::MultiGzDecoder;
@@ -67,7 +67,7 @@ fn decode(input: File, packing: Packing, send: &SyncSender<io::Result<(Vec<u8>, 
     let mut reader: Box<dyn Read> = match packing {
         Packing::Tar => Box::new(packed),
         Packing::Gzip => Box::new(MultiGzDecoder::new(packed)),
-        Packing::Zstd => Box::new(Zstd { packed: Some(packed), frame: None }),
+        Packing::Zstd => Box::new(Zstd::new(packed)),
     };
     loop {
         let mut piece = vec![0; PIECE];
@@ -92,13 +92,25 @@ fn decode(input: File, packing: Packing, send: &SyncSender<io::Result<(Vec<u8>, 
     }
 }
 
-/// One zstd frame after the other.
-struct Zstd<R: BufRead> {
+/// A frame of a zstd stream with this number before it is to be skipped, whatever its last four bits.
+const SKIPPABLE: u32 = 0x184D_2A50;
+
+/// What is left of a zstd stream, with the number of the frame before it that was read already.
+type Numbered<R> = io::Chain<io::Cursor<[u8; 4]>, R>;
+
+/// One zstd frame after the other; those that some tools put between for indexes are skipped.
+struct Zstd<R: Read> {
     packed: Option<R>,
-    frame: Option<ruzstd::decoding::StreamingDecoder<R, ruzstd::decoding::FrameDecoder>>,
+    frame: Option<ruzstd::decoding::StreamingDecoder<Numbered<R>, ruzstd::decoding::FrameDecoder>>,
 }
 
-impl<R: BufRead> Read for Zstd<R> {
+impl<R: Read> Zstd<R> {
+    fn new(packed: R) -> Self {
+        Self { packed: Some(packed), frame: None }
+    }
+}
+
+impl<R: Read> Read for Zstd<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(frame) = &mut self.frame {
@@ -106,15 +118,33 @@ impl<R: BufRead> Read for Zstd<R> {
                 if read > 0 {
                     return Ok(read);
                 }
-                self.packed = self.frame.take().map(ruzstd::decoding::StreamingDecoder::into_inner);
+                self.packed = self.frame.take().map(|frame| frame.into_inner().into_inner().1);
             }
             let Some(mut packed) = self.packed.take() else { return Ok(0) };
-            if packed.fill_buf()?.is_empty() {
-                return Ok(0);
+            let Some(number) = four(&mut packed)? else { return Ok(0) };
+            if u32::from_le_bytes(number) & !0xF == SKIPPABLE {
+                let length = four(&mut packed)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                let length = u64::from(u32::from_le_bytes(length));
+                if io::copy(&mut packed.by_ref().take(length), &mut io::sink())? < length {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                self.packed = Some(packed);
+                continue;
             }
-            let frame = ruzstd::decoding::StreamingDecoder::new(packed).map_err(io::Error::other)?;
-            self.frame = Some(frame);
+            let packed = io::Cursor::new(number).chain(packed);
+            self.frame = Some(ruzstd::decoding::StreamingDecoder::new(packed).map_err(io::Error::other)?);
         }
+    }
+}
+
+/// The next four bytes; none at the end.
+fn four(from: &mut impl Read) -> io::Result<Option<[u8; 4]>> {
+    let mut bytes = Vec::with_capacity(4);
+    from.take(4).read_to_end(&mut bytes)?;
+    match <[u8; 4]>::try_from(bytes.as_slice()) {
+        Ok(four) => Ok(Some(four)),
+        Err(_) if bytes.is_empty() => Ok(None),
+        Err(_) => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 
@@ -212,5 +242,63 @@ impl Decoded {
     pub(super) fn finish(mut self) -> Result<String, Problem> {
         while !self.next(usize::MAX)?.is_empty() {}
         Ok(format!("sha256:{}", hex::encode(self.hash.finalize())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame with its content as it is.
+    fn frame(content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).unwrap();
+        // One segment, its length in one byte; then one block, which is the last: its size above three bits.
+        let block = ((u32::from(length) << 3) | 1).to_le_bytes();
+        [&[0x28, 0xB5, 0x2F, 0xFD, 0x20, length][..], &block[..3], content].concat()
+    }
+
+    fn skipped(number: u8, content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+        [&[0x50 | number, 0x2A, 0x4D, 0x18][..], &length, content].concat()
+    }
+
+    /// Gives one byte at a time, as a slow sender might.
+    struct Slowly<'a>(&'a [u8]);
+
+    impl Read for Slowly<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let one = buffer.len().min(1);
+            self.0.read(&mut buffer[..one])
+        }
+    }
+
+    fn unpacked(packed: &[u8]) -> io::Result<String> {
+        let (mut text, mut again) = (String::new(), String::new());
+        Zstd::new(packed).read_to_string(&mut text)?;
+        Zstd::new(Slowly(packed)).read_to_string(&mut again)?;
+        assert_eq!(text, again);
+        Ok(text)
+    }
+
+    #[test]
+    fn frames_of_zstd_follow_each_other_and_what_is_to_be_skipped_is() {
+        assert_eq!(unpacked(&[]).unwrap(), "");
+        assert_eq!(unpacked(&frame(b"one")).unwrap(), "one");
+        assert_eq!(unpacked(&[frame(b"one "), frame(b""), frame(b"two")].concat()).unwrap(), "one two");
+        // As pzstd begins, and as zstd:chunked ends.
+        let sizes = skipped(0, &[3, 0, 0, 0]);
+        let index = skipped(15, &[0x5A; 100_000]);
+        let packed = [sizes.clone(), frame(b"one "), sizes, skipped(1, b""), frame(b"two"), index.clone()].concat();
+        assert_eq!(unpacked(&packed).unwrap(), "one two");
+        assert_eq!(unpacked(&index).unwrap(), "");
+    }
+
+    #[test]
+    fn a_zstd_stream_that_is_cut_or_is_none_is_refused() {
+        let whole = [frame(b"one"), skipped(0, b"four")].concat();
+        for length in (1..whole.len()).filter(|length| *length != frame(b"one").len()) {
+            assert!(unpacked(&whole[..length]).is_err(), "{length}");
+        }
+        assert!(unpacked(b"no zstd at all").is_err());
     }
 }

@@ -29,6 +29,38 @@ pub struct Overlay {
     pub root: PathBuf,
     /// The files of the layers belong to other users than those of the container: a user namespace says to whom.
     pub mapped: bool,
+    /// Directories that are made in the root where it lacks them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
+}
+
+/// A directory in a root, above what will be mounted there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Absolute in the root, without `.` and `..`.
+    pub path: PathBuf,
+    /// The user and group of the host to whom goes what had to be made of it.
+    pub uid: u32,
+    /// See `uid`.
+    pub gid: u32,
+}
+
+impl Place {
+    /// Makes what is missing of it below `root`. What a link of the image leads to stays as it is: the runtime makes
+    /// what it needs there.
+    pub fn make(&self, root: &Path) -> io::Result<()> {
+        let mut dir = sys::open_dir(root)?;
+        for name in self.path.strip_prefix("/").unwrap_or(&self.path) {
+            match sys::mkdir_at(&dir, name, 0o755) {
+                Ok(()) => sys::chown_at(&dir, name, self.uid, self.gid)?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            let Ok(next) = sys::open_beneath(&dir, name, libc::O_PATH | libc::O_DIRECTORY) else { return Ok(()) };
+            dir = next;
+        }
+        Ok(())
+    }
 }
 
 /// Mounts the root. This process must be in a mount namespace of its own, and its working directory changes.
@@ -56,7 +88,8 @@ pub fn mount(overlay: &Overlay, users: Option<&File>) -> io::Result<()> {
     std::env::set_current_dir("/")?;
     // The kernel holds the layers by mounts of its own now.
     sys::unmount_at(&overlay.below).map_err(at("unmount", &overlay.below))?;
-    result
+    result?;
+    overlay.places.iter().try_for_each(|place| place.make(&overlay.root).map_err(at("make", &place.path)))
 }
 
 /// Nothing of the changes outlives the container: nothing of them needs to reach the disk.
@@ -78,6 +111,25 @@ mod tests {
             r#"{"layers":["/i/a/fs"],"below":"/b/l","upper":"/b/u","work":"/b/w","root":"/b/rootfs","mapped":true}"#;
         let overlay: Overlay = serde_json::from_str(golden).unwrap();
         assert_eq!(serde_json::to_string(&overlay).unwrap(), golden);
+    }
+
+    #[test]
+    fn a_place_is_made_as_far_as_it_is_missing_and_no_link_is_followed() {
+        use std::os::unix::fs::{MetadataExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
+        fs::create_dir_all(root.join("home")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        let own = fs::metadata(&root).unwrap();
+        let make = |path: &str| Place { path: path.into(), uid: own.uid(), gid: own.gid() }.make(&root).unwrap();
+        make("/home/build/.cache");
+        make("/home/build/.cache");
+        assert!(root.join("home/build/.cache").is_dir());
+        symlink(&outside, root.join("link")).unwrap();
+        fs::write(root.join("file"), "").unwrap();
+        make("/link/below/it");
+        make("/file/below/it");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(crate) fn run(dir: &Path) -> i32 {
         work: dir.join("work"),
         root: dir.join("root"),
         mapped: true,
+        places: Vec::new(),
     };
     let mounted = sys::inherited(3).and_then(|users| {
         sys::private_mounts()?;

@@ -102,7 +102,20 @@ pub struct ContainerStart {
     /// An authority that the command trusts beside those of its image, PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<String>,
+    /// The authorities that it trusts with that one where its image brings none, PEM. Empty: that one alone will do;
+    /// `None`: it won't, and what the command trusts stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots: Option<String>,
 }
+
+/// Where distributions have the bundle of the authorities that they trust.
+pub const BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// What is tried until it goes well; then one byte is written to descriptor 4.
 #[derive(Clone, Serialize, Deserialize)]

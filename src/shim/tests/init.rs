@@ -27,6 +27,7 @@ fn init(argv: &[&str], change: impl FnOnce(&mut ContainerStart)) -> Started {
         ready: None,
         user: None,
         trust: None,
+        roots: None,
     };
     change(&mut start);
     fs::write(dir.path().join("frame"), frame::encode(&start).unwrap()).unwrap();

@@ -77,6 +77,25 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         "ENOSYS",
         "done(libc.setns(os.open('/proc/self/ns/uts', os.O_RDONLY), NEWUTS)); escaped()",
     ),
+    line(
+        "a network of its own by unshare",
+        &["seccomp-namespaces", "capabilities-admin"],
+        "ENOSYS",
+        "done(libc.unshare(NEWNET)); escaped()",
+    ),
+    line(
+        "a network of its own by clone",
+        &["seccomp-namespaces", "capabilities-admin"],
+        "ENOSYS",
+        "child(call('clone', NEWNET | 17, 0, 0, 0, 0))",
+    ),
+    line(
+        "a network of its own by a program",
+        &["seccomp-namespaces", "capabilities-admin"],
+        "Function not implemented",
+        "import subprocess\nwent = subprocess.run(['unshare', '-n', 'true'], capture_output=True, text=True)\n\
+         escaped() if went.returncode == 0 else say('refused: ' + went.stderr.strip())",
+    ),
     // Mounts and roots.
     line("mount", MOUNTING, "ENOSYS", "done(libc.mount(b'x', b'/tmp', b'tmpfs', 0, None)); escaped()"),
     line(

@@ -2,10 +2,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use danube::executor::{Executor, Full, StepEnd, StepSpec};
+use danube::executor::{CacheFill, CacheFilled, CacheMount, CachePlace, CacheRoot, Executor, Full, StepEnd, StepSpec};
 use danube::model::JobId;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::executor::{Box, spec};
+use crate::support::server::until;
 
 /// How much longer a job may take beside a bomb than alone, by the best of several runs each.
 const AT_MOST: f64 = 3.0;
@@ -161,4 +163,109 @@ async fn the_root_of_a_step_counts_and_so_does_what_lies_in_memory() {
         "{end:?} {log}"
     );
     this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_outside_the_workspace_counts() {
+    let this = Box::start();
+    let job = this.job_of(8 << 20).await;
+    let at = this.at(job, 1);
+    let place = CachePlace { id: "ab".repeat(16), paths: vec![CacheRoot::Own] };
+    let fill = CacheFill { place: place.clone(), digest: None, at, user: None };
+    assert_eq!(this.client.cache_restore(job, fill).await.unwrap(), CacheFilled::Empty);
+    let mut filling = spec("head -c 33554432 /dev/zero > /root/.cache/full; sleep 600");
+    filling.caches = vec![CacheMount { id: place.id, number: 0, to: "/root/.cache".to_owned() }];
+    let (end, _) = this.run(at, filling).await;
+    assert_eq!((end.full, end.exit_code), (Some(Full::Bytes), 137));
+    this.client.teardown(job).await.unwrap();
+}
+
+/// Files whose space is taken while nothing leads to them any more.
+const NAMELESS: [(&str, &str); 4] = [
+    ("in the workspace", "exec 3> full; rm full; head -c 33554432 /dev/zero >&3; sleep 600"),
+    ("in its root", "exec 3> /var/tmp/full; rm /var/tmp/full; head -c 33554432 /dev/zero >&3; sleep 600"),
+    (
+        "mapped",
+        "exec python3 -c '
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+file = os.open(\"full\", os.O_RDWR | os.O_CREAT)
+os.ftruncate(file, 32 << 20)
+place = libc.mmap(None, ctypes.c_size_t(32 << 20), 3, 1, file, ctypes.c_long(0))
+os.unlink(\"full\")
+os.close(file)
+ctypes.memset(place, 1, 32 << 20)
+time.sleep(600)'",
+    ),
+    (
+        "in the hands of a thread when the first one has ended",
+        "exec python3 -c '
+import ctypes, os, threading, time
+def fill():
+    time.sleep(0.5)
+    file = os.open(\"full\", os.O_RDWR | os.O_CREAT)
+    os.unlink(\"full\")
+    for _ in range(32): os.write(file, bytes(1 << 20))
+    time.sleep(600)
+threading.Thread(target=fill).start()
+ctypes.CDLL(None).syscall({\"x86_64\": 60, \"aarch64\": 93}[os.uname().machine], 0)'",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_name_any_more_counts_as_long_as_it_is_held() {
+    let this = Box::start();
+    for (name, command) in NAMELESS {
+        let job = this.job_of(8 << 20).await;
+        let (end, log) = this.sh(job, 1, command).await;
+        assert_eq!((end.full, end.exit_code), (Some(Full::Bytes), 137), "{name}: {log}");
+        this.client.teardown(job).await.unwrap();
+    }
+    // What is closed again takes nothing, and what is counted under its name is not counted twice.
+    let job = this.job_of(48 << 20).await;
+    let turns = "i=0; while [ $i -lt 10 ]; do i=$((i+1)); exec 3> big; head -c 33554432 /dev/zero >&3; rm big; exec 3>&-; sleep 0.1; done; \
+                 head -c 33554432 /dev/zero > big; exec 3< big; sleep 2; echo held";
+    let (end, log) = this.sh(job, 1, turns).await;
+    assert!(end.full.is_none() && log == "held\n", "{end:?} {log}");
+    this.client.teardown(job).await.unwrap();
+}
+
+/// The program that counts the files of a job, where one does so right now.
+fn counting(job: JobId) -> Option<Pid> {
+    std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        let line = String::from_utf8(std::fs::read(entry.path().join("cmdline")).ok()?).ok()?;
+        (line.starts_with("/usr/bin/du") && line.contains(&job.to_string())).then_some(pid)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_files_take_long_to_be_counted_keeps_no_other_from_being_ended() {
+    let this = Box::start();
+    let (slow, other) = (this.job_of(64 << 20).await, this.job_of(8 << 20).await);
+    let many = "mkdir many; cd many; seq 5000 | xargs touch; touch ../made; sleep 600";
+    this.begin(this.at(slow, 1), spec(many)).await.unwrap();
+    let made = this.dir.path().join(format!("executor/jobs/{slow}/workspace/made"));
+    until("the files are made", || made.exists().then_some(()));
+    // Its files are counted where the disk's room gets less; caught in that, the count stands still.
+    let mut room = 0;
+    let stopped = until("the files are counted", || {
+        std::fs::write(this.dir.path().join(format!("room-{room}")), vec![1; 72 << 20]).unwrap();
+        room += 1;
+        let end = Instant::now() + Duration::from_secs(2);
+        let mut found = None;
+        while found.is_none() && Instant::now() < end {
+            found = counting(slow).filter(|pid| kill_process(*pid, Signal::STOP).is_ok());
+        }
+        found.filter(|pid| counting(slow) == Some(*pid))
+    });
+    let (end, _) = this.sh(other, 1, "head -c 33554432 /dev/zero > full; sleep 600").await;
+    let still = counting(slow);
+    let _ended = kill_process(stopped, Signal::KILL);
+    assert_eq!(end.full, Some(Full::Bytes));
+    assert_eq!(still, Some(stopped), "the other job was ended while this one was being counted");
+    for job in [slow, other] {
+        this.client.teardown(job).await.unwrap();
+    }
 }

@@ -32,7 +32,7 @@ NUMBERS = {
 }
 # The first process of the step.
 FIRST = os.getppid()
-NEWNS, NEWUTS, NEWUSER = 0x20000, 0x4000000, 0x10000000
+NEWNS, NEWUTS, NEWUSER, NEWNET = 0x20000, 0x4000000, 0x10000000, 0x40000000
 
 
 def done(result):

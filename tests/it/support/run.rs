@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::machine::machine_snapshot;
 use super::repo::repository;
-use super::{danube, shim};
+use super::{danube, forget_kept, shim};
 
 /// No run of these tests takes longer, whatever else the machine does.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -154,10 +154,8 @@ impl Started<'_> {
 /// All that an instance makes on a machine bears its name. Its executor may be on its last instructions.
 pub(crate) fn assert_nothing_of(instance: &str) {
     let tree = Path::new("/var/lib/danube-executor").join(format!("run-{instance}"));
-    // Layers of images stay for the next run: that is what they are kept for.
-    let names: Vec<_> = fs::read_dir(&tree).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
-    assert!(names.iter().all(|name| name == "images"), "left behind in {}: {names:?}", tree.display());
-    fs::remove_dir_all(&tree).or_else(|e| if names.is_empty() { Ok(()) } else { Err(e) }).unwrap();
+    forget_kept(&tree);
+    assert!(!tree.exists(), "left behind: {}: {:?}", tree.display(), fs::read_dir(&tree).map(Iterator::count));
     let left = || -> Vec<String> { machine_snapshot().into_iter().filter(|line| line.contains(instance)).collect() };
     let limit = Instant::now() + PATIENCE;
     while left().iter().any(|line| line.starts_with("process: ")) && Instant::now() < limit {

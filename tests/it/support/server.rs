@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::repo::repository;
-use super::{danube, shim};
+use super::{danube, forget_kept, shim};
 
 pub(crate) use api::{head, sign};
 
@@ -303,11 +303,10 @@ impl Danube {
         Path::new("/var/lib/danube-executor").join(&self.instance)
     }
 
-    /// Layers of images stay for the next executor; where nothing else is left, they go with the test.
-    fn forget_images(&self) {
-        let names: Vec<_> = fs::read_dir(self.tree()).into_iter().flatten().flatten().map(|e| e.file_name()).collect();
-        if !self.instance.is_empty() && names == ["images"] {
-            let _gone = fs::remove_dir_all(self.tree());
+    /// What stays for the next executor goes with the test.
+    fn forget_kept(&self) {
+        if !self.instance.is_empty() {
+            forget_kept(&self.tree());
         }
     }
 
@@ -330,14 +329,15 @@ impl Drop for Danube {
             self.revive();
         }
         self.leave();
+        self.forget_kept();
         let end = Instant::now() + LIMIT;
         let mut left = self.leftovers();
         // The executor's process ends a moment after its last file is gone.
         while !left.is_empty() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));
-            self.forget_images();
             left = self.leftovers();
         }
+        self.forget_kept();
         if !left.is_empty() && !std::thread::panicking() {
             panic!("left on the machine: {left:#?}");
         }

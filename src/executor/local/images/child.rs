@@ -72,9 +72,10 @@ enum Fed {
     Short(String),
 }
 
-/// Hands the stream on, and hashes it on the way.
+/// Hands the stream on, and hashes it on the way: all of it, also where the process has ended before. What that says of a
+/// stream counts only where the stream is the layer.
 fn feed(child: &mut Child, layer: &Layer, mut source: File) -> Result<(), Fed> {
-    let Some(mut sink) = child.stdin.take() else { return Ok(()) };
+    let mut sink = child.stdin.take();
     let mut hash = Sha256::new();
     let mut piece = vec![0; PIECE];
     let mut bytes = 0;
@@ -90,9 +91,9 @@ fn feed(child: &mut Child, layer: &Layer, mut source: File) -> Result<(), Fed> {
             return Err(Fed::Wrong(format!("it is longer than the {} bytes that the manifest tells", layer.size)));
         }
         hash.update(&piece[..read]);
-        if sink.write_all(&piece[..read]).is_err() {
+        if sink.as_mut().is_some_and(|sink| sink.write_all(&piece[..read]).is_err()) {
             // It has ended, and says why.
-            return Ok(());
+            sink = None;
         }
     }
     if bytes < layer.size {
@@ -102,5 +103,34 @@ fn feed(child: &mut Child, layer: &Layer, mut source: File) -> Result<(), Fed> {
     match found == layer.digest {
         true => Ok(()),
         false => Err(Fed::Wrong(format!("what came has the digest {found}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::image::Packing;
+    use std::io::Seek as _;
+
+    /// Feeds bytes to a process that reads none of them.
+    fn fed(bytes: &[u8], digest: &str, size: u64) -> Result<(), Fed> {
+        let mut source = tempfile::tempfile().unwrap();
+        source.write_all(bytes).unwrap();
+        source.rewind().unwrap();
+        let mut child = Command::new("/bin/true").stdin(Stdio::piped()).spawn().unwrap();
+        let layer = Layer { digest: digest.to_owned(), size, diff_id: String::new(), packing: Packing::Tar };
+        let result = feed(&mut child, &layer, source);
+        child.wait().unwrap();
+        result
+    }
+
+    #[test]
+    fn a_stream_is_hashed_to_its_end_whoever_reads_it() {
+        let bytes = vec![7; 3 << 20];
+        let (digest, size) = (format!("sha256:{}", hex::encode(Sha256::digest(&bytes))), 3 << 20);
+        assert!(fed(&bytes, &digest, size).is_ok());
+        assert!(matches!(fed(&bytes, "sha256:00", size), Err(Fed::Wrong(why)) if why.contains(&digest)));
+        assert!(matches!(fed(&bytes, &digest, size + 1), Err(Fed::Short(_))));
+        assert!(matches!(fed(&bytes, &digest, size - 1), Err(Fed::Wrong(why)) if why.contains("longer")));
     }
 }

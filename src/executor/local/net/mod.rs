@@ -137,16 +137,23 @@ impl Local {
             }
         }
         let seconds = seconds.clamp(*TIMES.start(), *TIMES.end());
+        // What is noted is what the kernel has, and no note outlives the job's network.
+        let lock = self.nets.lock_of(job);
+        let _one = lock.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(space) = self.netns(job, &Space::Open) else {
             return Err(ExecutorError::Lost(format!("job {job} has no network on this machine")));
         };
-        let until = Instant::now() + Duration::from_secs(u64::from(seconds));
-        let fresh: Vec<Ipv4Addr> = {
-            let mut allowed = self.nets.allowed.lock().unwrap_or_else(PoisonError::into_inner);
-            let of_job = allowed.entry(job).or_default();
-            of_job.retain(|_, until| *until > Instant::now());
-            addresses.iter().filter(|address| of_job.get(address).is_none_or(|known| *known < until)).copied().collect()
-        };
+        let now = Instant::now();
+        let until = now + Duration::from_secs(u64::from(seconds));
+        let mut allowed = self.nets.allowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_job = allowed.entry(job).or_default();
+        of_job.retain(|_, until| *until > now);
+        let fresh: Vec<Ipv4Addr> = addresses
+            .iter()
+            .filter(|address| of_job.get(address).is_none_or(|known| *known < until))
+            .copied()
+            .collect();
+        drop(allowed);
         if fresh.is_empty() {
             return Ok(());
         }

@@ -14,7 +14,8 @@ const ADDRESSES: u32 = 16_384;
 ///
 /// What is not allowed is refused at once, so that nobody waits: TCP by a reset, all else by a message. A question for a
 /// name goes to our own sockets alone, even where another host is allowed. While nobody answers there (the master
-/// is restarted), the kernel's "nobody listens" is kept back, so that a question is asked again.
+/// is restarted), the kernel's "nobody listens" is kept back, so that a question is asked again. Services of a job are of
+/// one trust and reach each other at any port.
 pub(super) fn inside() -> String {
     format!(
         r#"table inet {TABLE} {{
@@ -47,7 +48,7 @@ pub(super) fn inside() -> String {
 	chain forward {{
 		type filter hook forward priority filter; policy drop;
 		ct state established,related accept
-		iifname "sv*" oifname "sv*" goto refuse
+		iifname "sv*" oifname "sv*" accept
 		meta l4proto {{ tcp, udp }} th dport 53 goto refuse
 		iifname "sv*" oifname "eth0" ip daddr @allow4 meta l4proto {{ tcp, udp }} accept
 		goto refuse

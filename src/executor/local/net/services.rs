@@ -44,12 +44,12 @@ impl Local {
         let name = format!("sv{number}");
         space::inside(open, || {
             let links = tools::ip_show()?;
-            if links.contains(&format!(" {name}@")) || links.contains(&format!(" {name}:")) {
-                return Ok(());
-            }
             std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
-            tools::ip(&format!("link add {name} type veth peer name eth0 netns {}\n", own.display()))?;
-            tools::ip(&format!("address add {gateway}/31 dev {name}\nlink set {name} up\n"))
+            if !links.contains(&format!(" {name}@")) && !links.contains(&format!(" {name}:")) {
+                tools::ip(&format!("link add {name} type veth peer name eth0 netns {}\n", own.display()))?;
+            }
+            // Whoever made the link may have been killed before it was whole.
+            tools::ip(&format!("address replace {gateway}/31 dev {name}\nlink set {name} up\n"))
         })?;
         space::inside(own, || {
             tools::ip(&format!(

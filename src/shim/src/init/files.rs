@@ -86,6 +86,7 @@ mod tests {
             ready: None,
             user: None,
             trust: None,
+            roots: None,
         }
     }
 

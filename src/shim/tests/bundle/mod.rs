@@ -61,6 +61,7 @@ impl Step {
                 ready: None,
                 user: None,
                 trust: None,
+                roots: None,
             },
             notes: Vec::new(),
             fault: None,

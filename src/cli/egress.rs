@@ -51,6 +51,9 @@ struct Host {
     steps: Vec<u32>,
     why: Option<String>,
     within_ceiling: bool,
+    /// An older server says nothing of it.
+    #[serde(default)]
+    images_only: bool,
 }
 
 pub(super) fn run(args: &EgressArgs) -> anyhow::Result<ExitCode> {
@@ -70,6 +73,8 @@ async fn suggest(client: &Client, args: &SuggestArgs) -> Result<ExitCode, Client
 }
 
 fn render(hosts: &[Host]) -> String {
+    // The server asked, and needs no entry.
+    let hosts: Vec<&Host> = hosts.iter().filter(|host| !host.images_only).collect();
     if hosts.is_empty() {
         return "# No step of this job asked for a name.\negress_allowlist: []\n".to_owned();
     }
@@ -118,7 +123,8 @@ mod tests {
 
     fn host(name: &str, verdict: &str, why: Option<&str>, within_ceiling: bool) -> Host {
         let why = why.map(str::to_owned);
-        Host { name: name.to_owned(), verdict: verdict.to_owned(), steps: vec![1, 3], why, within_ceiling }
+        let (name, verdict) = (name.to_owned(), verdict.to_owned());
+        Host { name, verdict, steps: vec![1, 3], why, within_ceiling, images_only: false }
     }
 
     #[test]
@@ -142,5 +148,7 @@ mod tests {
         );
         assert!(text.contains("  # \\027.example.com: it is not a DNS name; denied"), "{text}");
         assert!(render(&[]).ends_with("egress_allowlist: []\n"));
+        let image = Host { images_only: true, ..host("registry.example.com", "allowed", None, false) };
+        assert!(render(&[image]).ends_with("egress_allowlist: []\n"), "the server fetched an image from there");
     }
 }

@@ -46,7 +46,8 @@ pub trait Executor: Send + Sync + 'static {
     /// are not there yet.
     fn hold_layers(&self, job: JobId, layers: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, ExecutorError>>;
 
-    /// Unpacks a layer from what `source` (a pipe) gives, unless it is there. Answers when it can be used.
+    /// Unpacks a layer from what `source` (a pipe) gives, also where it is there: it went well only where all of the
+    /// layer came. Answers when it can be used.
     fn add_layer(&self, layer: Layer, source: File) -> BoxFuture<'_, Result<(), ExecutorError>>;
 
     /// The layers that are here, the one that was used last at the end.

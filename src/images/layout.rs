@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use super::error::shown;
 use super::manifest::{self, CONFIG_LIMIT, Descriptor, MANIFEST_LIMIT, Manifest};
@@ -19,6 +20,8 @@ const NAME: &str = "org.opencontainers.image.ref.name";
 /// The most names that a tar of a layout may hold.
 const MOST: usize = 100_000;
 const BLOCK: u64 = 512;
+/// How much of a blob is read at once.
+const PIECE: usize = 256 << 10;
 
 /// A layout that is open.
 #[derive(Debug)]
@@ -81,6 +84,32 @@ impl Layout {
         };
         let config = self.blob_bytes(&found.config.digest, CONFIG_LIMIT, "its config")?;
         manifest::image(found, &config)
+    }
+
+    /// Makes sure that a blob is there, all of it and as its digest says: whoever knows that alone has nothing.
+    pub fn verify(&self, digest: &str, size: u64) -> Result<(), ImageError> {
+        let wanted = checked_digest(digest).map_err(ImageError::Damaged)?;
+        let (file, at, length) = self.open(&blob_name(&wanted))?;
+        if length != size {
+            return Err(ImageError::Damaged(format!(
+                "the layer {wanted} has {length} bytes in the layout, its manifest tells of {size}"
+            )));
+        }
+        let mut hash = Sha256::new();
+        let mut part = Part { file, at, left: length };
+        let mut piece = vec![0; PIECE];
+        loop {
+            match part.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => hash.update(&piece[..read]),
+                Err(error) => return Err(absent(&wanted, &error)),
+            }
+        }
+        let found = format!("sha256:{}", hex::encode(hash.finalize()));
+        match found == wanted {
+            true => Ok(()),
+            false => Err(ImageError::Damaged(format!("the layer {wanted} has the digest {found} in the layout"))),
+        }
     }
 
     /// A blob from its start. Nothing of it is verified.

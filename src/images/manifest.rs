@@ -17,6 +17,8 @@ pub(super) const CONFIG_LIMIT: u64 = 8 << 20;
 /// The most layers, and the largest one as it is downloaded.
 const LAYERS: usize = 200;
 const LAYER_LIMIT: u64 = 64 << 30;
+/// The most that an image says of how it is run: it is kept in a row and handed to the kernel.
+const RUN_LIMIT: usize = 256 << 10;
 
 /// The name of this machine's architecture in images.
 pub(super) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
@@ -198,17 +200,23 @@ pub(super) fn image(manifest: ImageManifest, config: &[u8]) -> Result<Image, Ima
     });
     let layers = layers.collect::<Result<Vec<_>, ImageError>>()?;
     let run = config.config.unwrap_or_default();
-    Ok(Image {
-        digest: manifest.digest,
-        layers,
-        config: ImageConfig {
-            user: run.user.unwrap_or_default(),
-            env: run.env.unwrap_or_default(),
-            workdir: run.working_dir.unwrap_or_default(),
-            entrypoint: run.entrypoint.unwrap_or_default(),
-            cmd: run.cmd.unwrap_or_default(),
-        },
-    })
+    let config = ImageConfig {
+        user: run.user.unwrap_or_default(),
+        env: run.env.unwrap_or_default(),
+        workdir: run.working_dir.unwrap_or_default(),
+        entrypoint: run.entrypoint.unwrap_or_default(),
+        cmd: run.cmd.unwrap_or_default(),
+    };
+    let lists = [&config.env, &config.entrypoint, &config.cmd];
+    // A word takes room of its own, also an empty one.
+    let words = lists.into_iter().flatten().chain([&config.user, &config.workdir]);
+    let size: usize = words.map(|word| word.len() + 1).sum();
+    if size > RUN_LIMIT {
+        return unfit(format!(
+            "its user, env, workdir, entrypoint and cmd have {size} bytes together; {RUN_LIMIT} are taken"
+        ));
+    }
+    Ok(Image { digest: manifest.digest, layers, config })
 }
 
 fn unfit<T>(why: String) -> Result<T, ImageError> {
@@ -265,6 +273,32 @@ mod tests {
         }
         assert!(packing("application/vnd.cncf.helm.chart.content.v1.tar+bz2").is_err());
         assert!(packing("application/vnd.oci.image.layer.v1.tar+gzip+encrypted").is_err());
+    }
+
+    #[test]
+    fn an_image_that_says_too_much_of_itself_is_refused() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let of = |run: serde_json::Value| {
+            let layer = serde_json::json!({
+                "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": 1,
+            });
+            let manifest = serde_json::json!({ "config": { "digest": digest, "size": 1 }, "layers": [layer] });
+            let Manifest::Image(manifest) = read(manifest.to_string().as_bytes()).unwrap() else { panic!("no image") };
+            let config = serde_json::json!({
+                "architecture": ARCHITECTURE, "os": "linux", "config": run, "rootfs": { "diff_ids": [digest] },
+            });
+            image(manifest, config.to_string().as_bytes())
+        };
+        let half = "x".repeat(RUN_LIMIT / 2);
+        assert!(of(serde_json::json!({ "Env": [half], "Cmd": ["sh"] })).is_ok());
+        for run in [
+            serde_json::json!({ "Env": [half], "Cmd": [half] }),
+            serde_json::json!({ "User": half, "WorkingDir": half }),
+            serde_json::json!({ "Entrypoint": vec![""; RUN_LIMIT] }),
+        ] {
+            let error = of(run).unwrap_err().to_string();
+            assert!(error.contains("262144 are taken"), "{error}");
+        }
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub use error::ImageError;
 pub use layout::Layout;
 pub use manifest::{ImageConfig, Layer, Packing};
 pub use reference::{Place, Reference, without_password};
-pub use registry::{Blob, Fetcher, Patience};
-pub use settings::{Direct, Login, Registry, Settings, is_loopback};
+pub use registry::{Blob, Fetcher, Patience, Pull};
+pub use settings::{Direct, Login, Registry, Settings, is_loopback, mirror_host};
 
 use serde::{Deserialize, Serialize};
 

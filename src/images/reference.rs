@@ -40,8 +40,13 @@ pub struct Place {
 impl Place {
     /// Where its registry answers.
     pub fn address(&self) -> &str {
-        if self.host == HUB { HUB_ADDRESS } else { &self.host }
+        address_of(&self.host)
     }
+}
+
+/// Where the registry of that name answers.
+pub(super) fn address_of(host: &str) -> &str {
+    if host == HUB { HUB_ADDRESS } else { host }
 }
 
 impl Reference {
@@ -81,12 +86,17 @@ impl Reference {
 
 /// A name as it may be shown and kept: some write a password into it.
 pub fn without_password(name: &str) -> String {
-    match name.rsplit_once('@') {
-        Some((before, after)) if !after.starts_with("sha256:") => {
+    // The '@' of a digest parts it from no password.
+    let (named, digest) = match name.rfind('@') {
+        Some(at) if name[at..].starts_with("@sha256:") => name.split_at(at),
+        _ => (name, ""),
+    };
+    match named.rsplit_once('@') {
+        Some((before, after)) => {
             let scheme = before.find("://").map_or("", |end| &before[..end + 3]);
-            format!("{scheme}***@{after}")
+            format!("{scheme}***@{after}{digest}")
         }
-        _ => name.to_owned(),
+        None => name.to_owned(),
     }
 }
 
@@ -238,6 +248,13 @@ mod tests {
             let error = Reference::parse(text).unwrap_err().to_string();
             assert!(error.contains("password") && !error.contains("hunter22"), "{error}");
             assert!(without_password(text).ends_with("***@registry.example.com/app"), "{}", without_password(text));
+            let pinned = format!("{text}@sha256:{}", "a".repeat(64));
+            let error = Reference::parse(&pinned).unwrap_err().to_string();
+            assert!(error.contains("password") && !error.contains("hunter22"), "{error}");
+            assert_eq!(without_password(&pinned), format!("{}@sha256:{}", without_password(text), "a".repeat(64)));
+        }
+        for plain in ["app", "team/app:1", &format!("registry.example.com/app@sha256:{}", "a".repeat(64))] {
+            assert_eq!(without_password(plain), plain);
         }
     }
 

@@ -39,6 +39,15 @@ impl Canonical {
         self
     }
 
+    /// Adds the name of an image: a password in it is hashed, so that the same call stays the same, and never shown.
+    fn with_image(self, name: &str) -> Self {
+        let mut with = self.with("image", name);
+        if let Some(shown) = with.shown.get_mut("image") {
+            *shown = json!(crate::images::without_password(name));
+        }
+        with
+    }
+
     fn put(mut self, name: &'static str, value: Json) -> Self {
         self.hashed.insert(name, value.clone());
         self.shown.insert(name, value);
@@ -78,7 +87,7 @@ impl Canonical {
         let call = Self::new("run")
             .with("command", request.command.as_str())
             .with("name", request.name.as_str())
-            .with("image", request.image.as_str())
+            .with_image(&request.image)
             .with_values(key, "env", &request.env)
             .with_values(key, "files", &request.files)
             .with("workdir", if request.workdir == "/workspace" { "" } else { request.workdir.as_str() })
@@ -104,7 +113,7 @@ impl Canonical {
     pub fn service(key: &hmac::Key, request: &ServiceRequest) -> Self {
         Self::new("start")
             .with("name", request.name.as_str())
-            .with("image", request.image.as_str())
+            .with_image(&request.image)
             .with("port", request.port)
             .with_values(key, "env", &request.env)
             .with("ready", request.ready.as_str())
@@ -268,6 +277,28 @@ mod tests {
         assert!(!json!(call.hashed).to_string().contains("hunter22"));
         let shown = call.shown(&|text| text.replace("hunter22", "[secret X]"));
         assert!(shown.contains("[secret X]") && !shown.contains("hunter22"), "{shown}");
+    }
+
+    #[test]
+    fn a_password_in_the_name_of_an_image_is_hashed_and_never_shown() {
+        let name = |password: &str| format!("https://me:{password}@registry.example.com/app@sha256:{}", "a".repeat(64));
+        let mut with = request("make");
+        with.image = name("hunter22");
+        let service = ServiceRequest {
+            name: "db".to_owned(),
+            image: with.image.clone(),
+            port: 1,
+            env: BTreeMap::new(),
+            ready: String::new(),
+            ready_timeout: None,
+        };
+        for call in [Canonical::step(&key(), &with), Canonical::service(&key(), &service)] {
+            let shown = call.shown(&str::to_owned);
+            assert!(shown.contains("registry.example.com/app") && !shown.contains("hunter22"), "{shown}");
+        }
+        let first = hash(&with);
+        with.image = name("hunter23");
+        assert_ne!(hash(&with), first, "another call");
     }
 
     #[test]

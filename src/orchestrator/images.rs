@@ -14,13 +14,15 @@ use tokio::sync::Semaphore;
 use super::Engine;
 use super::error::chain;
 use crate::executor::{ExecutorError, KeepLayers};
-use crate::images::{self, Direct, Fetcher, ImageError, Layout, Login, Patience, Place, Registry, Settings};
+use crate::images::{self, Direct, Fetcher, ImageError, Layout, Login, Patience, Place, Pull, Registry, Settings};
 use crate::model::image::Layer;
+use crate::model::settings;
 use crate::secrets;
 use crate::store::config_commits;
 
-/// Layers that are fetched at once, over all jobs: each unpacks while it arrives.
-const AT_ONCE: usize = 6;
+/// Layers that are fetched at once, over all jobs: each unpacks while it arrives. A job has a few of them, so that a
+/// slow registry of one holds up no other.
+const AT_ONCE: usize = 24;
 /// Bytes that wait in the pipe to the executor.
 const PIPE: usize = 1 << 20;
 /// How much of a layout's blob is passed on at once.
@@ -35,6 +37,9 @@ pub enum RegistrySource {
     Fixed(Settings),
 }
 
+/// A registry's host and the digest of a layer there.
+type Source = (String, String);
+
 /// What images need of an engine.
 pub struct Images {
     fetcher: Fetcher,
@@ -44,8 +49,8 @@ pub struct Images {
     /// What may stay of layers that no job needs.
     pub(super) keep: KeepLayers,
     direct: Mutex<BTreeMap<String, Direct>>,
-    /// One fetches a layer, who else needs it waits.
-    fetching: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// One fetches a layer from a registry, who else needs it from there waits.
+    fetching: Mutex<HashMap<Source, Arc<tokio::sync::Mutex<()>>>>,
     slots: Semaphore,
 }
 
@@ -94,63 +99,106 @@ impl Images {
         }
     }
 
-    /// Waits until nobody else fetches this layer.
-    pub(super) async fn alone(&self, digest: &str) -> tokio::sync::OwnedMutexGuard<()> {
+    /// Waits until nobody else fetches this layer from there.
+    pub(super) async fn alone(&self, origin: &Origin, digest: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let from = match origin {
+            Origin::Registry(place, _) => place.host.clone(),
+            Origin::Layout(_) => String::new(),
+        };
         let lock = {
             let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
             fetching.retain(|_, lock| Arc::strong_count(lock) > 1);
-            Arc::clone(fetching.entry(digest.to_owned()).or_default())
+            Arc::clone(fetching.entry((from, digest.to_owned())).or_default())
         };
         lock.lock_owned().await
+    }
+
+    /// Whether the layers that are here were brought by whoever asks for them now.
+    pub(super) const fn are_of_one(&self) -> bool {
+        matches!(self.source, RegistrySource::Fixed(_))
     }
 }
 
 /// Where the layers of an image are had.
 pub(super) enum Origin {
-    /// In a registry.
-    Registry(Place),
+    /// In a registry, under the settings of this pull.
+    Registry(Place, Arc<Pull>),
     /// In a layout that is open.
     Layout(Arc<Layout>),
 }
 
-impl Engine {
-    /// What a name in a registry stands for now, under the settings in force.
-    pub(super) async fn resolve(&self, place: &Place) -> Result<images::Image, ImageError> {
-        self.images.fetcher.set(self.registries().await?);
-        self.images.fetcher.resolve(place).await
-    }
+/// For whom an image is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// The server's own settings name it.
+    Server,
+    /// A danubefile names it.
+    Job,
+    /// A danubefile that a stranger wrote.
+    Fork,
+}
 
-    async fn registries(&self) -> Result<Settings, ImageError> {
+impl Engine {
+    /// A pull from a registry, by the settings in force now; it keeps them to its end.
+    pub(super) async fn pull_from(&self, place: &Place, asker: Asker) -> Result<Arc<Pull>, ImageError> {
         let mut settings = match &self.images.source {
-            RegistrySource::Fixed(settings) => settings.clone(),
-            RegistrySource::Config => self.registries_of_config().await?,
+            RegistrySource::Fixed(settings) => Settings { anywhere: true, ..settings.clone() },
+            RegistrySource::Config => self.registries_of_config(place, asker).await?,
         };
         settings.direct = self.images.direct.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(settings)
+        Ok(Arc::new(Pull::new(settings)))
     }
 
-    async fn registries_of_config(&self) -> Result<Settings, ImageError> {
+    /// What a name in a registry stands for now.
+    pub(super) async fn resolve(&self, place: &Place, pull: &Pull) -> Result<images::Image, ImageError> {
+        self.images.fetcher.resolve(pull, place).await
+    }
+
+    async fn registries_of_config(&self, place: &Place, asker: Asker) -> Result<Settings, ImageError> {
         let global = self.store.read(config_commits::global_in_force).await;
         let global = global.map_err(|e| ImageError::Unavailable(format!("the config can't be read: {}", chain(&e))))?;
+        // Who may be asked; a password of anybody else is none of this pull's business, whatever became of it.
+        let own = global.registries.iter().find(|entry| entry.host == place.host);
+        let mirrors = own.into_iter().flat_map(|entry| entry.mirrors.iter().filter_map(|m| images::mirror_host(m)));
+        let hosts: Vec<String> = mirrors.chain([place.host.clone()]).collect();
         let mut registries = BTreeMap::new();
         for entry in global.registries {
-            let login = match (entry.username, entry.password_secret) {
-                (Some(user), Some(key)) => {
-                    let found = secrets::of_danube(&self.store, &self.vault, &key).await;
-                    let found = found.map_err(|e| {
-                        ImageError::Refused(format!("the password of the registry {}: {}", entry.host, chain(&e)))
-                    })?;
-                    let text = String::from_utf8(found.expose().clone()).map_err(|_| {
-                        ImageError::Refused(format!("the secret {key}, a registry's password, is not text"))
-                    })?;
-                    Some(Login { user, password: crate::model::Secret::new(text.trim_end_matches('\n').to_owned()) })
-                }
-                _ => None,
+            let login = match asker != Asker::Fork && hosts.contains(&entry.host) {
+                true => self.login_of(&entry).await?,
+                false => None,
             };
             let registry = Registry { mirrors: entry.mirrors, login, plain_http: entry.plain_http };
             registries.insert(entry.host, registry);
         }
-        Ok(Settings { registries, direct: BTreeMap::new() })
+        if asker == Asker::Server {
+            registries.entry(place.host.clone()).or_default();
+        }
+        Ok(Settings { registries, withheld: asker == Asker::Fork, ..Settings::default() })
+    }
+
+    async fn login_of(&self, entry: &settings::Registry) -> Result<Option<Login>, ImageError> {
+        let (Some(user), Some(key)) = (&entry.username, &entry.password_secret) else { return Ok(None) };
+        let found = secrets::of_danube(&self.store, &self.vault, key).await;
+        let found = found
+            .map_err(|e| ImageError::Refused(format!("the password of the registry {}: {}", entry.host, chain(&e))))?;
+        let text = String::from_utf8(found.expose().clone())
+            .map_err(|_| ImageError::Refused(format!("the secret {key}, a registry's password, is not text")))?;
+        let password = crate::model::Secret::new(text.trim_end_matches('\n').to_owned());
+        Ok(Some(Login { user: user.clone(), password }))
+    }
+
+    /// Makes sure that a layer which is here may be had from there: others may have brought it under rights of their
+    /// own.
+    pub(super) async fn may_have(&self, origin: &Origin, layer: &Layer) -> Result<(), ImageError> {
+        let (digest, size) = (layer.digest.clone(), layer.size);
+        match origin {
+            Origin::Registry(place, pull) => self.images.fetcher.may_read(pull, place, &digest, size).await,
+            Origin::Layout(layout) => {
+                let layout = Arc::clone(layout);
+                let verified = tokio::task::spawn_blocking(move || layout.verify(&digest, size)).await;
+                verified.map_err(|e| ImageError::Unavailable(e.to_string()))?
+            }
+        }
     }
 
     /// Brings one layer from where it is to the executor; `bytes` counts what has come.
@@ -167,7 +215,9 @@ impl Engine {
         let adding = self.executor.add_layer(layer.clone(), File::from(OwnedFd::from(reader)));
         let sending = async {
             match origin {
-                Origin::Registry(place) => self.send_blob(place, &layer.digest, OwnedFd::from(writer), bytes).await,
+                Origin::Registry(place, pull) => {
+                    self.send_blob((place, pull), &layer.digest, OwnedFd::from(writer), bytes).await
+                }
                 Origin::Layout(layout) => {
                     let (layout, digest) = (Arc::clone(layout), layer.digest.clone());
                     let counted = Arc::clone(bytes);
@@ -187,13 +237,13 @@ impl Engine {
 
     async fn send_blob(
         &self,
-        place: &Place,
+        (place, pull): (&Place, &Pull),
         digest: &str,
         writer: OwnedFd,
         bytes: &AtomicU64,
     ) -> Result<(), ImageError> {
         let broken = |e: std::io::Error| ImageError::Unavailable(format!("a pipe to the executor broke: {e}"));
-        let mut blob = self.images.fetcher.blob(place, digest).await?;
+        let mut blob = self.images.fetcher.blob(pull, place, digest).await?;
         let mut sink = pipe::Sender::from_owned_fd(writer).map_err(broken)?;
         while let Some(piece) = blob.next().await? {
             if sink.write_all(&piece).await.is_err() {

@@ -145,7 +145,7 @@ impl LiveJob {
             branch: self.masks.redact(call.key.branch()),
             key: call.key.to_string(),
             name: format!("service {}", request.name),
-            image: request.image.clone(),
+            image: crate::images::without_password(&request.image),
             command: self.masks.redact(&match request.ready.is_empty() {
                 true => format!("the image's program, ready at port {}", request.port),
                 false => format!("the image's program, ready when: {}", request.ready),

@@ -2,6 +2,7 @@
 //!
 //! Owns: the only wall clock and random source. May use: model. Must not touch: product words.
 
+mod addresses;
 pub mod atomic;
 mod clock;
 mod data_dir;
@@ -11,6 +12,7 @@ mod tasks;
 
 pub use danube_shim::fault;
 
+pub use addresses::not_public;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use data_dir::{DataDir, Trouble};
 pub use ids::{Ids, SeededIds, SystemIds, random_token};

@@ -8,6 +8,8 @@ use crate::model::{JobId, LeaseId};
 
 /// Names that are kept of one job.
 const HOSTS: u32 = 2000;
+/// The detail of a host that this master asked for an image, where the step itself did not ask for it.
+pub const FOR_IMAGE: &str = "for an image";
 
 words! {
     /// What a step was told about a name.
@@ -71,6 +73,19 @@ pub fn record(
          WHERE (SELECT COUNT(*) FROM egress_hosts WHERE job_id = ?1) < ?7
          ON CONFLICT (job_id, step, name, verdict) DO UPDATE SET detail = excluded.detail",
         params![job, step, name, verdict, detail, micros(tx.now()), HOSTS],
+    )?;
+    Ok(())
+}
+
+/// Records that a host was asked for the image of a step; what the step itself asked for counts more.
+pub fn record_pull(tx: &Tx<'_>, job: JobId, step: u32, host: &str) -> Result<(), StoreError> {
+    tx.run(
+        "record a host that was asked for an image",
+        "INSERT INTO egress_hosts (job_id, step, name, verdict, detail, asked_at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6
+         WHERE (SELECT COUNT(*) FROM egress_hosts WHERE job_id = ?1) < ?7
+         ON CONFLICT (job_id, step, name, verdict) DO NOTHING",
+        params![job, step, host, Verdict::Allowed, FOR_IMAGE, micros(tx.now()), HOSTS],
     )?;
     Ok(())
 }

@@ -49,7 +49,8 @@ pub(super) async fn run(args: &ImageArgs, land: &mut Land) -> anyhow::Result<Rep
     let script = format!(
         "from danube import *\n\n@pipeline(name={PIPELINE:?})\ndef build():\n    step.run(\"true\", name=\"one\", image={name:?})\n    step.run(\"true\", name=\"two\", image={name:?})\n"
     );
-    let ground = land.begin(&Plan { pipelines: vec![Job::new(PIPELINE, script)], ..Plan::default() }).await?;
+    let (pipelines, registries) = (vec![Job::new(PIPELINE, script)], vec![port.to_string()]);
+    let ground = land.begin(&Plan { pipelines, registries, ..Plan::default() }).await?;
     land.progress.say("making an image");
     let registry = tokio::task::block_in_place(|| {
         let layout = make(&ground.dir.join("image"))?;

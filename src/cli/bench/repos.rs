@@ -18,6 +18,8 @@ pub(super) struct Plan {
     pub(super) running: Option<u32>,
     /// Nothing waits for the disk.
     pub(super) without_sync: bool,
+    /// Registries of images, by host and port.
+    pub(super) registries: Vec<String>,
 }
 
 /// A pipeline and its danubefile.
@@ -87,6 +89,12 @@ fn global(plan: &Plan) -> String {
     if let Some(running) = plan.running {
         let _infallible = write!(spec, "  concurrency:\n    max_running_jobs: {running}\n");
     }
+    if !plan.registries.is_empty() {
+        let _infallible = writeln!(spec, "  registries:");
+    }
+    for host in &plan.registries {
+        let _infallible = writeln!(spec, "    - host: \"{host}\"");
+    }
     document("Config", "global", &spec)
 }
 
@@ -115,10 +123,16 @@ mod tests {
     fn the_configuration_has_no_mistakes() {
         let place = Place::make("danube-bench-test", None, &SystemIds::new()).unwrap();
         let with_secret = Job { secrets: vec!["ONE".to_owned()], ..Job::new("log", steps("echo \"hello\"", 2)) };
-        let plan = Plan { pipelines: vec![with_secret], running: Some(7), without_sync: false };
+        let plan = Plan {
+            pipelines: vec![with_secret],
+            running: Some(7),
+            registries: vec!["127.0.0.1:5000".into()],
+            ..Plan::default()
+        };
         make(&place, &plan).unwrap();
         let settings = check(from_dir(&place.path().join("config")).unwrap()).unwrap();
         assert_eq!((settings.global.max_running_jobs, settings.teams.len()), (7, 2));
+        assert_eq!(settings.global.registries[0].host, "127.0.0.1:5000");
         assert_eq!((settings.pipelines[0].script.as_str(), settings.pipelines[0].secrets.len()), ("log.py", 1));
         place.remove().unwrap();
     }

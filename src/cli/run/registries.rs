@@ -25,7 +25,7 @@ pub(super) fn settings(mirrors: &[String]) -> anyhow::Result<Settings> {
         }
         registries.entry(host.to_owned()).or_default().mirrors.push(address.to_owned());
     }
-    Ok(Settings { registries, direct: BTreeMap::new() })
+    Ok(Settings { registries, ..Settings::default() })
 }
 
 /// Where docker and its like keep logins.

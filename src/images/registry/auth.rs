@@ -1,13 +1,14 @@
 //! Who we are for a registry: by a password, or by a token that its token server gives for one.
 use base64::Engine as _;
+use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use url::{Host, Url};
 
 use super::super::error::shown;
-use super::super::settings::{Endpoint, Login};
+use super::super::settings::Login;
 use super::super::{ImageError, is_loopback};
-use super::http::Trouble;
+use super::http::{Ask, Trouble};
 use super::{Fetcher, all_of};
 use crate::images::registry::http::Answer;
 
@@ -33,14 +34,15 @@ impl Fetcher {
     /// What to show a registry that asks who we are; `None` where we have nothing that it takes.
     pub(super) async fn authorize(
         &self,
-        endpoint: &Endpoint,
+        ask: &Ask<'_>,
         repository: &str,
         challenges: &[String],
     ) -> Result<Option<HeaderValue>, Trouble> {
+        let endpoint = ask.endpoint;
         let known: Vec<Challenge> = challenges.iter().filter_map(|text| parse(text)).collect();
         let bearer = known.iter().find(|one| matches!(one, Challenge::Bearer { .. }));
         if let Some(Challenge::Bearer { realm, service, scope }) = bearer {
-            return self.token(endpoint, repository, (realm, service.as_deref(), scope.as_deref())).await.map(Some);
+            return self.token(ask, repository, (realm, service.as_deref(), scope.as_deref())).await.map(Some);
         }
         let login = endpoint.login.as_ref().filter(|_| known.contains(&Challenge::Basic));
         // In the open a password would belong to everybody on the way.
@@ -57,10 +59,11 @@ impl Fetcher {
 
     async fn token(
         &self,
-        endpoint: &Endpoint,
+        ask: &Ask<'_>,
         repository: &str,
         (realm, service, scope): (&str, Option<&str>, Option<&str>),
     ) -> Result<HeaderValue, Trouble> {
+        let endpoint = ask.endpoint;
         let refused = |why: String| Trouble::Never(ImageError::Refused(why));
         let own = Url::parse(&endpoint.base).map_err(|e| refused(e.to_string()))?;
         let mut url = Url::parse(realm)
@@ -86,7 +89,7 @@ impl Fetcher {
             headers.insert(AUTHORIZATION, basic(login)?);
         }
         let host = url.origin().ascii_serialization();
-        let response = self.get(url, headers).await?;
+        let response = self.send(ask.pull, Method::GET, url, headers).await?;
         let status = response.status();
         if !status.is_success() {
             return Err(match status.as_u16() {
@@ -94,7 +97,8 @@ impl Fetcher {
                 _ => refused(format!("the token server {host} gives no token ({})", status.as_u16())),
             });
         }
-        let bytes = all_of(Answer { response, continues: true }, TOKEN_LIMIT).await.map_err(Trouble::Never)?;
+        let answer = Answer { response, continues: true };
+        let bytes = all_of(answer, TOKEN_LIMIT, self.patience).await.map_err(Trouble::Never)?;
         let token: Token = serde_json::from_slice(&bytes)
             .map_err(|_| refused(format!("the token server {host} gives something else than a token")))?;
         let token = if token.token.is_empty() { token.access_token } else { token.token };

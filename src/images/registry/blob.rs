@@ -4,38 +4,45 @@ use reqwest::Response;
 
 use super::super::settings::Endpoint;
 use super::super::{ImageError, Place};
-use super::Fetcher;
 use super::http::{Ask, Trouble, causes};
+use super::pace::Pace;
+use super::{Fetcher, Pull};
 
 /// A blob while it is fetched.
 pub struct Blob<'a> {
     fetcher: &'a Fetcher,
+    pull: &'a Pull,
     endpoint: Endpoint,
     place: Place,
     path: String,
     response: Response,
     read: u64,
     tries: u32,
+    pace: Pace,
 }
 
 impl<'a> Blob<'a> {
     pub(super) async fn open(
         fetcher: &'a Fetcher,
+        pull: &'a Pull,
         endpoint: Endpoint,
         place: Place,
         digest: &str,
     ) -> Result<Blob<'a>, ImageError> {
         let path = format!("blobs/{digest}");
         let mut tries = 0;
-        let response = answer(fetcher, &endpoint, &place, &path, 0, &mut tries).await?;
-        Ok(Self { fetcher, endpoint, place, path, response, read: 0, tries })
+        let ask = Ask::new(pull, &endpoint, &place, &path);
+        let response = answer(fetcher, &ask, &mut tries).await?;
+        let pace = Pace::new(fetcher.patience);
+        Ok(Self { fetcher, pull, endpoint, place, path, response, read: 0, tries, pace })
     }
 
     /// The next bytes; none at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ImageError> {
         loop {
-            match self.response.chunk().await {
+            match self.pace.of(self.response.chunk()).await {
                 Ok(Some(piece)) => {
+                    self.pace.keep(piece.len())?;
                     self.read += piece.len() as u64;
                     return Ok(Some(piece));
                 }
@@ -52,27 +59,21 @@ impl<'a> Blob<'a> {
             return Err(ImageError::Unavailable(short));
         }
         self.fetcher.pause(self.tries, None).await;
-        let (endpoint, place, path) = (&self.endpoint, &self.place, &self.path);
-        self.response = answer(self.fetcher, endpoint, place, path, self.read, &mut self.tries)
+        let ask = Ask { from: self.read, ..Ask::new(self.pull, &self.endpoint, &self.place, &self.path) };
+        self.response = answer(self.fetcher, &ask, &mut self.tries)
             .await
             .map_err(|error| ImageError::Unavailable(format!("{short}; {error}")))?;
         Ok(())
     }
 }
 
-async fn answer(
-    fetcher: &Fetcher,
-    endpoint: &Endpoint,
-    place: &Place,
-    path: &str,
-    from: u64,
-    tries: &mut u32,
-) -> Result<Response, ImageError> {
-    let ask = Ask { endpoint, place, path, accept: None, from };
+async fn answer(fetcher: &Fetcher, ask: &Ask<'_>, tries: &mut u32) -> Result<Response, ImageError> {
     loop {
-        match fetcher.ask(&ask).await {
+        match fetcher.ask(ask).await {
             Ok(answer) if answer.continues => return Ok(answer.response),
-            Ok(_) => return Err(ImageError::Unavailable(format!("{} does not go on in the middle", endpoint.base))),
+            Ok(_) => {
+                return Err(ImageError::Unavailable(format!("{} does not go on in the middle", ask.endpoint.base)));
+            }
             Err(Trouble::Never(error)) => return Err(error),
             Err(later) => {
                 *tries += 1;

@@ -3,21 +3,24 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use super::super::error::shown;
 use super::super::settings::Endpoint;
 use super::super::{ImageError, Place};
-use super::Fetcher;
+use super::{Fetcher, Pull, TOKENS, reach};
 
 /// How often an answer may lead on.
 const REDIRECTS: u32 = 5;
 /// How much of a registry's own words is read.
 const WORDS: u64 = 16 << 10;
+/// How long it may take to say them.
+const SPOKEN: Duration = Duration::from_secs(30);
 
 /// A question.
 pub(super) struct Ask<'a> {
+    pub(super) pull: &'a Pull,
     pub(super) endpoint: &'a Endpoint,
     pub(super) place: &'a Place,
     /// Behind the repository: `manifests/latest`.
@@ -25,6 +28,8 @@ pub(super) struct Ask<'a> {
     pub(super) accept: Option<&'static str>,
     /// The byte to begin with.
     pub(super) from: u64,
+    /// Whether it is there, and nothing of it.
+    pub(super) head: bool,
 }
 
 /// A good answer, its body still to be read.
@@ -51,7 +56,12 @@ impl Trouble {
     }
 }
 
-impl Ask<'_> {
+impl<'a> Ask<'a> {
+    /// For all of something.
+    pub(super) const fn new(pull: &'a Pull, endpoint: &'a Endpoint, place: &'a Place, path: &'a str) -> Self {
+        Self { pull, endpoint, place, path, accept: None, from: 0, head: false }
+    }
+
     fn repository(&self) -> String {
         format!("{}{}", self.endpoint.prefix, self.place.repository)
     }
@@ -60,9 +70,10 @@ impl Ask<'_> {
         format!("{}/v2/{}/{}", self.endpoint.base, self.repository(), self.path)
     }
 
-    /// Under which a token is kept.
+    /// Under which a token is kept: what one login was given is for nobody else.
     fn realm(&self) -> String {
-        format!("{} {}", self.endpoint.base, self.repository())
+        let login = self.endpoint.login.as_ref().map_or_else(String::new, |login| login.mark());
+        format!("{} {} {login}", self.endpoint.base, self.repository())
     }
 }
 
@@ -81,7 +92,7 @@ impl Fetcher {
             .iter()
             .filter_map(|value| value.to_str().ok().map(str::to_owned))
             .collect();
-        let Some(token) = self.authorize(ask.endpoint, &ask.repository(), &challenges).await? else {
+        let Some(token) = self.authorize(ask, &ask.repository(), &challenges).await? else {
             return judged(ask, first).await;
         };
         if known.as_ref() == Some(&token) {
@@ -89,7 +100,11 @@ impl Fetcher {
         }
         let second = self.follow(ask, Some(token.clone())).await?;
         if second.status() != StatusCode::UNAUTHORIZED {
-            self.tokens.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(realm, token);
+            let mut tokens = self.tokens.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if tokens.len() >= TOKENS {
+                tokens.clear();
+            }
+            tokens.insert(realm, token);
         }
         judged(ask, second).await
     }
@@ -112,7 +127,8 @@ impl Fetcher {
             {
                 headers.insert(RANGE, range);
             }
-            let response = self.get(url.clone(), headers).await?;
+            let method = if ask.head { Method::HEAD } else { Method::GET };
+            let response = self.send(ask.pull, method, url.clone(), headers).await?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }
@@ -128,10 +144,24 @@ impl Fetcher {
     }
 
     /// One request.
-    pub(super) async fn get(&self, url: Url, headers: HeaderMap) -> Result<Response, Trouble> {
+    pub(super) async fn send(
+        &self,
+        pull: &Pull,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+    ) -> Result<Response, Trouble> {
         let host = url.origin().ascii_serialization();
-        let sent = self.http.get(url).headers(headers).send();
-        match tokio::time::timeout(self.patience.connect + self.patience.answer, sent).await {
+        let client = self.client(pull, &url).await?;
+        let sent = client.request(method, url.clone()).headers(headers).send();
+        let sent = tokio::time::timeout(self.patience.connect + self.patience.answer, sent).await;
+        if let Ok(Err(error)) = &sent
+            && let Some(why) = reach::refusal(error)
+        {
+            return Err(Trouble::Never(ImageError::Refused(why)));
+        }
+        pull.note(&url);
+        match sent {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(Trouble::Later(format!("{host} does not answer: {}", causes(&error)), None)),
             Err(_) => Err(Trouble::Later(format!("{host} does not answer in time"), None)),
@@ -149,7 +179,7 @@ async fn judged(ask: &Ask<'_>, response: Response) -> Result<Answer, Trouble> {
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let base = &ask.endpoint.base;
     let what = format!("{}/{}", ask.repository(), ask.path);
-    let words = words_of(response).await;
+    let words = tokio::time::timeout(SPOKEN, words_of(response)).await.unwrap_or_default();
     let name = &ask.place.host;
     Err(match status {
         StatusCode::NOT_FOUND => Trouble::Never(ImageError::NotFound(format!("{base} has no {what}{words}"))),
@@ -158,6 +188,9 @@ async fn judged(ask: &Ask<'_>, response: Response) -> Result<Answer, Trouble> {
                 Some(login) => {
                     format!("the user '{}' may not read it, or the password is another one", shown(&login.user))
                 }
+                None if ask.endpoint.withheld => format!(
+                    "it is private, or not there: jobs of forks' pull requests get images without the login of {name}"
+                ),
                 None => format!(
                     "it is private, or not there: name a user and a secret for {name} under `registries` of the Config document"
                 ),

@@ -33,6 +33,7 @@ mod calls;
 mod cancels;
 mod endings;
 pub(crate) mod fake;
+mod images;
 mod leftovers;
 mod reports;
 mod restarts;

@@ -186,6 +186,20 @@ async fn a_service_that_died_while_no_master_was_there_is_the_reason_all_the_sam
 }
 
 #[tokio::test]
+async fn a_password_in_the_name_of_its_image_stands_in_no_row() {
+    let site = Site::new().await;
+    let image = format!("https://me:hunter22@registry.example.com/app@sha256:{}", "a".repeat(64));
+    let answer = site.starting(ServiceRequest { image, ..database() }).await.unwrap().unwrap();
+    assert!(answer.message.contains("holds no user and password"), "{answer:?}");
+    let rows = site.world.steps(site.master.job.row.id).await;
+    let row = rows.into_iter().find(|row| row.name == "service db").unwrap();
+    assert!(row.image.starts_with("https://***@registry.example.com/app@sha256:"), "{}", row.image);
+    assert!(!format!("{answer:?} {row:?}").contains("hunter22"), "{answer:?} {row:?}");
+    let _end = site.stop().await;
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn a_start_that_was_cut_short_goes_on() {
     let site = Site::new().await;
     let starting = site.starting(database());

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::model::Action;
 use crate::model::egress::is_covered;
 use crate::store::config_commits;
-use crate::store::egress::{self, HostRow, Verdict};
+use crate::store::egress::{self, FOR_IMAGE, HostRow, Verdict};
 use crate::web::access;
 use crate::web::error::Answer;
 use crate::web::state::AppState;
@@ -31,6 +31,8 @@ struct Host {
     why: Option<String>,
     /// The config repo's `Config` document allows it now.
     within_ceiling: bool,
+    /// The server fetched images from there, and no step asked for it: an allowlist needs no entry for it.
+    images_only: bool,
 }
 
 /// What a job could reach, and what it asked for.
@@ -64,8 +66,13 @@ fn hosts(rows: Vec<HostRow>, ceiling: &[String]) -> Vec<Host> {
             steps: Vec::new(),
             addresses: Vec::new(),
             why: None,
+            images_only: true,
         });
         host.steps.push(row.step);
+        if row.detail == FOR_IMAGE {
+            continue;
+        }
+        host.images_only = false;
         match row.verdict {
             Verdict::Allowed => host.addresses.extend(row.detail.split(' ').map(str::to_owned)),
             Verdict::Denied if !row.detail.is_empty() => host.why = Some(row.detail),

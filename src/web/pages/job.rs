@@ -12,7 +12,7 @@ use crate::model::step::StepStatus;
 use crate::registry::HOST_PORT;
 use crate::store::artifacts::ArtifactKind;
 use crate::store::cache_uses::{Found, Saved, UseRow};
-use crate::store::egress::{self, HostRow, Verdict};
+use crate::store::egress::{self, FOR_IMAGE, HostRow, Verdict};
 use crate::store::registry::{self, PushedRow};
 use crate::store::{ArtifactRow, JobRow, StepRow, artifacts, attestations, cache_uses, job_limits, job_past, jobs};
 use crate::trigger::RerunFrom;
@@ -337,7 +337,11 @@ fn origin(job: &JobRow) -> String {
 fn names(rows: &[HostRow], verdict: Verdict) -> Vec<(String, String)> {
     let mut names: Vec<(String, String)> = Vec::new();
     for row in rows.iter().filter(|row| row.verdict == verdict) {
-        if names.last().is_some_and(|(name, _)| *name == row.name) {
+        if let Some((_, detail)) = names.last_mut().filter(|(name, _)| *name == row.name) {
+            // Where a step itself came says more.
+            if detail == FOR_IMAGE {
+                detail.clone_from(&row.detail);
+            }
             continue;
         }
         names.push((row.name.clone(), row.detail.clone()));

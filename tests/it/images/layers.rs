@@ -57,6 +57,54 @@ async fn layers_lie_on_each_other_as_their_markers_say() {
 }
 
 #[tokio::test]
+async fn an_image_with_the_same_layer_twice_starts() {
+    let this = Box::start();
+    let job = this.job().await;
+    let low = Tar::new().busybox().dir("a", 0o755).file("a/mine", 0o644, b"low\n").gzip();
+    let high = Tar::new().dir("a", 0o755).file("a/.wh.mine", 0o644, b"").file("a/more", 0o644, b"high\n").gzip();
+    for layer in [&low, &high] {
+        add(&this, layer).await;
+    }
+    // The uppermost of them counts: what another one took away between them is there again.
+    for (step, layers, said) in
+        [(1, vec![&low, &high, &low, &low], "mine\nmore\n"), (2, vec![&low, &high, &low, &high], "more\n")]
+    {
+        let digests: Vec<String> = layers.iter().map(|layer| layer.digest()).collect();
+        assert!(this.client.hold_layers(job, digests).await.unwrap().is_empty());
+        let (end, log) = this.run(this.at(job, step), on(&layers, "ls /a")).await;
+        assert_eq!((end.exit_code, log.as_str()), (0, said), "{end:?}");
+    }
+    this.client.teardown(job).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_source_of_a_layer_holds_up_no_other_and_loses() {
+    let this = Box::start();
+    let layer = Tar::new().file("a", 0o644, &[7; 3 << 20]).plain();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&layer.bytes[..1000]).unwrap();
+    let client = danube::executor::remote::Client::new(&this.run.join("executor.sock"));
+    let described = described(&layer);
+    let slow = tokio::spawn(async move { client.add_layer(described, fs::File::from(OwnedFd::from(reader))).await });
+    let tmp = this.dir.path().join("executor/images/tmp");
+    while fs::read_dir(&tmp).unwrap().count() == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    let quick = tokio::time::timeout(std::time::Duration::from_secs(20), add(&this, &layer));
+    quick.await.expect("it does not wait for the other");
+    assert_eq!(this.client.layers().await.unwrap().len(), 1);
+    let rest = layer.bytes[1000..].to_vec();
+    std::thread::spawn(move || writer.write_all(&rest)).join().unwrap().unwrap();
+    slow.await.unwrap().unwrap();
+    assert_eq!((this.client.layers().await.unwrap().len(), fs::read_dir(&tmp).unwrap().count()), (1, 0));
+    // Who has nothing of a layer is not told that it went well, though it is there.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(writer);
+    let nothing = this.client.add_layer(self::described(&layer), fs::File::from(OwnedFd::from(reader))).await;
+    assert!(nothing.unwrap_err().to_string().contains("bytes came"));
+}
+
+#[tokio::test]
 async fn a_layer_stays_while_a_job_needs_it_and_goes_by_age_and_size() {
     let this = Box::start();
     let (one, two, three) = (

@@ -33,6 +33,19 @@ step.run("ls -d /usr/bin", name="host")
 }
 
 #[test]
+fn layers_that_are_packed_with_zstd_are_unpacked() {
+    let registry = Registry::start();
+    let text: Vec<u8> = (0..200_000).flat_map(|n: u32| format!("{n}\n").into_bytes()).collect();
+    let layer = Tar::new().dir("data", 0o755).file("data/numbers", 0o644, &text).zstd();
+    assert!(layer.bytes.len() < text.len() * 3 / 4, "it is packed");
+    registry.put("app", "1", &Image::busybox().layer(layer));
+    let name = registry.name("app:1");
+    let run = Run::body(&format!(r#"step.run("wc -l < /data/numbers", name="one", image="{name}")"#));
+    run.end().succeeded();
+    assert!(run.log(1, 1).ends_with("\n200000\n"), "{}", run.log(1, 1));
+}
+
+#[test]
 fn an_image_without_a_shell_gets_one_lent() {
     let registry = Registry::start();
     let image = Image::new(vec![Tar::new().file("data", 0o644, b"its own\n").gzip()]);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use sha2::{Digest as _, Sha256};
 
 /// A tar, honest or not.
@@ -81,6 +81,17 @@ impl Tar {
             kind: "application/vnd.oci.image.layer.v1.tar+gzip",
             diff_id: digest(&tar),
             bytes: packer.finish().unwrap(),
+        }
+    }
+
+    /// Packed with zstd.
+    pub(crate) fn zstd(&self) -> Layer {
+        let tar = self.bytes();
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        Layer {
+            kind: "application/vnd.oci.image.layer.v1.tar+zstd",
+            diff_id: digest(&tar),
+            bytes: ruzstd::encoding::compress_to_vec(tar.as_slice(), level),
         }
     }
 
@@ -191,6 +202,7 @@ type Handler = Box<dyn Fn(&Asked) -> Option<Response<Body>> + Send + Sync>;
 /// What a registry was asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) authorization: Option<String>,
     /// How often this path was asked before.
@@ -225,6 +237,11 @@ impl Registry {
             axum::serve(listener, app).await.unwrap();
         });
         Self { address, shelf, _runtime: runtime }
+    }
+
+    /// Lines of the `spec` of a server's `config.yaml` that name it: without them it is not asked, being on loopback.
+    pub(crate) fn listed(&self) -> String {
+        listed(&[self])
     }
 
     /// The name by which an image of it is used.
@@ -275,6 +292,12 @@ impl Registry {
     }
 }
 
+/// Lines that name these registries.
+pub(crate) fn listed(registries: &[&Registry]) -> String {
+    let entries: String = registries.iter().map(|one| format!("    - host: {}\n", one.address)).collect();
+    format!("  registries:\n{entries}")
+}
+
 /// A short answer.
 pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<Body> {
     let mut response = Response::builder().status(status);
@@ -284,12 +307,12 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Respo
     response.body(Body::from(body.to_owned())).unwrap()
 }
 
-async fn serve(State(shelf): State<Arc<Mutex<Shelf>>>, headers: HeaderMap, uri: Uri) -> Response<Body> {
+async fn serve(State(shelf): State<Arc<Mutex<Shelf>>>, method: Method, headers: HeaderMap, uri: Uri) -> Response<Body> {
     let mut shelf = shelf.lock().unwrap();
     let path = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    let before = shelf.asked.iter().filter(|asked| asked.path == path).count();
+    let before = shelf.asked.iter().filter(|asked| asked.path == path && asked.method == method.as_str()).count();
     let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let asked = Asked { path: path.clone(), authorization, before };
+    let asked = Asked { method: method.to_string(), path: path.clone(), authorization, before };
     shelf.asked.push(asked.clone());
     if let Some(answer) = shelf.handler.as_ref().and_then(|handler| handler(&asked)) {
         return answer;

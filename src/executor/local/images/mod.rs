@@ -7,11 +7,11 @@ mod child;
 mod evict;
 mod record;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use super::Local;
 use super::job::{io_error, make_dir, remove_tree};
@@ -31,8 +31,6 @@ const MOST: usize = 200;
 pub(super) struct Guards {
     /// Held to write while layers are chosen to be removed.
     choosing: RwLock<()>,
-    /// One unpacks a layer, who else needs it waits.
-    unpacking: Mutex<HashMap<String, Arc<Mutex<()>>>>,
 }
 
 impl Local {
@@ -67,33 +65,29 @@ impl Local {
         Ok(missing)
     }
 
-    /// Unpacks a layer from what `source` (a pipe) gives, unless it is there.
+    /// Unpacks a layer from what `source` (a pipe) gives. Several may bring the same one at once, so that a slow source
+    /// holds up nobody: the first that is whole stays. Who is told that it went well, gave all of the layer.
     pub fn add_layer(&self, layer: &Layer, source: File) -> Result<(), ExecutorError> {
         self.can_use_images()?;
         let place = self.layer_dir(&layer.digest)?;
-        let lock = {
-            let mut locks = self.guards.unpacking.lock().unwrap_or_else(PoisonError::into_inner);
-            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-            Arc::clone(locks.entry(layer.digest.clone()).or_default())
-        };
-        let _one = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if place.exists() {
-            return Ok(());
-        }
         let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let half = self.half_layers().join(name);
-        let made = self.make_layer(layer, &half, source).and_then(|()| {
-            fault::around("executor.layer", || fs::rename(&half, &place))
-                .map_err(|e| io_error("put a layer into its place", &e))
-        });
-        if made.is_err() {
-            if let Err(error) = remove_tree(&half) {
-                tracing::warn!(%error, "half a layer could not be removed");
+        let put = self.make_layer(layer, &half, source).and_then(|()| {
+            match fault::around("executor.layer", || fs::rename(&half, &place)) {
+                Ok(()) => Ok(true),
+                Err(error) if taken(&error) => Ok(false),
+                Err(error) => Err(io_error("put a layer into its place", &error)),
             }
-            return made;
+        });
+        match put {
+            Ok(true) => record::sync_later(&place),
+            Ok(false) | Err(_) => {
+                if let Err(error) = remove_tree(&half) {
+                    tracing::warn!(%error, "half a layer could not be removed");
+                }
+            }
         }
-        record::sync_later(&place);
-        Ok(())
+        put.map(drop)
     }
 
     fn make_layer(&self, layer: &Layer, half: &Path, source: File) -> Result<(), ExecutorError> {
@@ -114,7 +108,9 @@ impl Local {
     pub(super) fn layers_of(&self, image: &str, pinned: &Pinned) -> Result<Vec<PathBuf>, ExecutorError> {
         self.can_use_images()?;
         let mut found = Vec::with_capacity(pinned.layers.len() + 1);
-        for digest in pinned.layers.iter().rev() {
+        let mut seen = BTreeSet::new();
+        // The same layer twice is no mistake, and nothing that the kernel puts together: beneath itself it adds nothing.
+        for digest in pinned.layers.iter().rev().filter(|digest| seen.insert(*digest)) {
             let place = self.layer_dir(digest)?;
             record::touch(&place).map_err(|_| ExecutorError::ImagePull {
                 image: image.to_owned(),
@@ -154,6 +150,11 @@ impl Local {
         let text = fs::read(self.layout.held_layers(job)).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
+}
+
+/// Whether another one was put there before.
+fn taken(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::AlreadyExists)
 }
 
 /// The image, whatever it is called by who asked.

@@ -11,6 +11,7 @@ use super::say::{say, say_json};
 use super::style::plain;
 use super::trigger::unsaid;
 use crate::model::egress::bad_name;
+use crate::store::egress::DENIED;
 
 /// Look at what jobs may reach
 #[derive(Debug, Args)]
@@ -100,6 +101,10 @@ fn render(hosts: &[Host]) -> String {
             "# Names that the Config document does not cover go into its egress_allowlist first, or no pipeline may have them.\n",
         );
     }
+    let denied = hosts.iter().filter(|host| host.verdict == "denied").map(|host| host.steps.len()).sum::<usize>();
+    if denied >= DENIED as usize {
+        text.push_str(&format!("# No more than {DENIED} denied names of a job are kept: it asked for others too.\n"));
+    }
     text.push_str("egress_allowlist:\n");
     let good = |name: &&&str| bad_name(name).is_none();
     let width = lines.keys().filter(good).map(|name| name.len()).max().unwrap_or(0);
@@ -142,5 +147,8 @@ mod tests {
         );
         assert!(text.contains("  # \\027.example.com: it is not a DNS name; denied"), "{text}");
         assert!(render(&[]).ends_with("egress_allowlist: []\n"));
+        assert!(!text.contains("are kept"), "{text}");
+        let many: Vec<Host> = (0..1000).map(|n| host(&format!("n{n}.example.com"), "denied", None, true)).collect();
+        assert!(render(&many).contains("# No more than 2000 denied names of a job are kept"));
     }
 }

@@ -11,6 +11,7 @@ use super::say::{say, say_json};
 use super::style::plain;
 use super::trigger::unsaid;
 use crate::model::egress::bad_name;
+use crate::store::egress::DENIED;
 
 /// Look at what jobs may reach
 #[derive(Debug, Args)]
@@ -81,7 +82,7 @@ fn render(hosts: &[Host]) -> String {
     // A name may have been denied to one step and be allowed in the next attempt; the last word is "denied".
     let mut lines: BTreeMap<&str, String> = BTreeMap::new();
     let mut beyond = false;
-    for host in hosts {
+    for host in &hosts {
         let denied = host.verdict == "denied";
         let steps: Vec<String> = host.steps.iter().map(u32::to_string).collect();
         let of = format!("step{} {}", if steps.len() == 1 { "" } else { "s" }, steps.join(", "));
@@ -104,6 +105,10 @@ fn render(hosts: &[Host]) -> String {
         text.push_str(
             "# Names that the Config document does not cover go into its egress_allowlist first, or no pipeline may have them.\n",
         );
+    }
+    let denied = hosts.iter().filter(|host| host.verdict == "denied").map(|host| host.steps.len()).sum::<usize>();
+    if denied >= DENIED as usize {
+        text.push_str(&format!("# No more than {DENIED} denied names of a job are kept: it asked for others too.\n"));
     }
     text.push_str("egress_allowlist:\n");
     let good = |name: &&&str| bad_name(name).is_none();
@@ -150,5 +155,8 @@ mod tests {
         assert!(render(&[]).ends_with("egress_allowlist: []\n"));
         let image = Host { images_only: true, ..host("registry.example.com", "allowed", None, false) };
         assert!(render(&[image]).ends_with("egress_allowlist: []\n"), "the server fetched an image from there");
+        assert!(!text.contains("are kept"), "{text}");
+        let many: Vec<Host> = (0..1000).map(|n| host(&format!("n{n}.example.com"), "denied", None, true)).collect();
+        assert!(render(&many).contains("# No more than 2000 denied names of a job are kept"));
     }
 }

@@ -11,7 +11,7 @@ use crate::config;
 use crate::coordinator;
 use crate::egress::{Upstream, nameservers};
 use crate::executor::{Executor, KeepLayers, Limits};
-use crate::orchestrator::{Bounds, BuilderFacts, Dirs, Engine, Images, JobKey, Keeping, RegistrySource};
+use crate::orchestrator::{Bounds, BuilderFacts, CacheGate, Dirs, Engine, Images, JobKey, Keeping, RegistrySource};
 use crate::platform::{Clock, Ids};
 use crate::provenance::SigningKey;
 use crate::registry::Registry;
@@ -89,7 +89,7 @@ pub(super) fn engine(parts: Parts) -> anyhow::Result<Arc<Engine>> {
         images: parts.images,
         registry: parts.registry,
         serve: Arc::new(|listener, job, stop| Box::pin(coordinator::serve(listener, job, stop))),
-        cache_gate: tokio::sync::RwLock::default(),
+        cache_gate: CacheGate::default(),
     }))
 }
 

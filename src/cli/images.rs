@@ -29,7 +29,11 @@ enum Command {
         json: bool,
     },
     /// Remove every layer that no job needs
-    Prune,
+    Prune {
+        /// Print what was removed as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) fn run(args: &ImagesArgs) -> anyhow::Result<ExitCode> {
@@ -51,9 +55,12 @@ pub(super) fn run(args: &ImagesArgs) -> anyhow::Result<ExitCode> {
                     false => say(&shown(&layers))?,
                 }
             }
-            Command::Prune => {
+            Command::Prune { json } => {
                 let gone = client.evict_layers(KeepLayers { bytes: 0, seconds: 0 }).await?;
-                say(&format!("removed {} layers, {}\n", gone.len(), size(&gone)))?;
+                match json {
+                    true => say_json(&gone)?,
+                    false => say(&format!("removed {} layers, {}\n", gone.len(), size(&gone)))?,
+                }
             }
         }
         Ok(ExitCode::SUCCESS)

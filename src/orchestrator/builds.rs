@@ -13,6 +13,8 @@ use crate::store::registry as rows;
 const CONTEXT: &str = "/danube/context";
 /// The builder's program, as its image has it.
 const BUILDER: &str = "/kaniko/executor";
+/// The argument that names its layer cache.
+const CACHE_REPO: &str = "--cache-repo=";
 /// Arguments of one build, and characters of one.
 const ARGS: usize = 256;
 const ARG: usize = 4096;
@@ -49,7 +51,7 @@ impl BuildRequest {
             format!("--dockerfile={context}/{dockerfile}"),
             format!("--destination={HOST_PORT}/{repository}:{tag}"),
             "--cache=true".to_owned(),
-            format!("--cache-repo={HOST_PORT}/{pipeline}/cache"),
+            format!("{CACHE_REPO}{HOST_PORT}/{pipeline}/cache"),
             "--cache-copy-layers".to_owned(),
         ];
         if self.args.len() > ARGS {
@@ -66,7 +68,7 @@ impl BuildRequest {
             program.push(format!("--build-arg={name}={value}"));
         }
         Ok(StepRequest {
-            command: program.iter().map(|word| shown(word)).collect::<Vec<_>>().join(" "),
+            command: command(&program),
             name: format!("Build image {tag_of}", tag_of = self.tag),
             image: String::new(),
             env: BTreeMap::new(),
@@ -89,10 +91,28 @@ impl BuildRequest {
     }
 }
 
+impl Build {
+    /// Names the layer cache that the job writes. The call stays the same on every branch: a recorded one is not another
+    /// for it.
+    fn cache_in(&mut self, repository: &str) {
+        for word in self.program.iter_mut().filter(|word| word.starts_with(CACHE_REPO)) {
+            *word = format!("{CACHE_REPO}{HOST_PORT}/{repository}");
+        }
+    }
+
+    /// What is run, as a shell reads it.
+    pub(super) fn command(&self) -> String {
+        command(&self.program)
+    }
+}
+
 impl LiveJob {
     /// Builds and pushes an image; `stdout` of the answer is its reference by digest.
     pub async fn build_image(self: &Arc<Self>, call: Call, request: BuildRequest) -> Result<StepAnswer, CallError> {
-        let step = request.step(&self.row.pipeline_name)?;
+        let mut step = request.step(&self.row.pipeline_name)?;
+        if let Some(build) = &mut step.build {
+            build.cache_in(&registry::cache_of(&self.row.pipeline_name, &self.scope()));
+        }
         let missing = match &self.engine.registry {
             None => Some("there is no registry where this runs: images are built by jobs of a server".to_owned()),
             Some(registry) => registry.absent().map(str::to_owned),
@@ -123,6 +143,10 @@ fn below(what: &str, text: &str) -> Result<String, CallError> {
     Ok(parts.join("/"))
 }
 
+fn command(program: &[String]) -> String {
+    program.iter().map(|word| shown(word)).collect::<Vec<_>>().join(" ")
+}
+
 /// A word as a shell reads it.
 fn shown(word: &str) -> String {
     let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:=@,+%".contains(&byte));
@@ -132,6 +156,7 @@ fn shown(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cache::Scope;
 
     fn request(tag: &str) -> BuildRequest {
         BuildRequest {
@@ -155,6 +180,17 @@ mod tests {
         assert_eq!(step.command, expected);
         assert_eq!(build.program.last().unwrap(), "--build-arg=NOTE=it's");
         assert_eq!(request("deep/app").step("site").unwrap().build.unwrap().tag, "latest");
+    }
+
+    #[test]
+    fn a_build_of_a_branch_has_a_layer_cache_of_its_own() {
+        let mut build = request("app:1.2").step("site").unwrap().build.unwrap();
+        let own = registry::cache_of("site", &Scope::Branch("feature/x".to_owned()));
+        build.cache_in(&own);
+        let word = format!(" --cache-repo=registry.danube-system:5000/{own} ");
+        assert!(build.command().contains(&word) && own.starts_with("site/cache/"), "{}", build.command());
+        build.cache_in(&registry::cache_of("site", &Scope::Protected));
+        assert_eq!(build.command(), request("app:1.2").step("site").unwrap().command);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Holds the content of caches within its bounds, the longest unused first, and removes what no row names.
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::error::chain;
 use super::{DriveError, Engine};
@@ -21,6 +24,36 @@ impl Default for CacheBounds {
     }
 }
 
+/// Sweeps in a row that give way to jobs that store something; they come once a minute.
+const GIVES_WAY: u32 = 15;
+
+/// Between storing content and writing the row that names it, content is not swept.
+#[derive(Debug, Default)]
+pub struct CacheGate {
+    gate: RwLock<()>,
+    /// How often the sweep has given way since it last was alone.
+    gave_way: AtomicU32,
+}
+
+impl CacheGate {
+    /// Nothing is swept until this is dropped.
+    pub(super) async fn store(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read().await
+    }
+
+    /// Nobody stores anything until this is dropped. None: somebody does, which may take long, and waiting for the end
+    /// of it would hold up all who come after; who was told so often enough waits all the same.
+    async fn sweep(&self) -> Option<RwLockWriteGuard<'_, ()>> {
+        let alone = match self.gate.try_write() {
+            Ok(alone) => alone,
+            Err(_) if self.gave_way.fetch_add(1, Ordering::Relaxed) < GIVES_WAY => return None,
+            Err(_) => self.gate.write().await,
+        };
+        self.gave_way.store(0, Ordering::Relaxed);
+        Some(alone)
+    }
+}
+
 impl Engine {
     /// Removes what is over the bounds; what can't be removed now is removed later.
     pub(super) async fn sweep_caches_logged(&self) {
@@ -30,7 +63,8 @@ impl Engine {
     }
 }
 
-/// Removes the longest unused caches that are too much together, and all content that no row names.
+/// Removes the longest unused caches that are too much together, and all content that no row names; that comes later
+/// where a job is storing something.
 pub async fn sweep_caches(engine: &Engine) -> Result<(), DriveError> {
     let bounds = engine.bounds.caches;
     if !over(&engine.store.read(caches::by_use).await?, bounds).is_empty() {
@@ -44,7 +78,7 @@ pub async fn sweep_caches(engine: &Engine) -> Result<(), DriveError> {
         }
     }
     // While a job stores something, no row may name it yet.
-    let _alone = engine.cache_gate.write().await;
+    let Some(_alone) = engine.cache_gate.sweep().await else { return Ok(()) };
     let known: HashSet<String> = engine.store.read(caches::digests).await?.into_iter().collect();
     let failed = |source| DriveError::Executor { what: "look after caches", source };
     let blobs = engine.executor.cache_list().await.map_err(failed)?;
@@ -106,6 +140,25 @@ mod tests {
 
     fn going(rows: &[CacheRow], bytes: u64, pipeline_bytes: u64) -> Vec<i64> {
         over(rows, CacheBounds { bytes, pipeline_bytes }).into_iter().map(|row| row.id).collect()
+    }
+
+    #[tokio::test]
+    async fn a_sweep_gives_way_to_who_stores_something_and_gets_its_turn_in_the_end() {
+        let gate = CacheGate::default();
+        let long = gate.store().await;
+        for _ in 0..GIVES_WAY {
+            assert!(gate.sweep().await.is_none());
+            // Nobody waits for the long one behind the sweep.
+            let next = tokio::time::timeout(std::time::Duration::from_secs(5), gate.store()).await;
+            drop(next.unwrap());
+        }
+        let sweep = gate.sweep();
+        tokio::pin!(sweep);
+        assert!(futures::poll!(&mut sweep).is_pending());
+        drop(long);
+        assert!(sweep.await.is_some());
+        let _long = gate.store().await;
+        assert!(gate.sweep().await.is_none(), "it begins to give way again");
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl LiveJob {
             most_files: FILES,
         };
         // What is stored is swept until a row names it.
-        let _kept = self.engine.cache_gate.read().await;
+        let _kept = self.engine.cache_gate.store().await;
         let job = self.row.id;
         let taken = persist(&self.engine, || self.engine.executor.cache_save(job, take.clone())).await;
         match taken.map_err(|error| error.to_string())? {

@@ -8,7 +8,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::credential::JobKey;
-use super::{CacheBounds, Images, Keeping, LiveJob};
+use super::{CacheBounds, CacheGate, Images, Keeping, LiveJob};
 use crate::egress::Upstream;
 use crate::executor::{Executor, Limits};
 use crate::model::JobId;
@@ -55,9 +55,8 @@ pub struct Engine {
     pub registry: Option<Arc<Registry>>,
     /// Answers the jobs' calls.
     pub serve: Serve,
-    /// Held for reading from the storing of content to the row that names it, for writing while what no row names is
-    /// removed.
-    pub cache_gate: tokio::sync::RwLock<()>,
+    /// Keeps the sweep of caches from content that is being stored.
+    pub cache_gate: CacheGate,
 }
 
 impl Engine {

@@ -1,6 +1,6 @@
 //! One job while a master drives it. Nothing in here is the only copy of anything: what counts is
 //! in the rows, and a new master makes a new one of these from them.
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -62,6 +62,8 @@ pub struct LiveJob {
     pub(super) halt: CancellationToken,
     /// The services of bodies that have not ended, by branch.
     pub(super) services: Mutex<HashMap<String, Arc<Service>>>,
+    /// Numbers of services that have ended and whose networks could not be taken away.
+    pub(super) services_left: Mutex<BTreeSet<u8>>,
     /// What it may reach, and by what.
     pub(super) network: Network,
     /// The images of its steps.
@@ -107,6 +109,7 @@ impl LiveJob {
             closing: CancellationToken::new(),
             halt: CancellationToken::new(),
             services: Mutex::default(),
+            services_left: Mutex::default(),
             network: Network::default(),
             images: JobImages::default(),
             reach: Reach::default(),

@@ -55,7 +55,7 @@ mod watching;
 pub use artifact_calls::{Kept, Upload};
 pub use attest::attest_pending;
 pub use builds::BuildRequest;
-pub use cache_bounds::{CacheBounds, sweep_caches};
+pub use cache_bounds::{CacheBounds, CacheGate, sweep_caches};
 pub use call::{Cache, Call, Capture, Retry, StepAnswer, StepRequest, Value};
 pub use canonical::Canonical;
 pub use changed::{Base, BaseKind, Changed};

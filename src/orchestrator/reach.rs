@@ -105,6 +105,7 @@ impl LiveJob {
             pipeline: self.row.pipeline_id,
             name: self.row.pipeline_name.clone(),
             fork: self.row.fork,
+            scope: self.scope(),
             credential: self.engine.job_key.registry_credential(self.row.id, self.row.attempt),
         }
     }

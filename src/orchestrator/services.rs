@@ -3,6 +3,7 @@
 //! Each is a row of its own and is followed by a task of its own, which ends with the service, with the job, or with
 //! this master; the next master follows those that still run.
 mod beside;
+mod places;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -22,15 +23,13 @@ use super::journal::{Entry, read};
 use super::outcome::{self, Bound, Outcome, seconds};
 use super::watching::{Manners, Seen, ensure, persist};
 use super::{CallError, LiveJob, bounds};
-use crate::executor::{Signal, StepAt};
+use crate::executor::Signal;
 use crate::model::call::CallKey;
 use crate::model::step::{Cause, StepStatus};
 use crate::store::journal::{self, CallState};
 use crate::store::steps::{self, NewStep, StepEnd, StepKind};
 use crate::store::{Durability, StepRow, Tx};
 
-/// Services of one job.
-const MOST: u32 = 100;
 /// How long a service gets to be ready, where the danubefile does not say.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -200,47 +199,26 @@ impl LiveJob {
             None => self.image(row, &request.image, false).await.map_err(Offline::Executor)?,
         };
         let (at, service, nameserver) = self.place_service(&request.name, call.key.branch(), row).await?;
-        let _gate = self.masks.gate.read().await;
-        let spec = self.service_spec(request, image.as_ref(), &service, nameserver.address).await;
-        let spec = spec.map_err(Offline::Call)?;
-        let started = ensure(&self.engine, at, || async {
-            let (log, index) = self.streams(row).await?;
-            self.engine.executor.ensure_step(at, spec.clone(), log, index).await
-        });
-        started.await.map_err(Offline::Executor)?;
+        let gate = self.masks.gate.read().await;
+        let started = async {
+            let spec = self.service_spec(request, image.as_ref(), &service, nameserver.address).await;
+            let spec = spec.map_err(Offline::Call)?;
+            let started = ensure(&self.engine, at, || async {
+                let (log, index) = self.streams(row).await?;
+                self.engine.executor.ensure_step(at, spec.clone(), log, index).await
+            });
+            started.await.map_err(Offline::Executor)
+        };
+        if let Err(why) = started.await {
+            // Said again, the call makes it again; said no more, its number is the next one's.
+            drop(gate);
+            self.leave_network(at, service.number, nameserver).await;
+            return Err(why);
+        }
         let digest = image.map(|ready| ready.image.digest.clone());
         self.note_start(row, digest).await.map_err(Offline::Call)?;
         self.follow_service(&service, nameserver, row.clone());
         Ok(service)
-    }
-
-    /// Its network, and who answers its questions for names; the same when asked again.
-    async fn place_service(
-        self: &Arc<Self>,
-        name: &str,
-        branch: &str,
-        row: &StepRow,
-    ) -> Result<(StepAt, Arc<Service>, Nameserver), Offline> {
-        let number = row.service.unwrap_or(0);
-        let number = u8::try_from(number).ok().filter(|number| u32::from(*number) < MOST);
-        let too_many = || Offline::Call(CallError::Invalid(format!("a job has at most {MOST} services")));
-        let number = number.ok_or_else(too_many)?;
-        let job = self.row.id;
-        let net = persist(&self.engine, || self.engine.executor.attach_service(job, number)).await;
-        let net = net.map_err(Offline::Executor)?;
-        let at = self.at(row.seq, row.attempt);
-        let nameserver = self.service_names(at, net.dns).await?;
-        let service = Arc::new(Service {
-            name: name.to_owned(),
-            branch: branch.to_owned(),
-            address: net.address,
-            number,
-            failed: OnceLock::new(),
-            dead: CancellationToken::new(),
-            stop: CancellationToken::new(),
-            done: CancellationToken::new(),
-        });
-        Ok((at, service, nameserver))
     }
 
     /// Waits until it answers; why it never does, or nothing.
@@ -343,11 +321,8 @@ impl LiveJob {
         {
             service.fail(why.clone());
         }
-        self.close_names(at, nameserver).await;
-        let detached = persist(&self.engine, || self.engine.executor.detach_service(at.job, service.number)).await;
-        if let Err(error) = detached {
-            tracing::debug!(%at, %error, "the network of a service goes with its job");
-        }
+        // Before its row says that it has ended: from then on another may have its number.
+        self.leave_network(at, service.number, nameserver).await;
         let why = service.failed.get().cloned().or(why);
         if let Err(error) = self.finish_service(row, status, end.as_ref(), why.as_deref()).await {
             tracing::warn!(%at, %error, "the end of a service could not be noted; it is noted with the job's");

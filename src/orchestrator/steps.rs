@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::caches::home_of;
-use super::call::{Call, StepAnswer, StepRequest};
+use super::call::{Build, Call, StepAnswer, StepRequest};
 use super::canonical::Canonical;
 use super::journal::{Entry, read};
 use super::outcome::{Outcome, next_attempt, pause, seconds};
@@ -39,6 +39,8 @@ impl LiveJob {
     }
 
     fn new_step(&self, call: &Call, request: &StepRequest) -> NewStep {
+        // A builder has the layer cache of the job's own branch, of which the call knows nothing.
+        let command = request.build.as_ref().map_or_else(|| request.command.clone(), Build::command);
         NewStep {
             job_id: self.row.id,
             job_attempt: self.row.attempt,
@@ -48,7 +50,7 @@ impl LiveJob {
             key: call.key.to_string(),
             name: self.masks.redact(&name_of(request)),
             image: crate::images::without_password(&self.image_of(request)),
-            command: self.masks.redact(&request.command),
+            command: self.masks.redact(&command),
             allow_failure: request.allow_failure,
             kind: StepKind::Step,
         }

@@ -45,6 +45,8 @@ pub(super) enum Pushed {
     Upload {
         /// A repository that the blob is to be taken from, where the client names one.
         from: Option<String>,
+        /// Bytes come with these words; to begin an upload, most clients send none.
+        bytes: bool,
     },
 }
 
@@ -114,10 +116,14 @@ fn upload(method: &Method, name: &str, id: &str, query: &str) -> Option<Ask> {
     if !fits || !plain {
         return None;
     }
-    let mut asked = url::form_urlencoded::parse(query.as_bytes());
+    let asked = |wanted: &str| {
+        let mut words = url::form_urlencoded::parse(query.as_bytes());
+        words.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    };
     // A blob of another repository may be named without saying which: the registry then looks for none.
-    let from = asked.find(|(name, _)| name == "from").map(|(_, from)| from.into_owned());
-    push(name, Pushed::Upload { from })
+    let from = asked("from");
+    let bytes = !begins || (asked("digest").is_some() && asked("mount").is_none());
+    push(name, Pushed::Upload { from, bytes })
 }
 
 fn parse_reference(text: &str) -> Option<Reference> {
@@ -192,13 +198,15 @@ mod tests {
         assert_eq!(ask("PUT", "/v2/a/b/manifests/1.0"), push_to("a/b", tag));
         let by_digest = Pushed::Manifest(Reference::Digest(digest.clone()));
         assert_eq!(ask("PUT", &format!("/v2/a/b/manifests/{digest}")), push_to("a/b", by_digest));
-        for (method, path, from) in [
-            ("POST", "/v2/a/b/blobs/uploads/".to_owned(), None),
-            ("POST", format!("/v2/a/b/blobs/uploads/?mount={digest}&from=c%2Fd"), Some("c/d".to_owned())),
-            ("PATCH", "/v2/a/b/blobs/uploads/0f-9?_state=x".to_owned(), None),
-            ("DELETE", "/v2/a/b/blobs/uploads/0f-9".to_owned(), None),
+        for (method, path, from, bytes) in [
+            ("POST", "/v2/a/b/blobs/uploads/".to_owned(), None, false),
+            ("POST", format!("/v2/a/b/blobs/uploads/?digest={digest}"), None, true),
+            ("POST", format!("/v2/a/b/blobs/uploads/?mount={digest}&from=c%2Fd"), Some("c/d".to_owned()), false),
+            ("POST", format!("/v2/a/b/blobs/uploads/?mount=x&from=c&digest={digest}"), Some("c".to_owned()), false),
+            ("PATCH", "/v2/a/b/blobs/uploads/0f-9?_state=x".to_owned(), None, true),
+            ("DELETE", "/v2/a/b/blobs/uploads/0f-9".to_owned(), None, true),
         ] {
-            assert_eq!(ask(method, &path), push_to("a/b", Pushed::Upload { from }), "{method} {path}");
+            assert_eq!(ask(method, &path), push_to("a/b", Pushed::Upload { from, bytes }), "{method} {path}");
         }
         assert_eq!(ask("DELETE", "/v2/a/b/manifests/1.0"), Some(Ask::Delete));
         assert_eq!(ask("DELETE", &format!("/v2/a/b/blobs/{digest}")), Some(Ask::Delete));

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use hyper::body::Incoming;
 
 use super::Registry;
-use super::quota::Used;
+use super::quota::UnderWay;
 
 /// Bytes that are still read where there is no room for them, so that their sender hears why.
 const MANNERS: u64 = 64 << 20;
@@ -17,18 +17,18 @@ const MANNERS: u64 = 64 << 20;
 struct Way {
     pieces: BodyDataStream,
     registry: Arc<Registry>,
-    used: Arc<Used>,
+    count: Arc<UnderWay>,
     full: Arc<AtomicBool>,
 }
 
 /// Passes a body on until there is no room for more of it; `full` says that this is why it broke off.
-pub(super) fn counted(body: Incoming, registry: Arc<Registry>, used: Arc<Used>, full: Arc<AtomicBool>) -> Body {
-    let way = Way { pieces: Body::new(body).into_data_stream(), registry, used, full };
+pub(super) fn counted(body: Incoming, registry: Arc<Registry>, count: Arc<UnderWay>, full: Arc<AtomicBool>) -> Body {
+    let way = Way { pieces: Body::new(body).into_data_stream(), registry, count, full };
     Body::from_stream(futures::stream::unfold(Some(way), |way| async move {
         let mut way = way?;
         let piece = way.pieces.next().await?.map_err(io::Error::other);
         match piece {
-            Ok(piece) if !way.registry.quota.take(&way.used, piece.len() as u64) => {
+            Ok(piece) if !way.registry.quota.take(&way.count, piece.len() as u64) => {
                 way.full.store(true, Ordering::Relaxed);
                 drain(way.pieces).await;
                 Some((Err(io::Error::other("the quota is used up")), None))

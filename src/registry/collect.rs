@@ -10,13 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::child::{Program, SETPRIV};
 use super::storage::Storage;
-use super::{Registry, RegistryError, State, manifest, quota, upstream};
+use super::{Registry, RegistryError, State, is_cache_of_scope, manifest, quota, upstream};
 use crate::artifacts::Digest;
+use crate::store::registry::ImageRow;
 use crate::store::{Durability, config_commits, registry, settings};
 
 /// Between two collections, and between two looks whether it is time.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const LOOK: Duration = Duration::from_secs(600);
+/// Days that layers for the builds of one branch, pull request or tag stay unused; that comes to its end soon.
+const SCOPED_DAYS: u32 = 7;
 /// The longest that the program may take.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// When the last one ended, in seconds since 1970.
@@ -117,10 +120,11 @@ impl Registry {
             missing.iter().try_for_each(|(repository, digest)| registry::remove(tx, repository, &digest.to_string()))
         });
         brought.await?;
-        let limit = self.store.clock().now() - SignedDuration::from_hours(24 * i64::from(days));
-        let old = self.store.read(move |view| registry::unused_since(view, limit)).await?;
+        let now = self.store.clock().now();
+        let old = self.store.read(move |view| registry::unused_since(view, before(now, days.min(SCOPED_DAYS)))).await?;
+        let old = old.iter().filter(|row| is_old(row, now, days));
         let mut going: HashSet<(String, Digest)> =
-            old.iter().filter_map(|row| Some((row.repository.clone(), row.digest.parse().ok()?))).collect();
+            old.filter_map(|row| Some((row.repository.clone(), row.digest.parse().ok()?))).collect();
         going.retain(|image| there.contains(image));
         // An image of several platforms is used where one of them is; all of them stay with it.
         let staying = there.iter().filter(|image| !going.contains(image));
@@ -143,6 +147,16 @@ impl Registry {
         noted.await?;
         Ok(count)
     }
+}
+
+fn before(now: Timestamp, days: u32) -> Timestamp {
+    now - SignedDuration::from_hours(24 * i64::from(days))
+}
+
+/// Whether an image was not used for as long as its kind is kept.
+fn is_old(row: &ImageRow, now: Timestamp, days: u32) -> bool {
+    let kept = if is_cache_of_scope(&row.repository) { days.min(SCOPED_DAYS) } else { days };
+    row.last_used_at < before(now, kept)
 }
 
 fn named_by(storage: &Storage, (repository, digest): &(String, Digest)) -> Vec<(String, Digest)> {
@@ -184,4 +198,29 @@ async fn sweep(program: &Program) -> Result<(), RegistryError> {
         output.status,
         last.chars().filter(|c| !c.is_control()).take(500).collect::<String>()
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_of_one_branch_go_sooner_than_images() {
+        let now: Timestamp = "2027-01-15T08:00:00Z".parse().unwrap();
+        let old = |repository: &str, unused: u32, days: u32| {
+            let at = before(now, unused);
+            let row = ImageRow {
+                repository: repository.to_owned(),
+                digest: String::new(),
+                media_type: String::new(),
+                bytes: 0,
+                pushed_at: at,
+                last_used_at: at,
+            };
+            is_old(&row, now, days)
+        };
+        assert!(old("web/cache/0123456789ab", 8, 30) && !old("web/cache/0123456789ab", 7, 30));
+        assert!(!old("web/cache", 8, 30) && !old("web/app", 8, 30) && old("web/app", 31, 30));
+        assert!(old("web/cache/0123456789ab", 4, 3) && old("web/cache", 4, 3), "retention may be shorter");
+    }
 }

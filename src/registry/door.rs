@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Refusal;
 use super::ask::{is_below, owner};
-use super::{HOST_PORT, USER};
+use super::{HOST_PORT, USER, cache_of, is_cache, is_cache_of_scope};
 use crate::artifacts::Digest;
+use crate::model::cache::Scope;
 use crate::model::{JobId, LeaseId, PipelineId, Secret};
 use crate::store::{Store, registry};
 
@@ -21,6 +22,8 @@ pub struct Door {
     pub name: String,
     /// It comes from a fork: it pushes nothing.
     pub fork: bool,
+    /// Whose layer cache it writes, as with caches of steps; jobs of protected branches guard their tags.
+    pub scope: Scope,
     /// What it shows.
     pub credential: Secret<String>,
 }
@@ -34,6 +37,7 @@ impl Door {
     fn pair(&self) -> Secret<String> {
         Secret::new(format!("{USER}:{}", self.credential.expose()))
     }
+
     /// Whether the job may write there.
     pub(super) fn may_push(&self, repository: &str) -> Result<(), Refusal> {
         if self.fork {
@@ -42,10 +46,52 @@ impl Door {
             ));
         }
         if is_below(repository, &self.name) {
-            return Ok(());
+            return if is_cache(repository) { self.may_cache(repository) } else { Ok(()) };
         }
         let name = &self.name;
         Err(Refusal::denied(format!("danube: the pipeline '{name}' may push to {name}/… alone, not to {repository}")))
+    }
+
+    /// Whether a part of the layer cache is this job's to write: builds take what lies there for their own work.
+    fn may_cache(&self, repository: &str) -> Result<(), Refusal> {
+        let own = cache_of(&self.name, &self.scope);
+        let within = repository.strip_prefix(&own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if within && (self.scope != Scope::Protected || !is_cache_of_scope(repository)) {
+            return Ok(());
+        }
+        Err(Refusal::denied(format!(
+            "danube: a job of {} writes the layer cache {own} alone, not {repository}: name that one as --cache-repo",
+            self.scope
+        )))
+    }
+
+    /// Whether a tag that this job pushes there is not to be moved by others.
+    pub(super) fn guards(&self, repository: &str) -> bool {
+        self.scope == Scope::Protected && !is_cache(repository)
+    }
+
+    /// Whether the job may let a tag name this image.
+    pub(super) async fn may_move(
+        &self,
+        store: &Store,
+        repository: &str,
+        tag: &str,
+        digest: &Digest,
+    ) -> Result<(), Refusal> {
+        if self.scope == Scope::Protected {
+            return Ok(());
+        }
+        let name = (repository.to_owned(), tag.to_owned());
+        let guarded = store.read(move |view| registry::guarded(view, &name.0, &name.1)).await;
+        match guarded.map_err(Refusal::unavailable)? {
+            // It names this image already.
+            Some(known) if known != digest.to_string() => Err(Refusal::denied(format!(
+                "danube: {repository}:{tag} was pushed by a job of the protected branches, and a job of {} does not \
+                 overwrite it: push under another tag, such as the branch's name",
+                self.scope
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the job may read there.
@@ -110,6 +156,7 @@ mod tests {
             pipeline: PipelineId::from_uuid(ids.uuid()),
             name: name.to_owned(),
             fork: false,
+            scope: Scope::Protected,
             credential: Secret::new("hunter22".to_owned()),
         }
     }
@@ -134,6 +181,24 @@ mod tests {
         );
         door.fork = true;
         assert!(door.may_push("web/app").is_err());
+    }
+
+    #[test]
+    fn each_scope_writes_the_layer_cache_that_it_alone_writes() {
+        let of = |scope: Scope| Door { scope, ..door("web") };
+        let (main, branch, pull) = (of(Scope::Protected), of(Scope::Branch("x".to_owned())), of(Scope::PullRequest(7)));
+        let own = cache_of("web", &branch.scope);
+        assert_eq!(own, "web/cache/193316afaaff");
+        assert!(is_cache(&own) && is_cache_of_scope(&own) && is_cache_of_scope(&format!("{own}/deep")));
+        assert!(!is_cache_of_scope("web/cache") && !is_cache_of_scope("web/cache/node") && !is_cache_of_scope("web/x"));
+        let deep = format!("{own}/deep");
+        let may = |door: &Door| ["web/cache", "web/cache/node", &own, &deep].map(|to| door.may_push(to).is_ok());
+        assert_eq!(may(&main), [true, true, false, false]);
+        assert_eq!(may(&branch), [false, false, true, true]);
+        assert_eq!(may(&pull), [false; 4]);
+        // A branch that is called like the protected ones' word is a branch.
+        assert!(of(Scope::Branch("protected".to_owned())).may_push("web/cache").is_err());
+        assert!(branch.may_push("web/cached").is_ok());
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod proxy;
 mod quota;
 mod sessions;
 mod storage;
+mod tags;
 mod upstream;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub use counts::Counted;
 pub use door::Door;
 pub use error::RegistryError;
 
+use crate::artifacts::Digest;
+use crate::model::cache::Scope;
 use crate::model::{PipelineId, Secret};
 use crate::store::{Store, registry as rows};
 use authority::Authority;
@@ -43,6 +46,7 @@ use counts::Counts;
 use quota::Quota;
 use sessions::Sessions;
 use storage::Storage;
+use tags::Tags;
 
 /// The registry's name in every job.
 pub const HOST: &str = "registry.danube-system";
@@ -50,10 +54,29 @@ pub const HOST: &str = "registry.danube-system";
 pub const HOST_PORT: &str = "registry.danube-system:5000";
 /// Where a job's listener is made, on its own `lo`.
 pub const ADDRESS: std::net::SocketAddrV4 = std::net::SocketAddrV4::new(std::net::Ipv4Addr::new(127, 0, 0, 5), 5000);
+/// Digits that tell the layer cache of one scope from those of the others.
+const SCOPE: usize = 12;
+
 /// Whether a repository is its pipeline's layer cache (`<pipeline>/cache`): images in it are parts of builds and no
 /// outputs.
 pub fn is_cache(repository: &str) -> bool {
     repository.split_once('/').is_some_and(|(_, rest)| rest == "cache" || rest.starts_with("cache/"))
+}
+
+/// The layer cache that the jobs of a scope write: what a later build takes from there must come from jobs that it may
+/// trust as itself.
+pub fn cache_of(pipeline: &str, scope: &Scope) -> String {
+    match scope {
+        Scope::Protected => format!("{pipeline}/cache"),
+        other => format!("{pipeline}/cache/{}", &Digest::of(other.stored().as_bytes()).to_string()[..SCOPE]),
+    }
+}
+
+/// Whether a repository is the layer cache of one branch, pull request or tag, or below it.
+fn is_cache_of_scope(repository: &str) -> bool {
+    let mut parts = repository.splitn(4, '/').skip(1);
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    parts.next() == Some("cache") && parts.next().is_some_and(|name| name.len() == SCOPE && name.bytes().all(digit))
 }
 
 /// The repository and tag of an image that a pipeline builds under this name, `app` or `deep/app:1.2`; none where it is
@@ -89,6 +112,7 @@ pub struct Registry {
     authority: Authority,
     quota: Quota,
     sessions: Sessions,
+    tags: Tags,
     counts: Counts,
 }
 
@@ -112,6 +136,7 @@ impl Registry {
             authority,
             quota: Quota::new(quota),
             sessions: Sessions::default(),
+            tags: Tags::default(),
             counts: Counts::default(),
         }))
     }

@@ -31,6 +31,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(60);
 /// The largest manifest, as registries have it.
 const MANIFEST: usize = 4 << 20;
+/// What a body of bytes is called.
+const BYTES: &str = "application/octet-stream";
 
 /// Headers that are about one connection, or that we say ourselves.
 const OWN: [&str; 10] = [
@@ -202,7 +204,7 @@ impl Registry {
     ) -> Result<Response<Body>, Refusal> {
         match push.what {
             Pushed::Manifest(reference) => self.manifest(door, push.repository, reference, request, uri).await,
-            Pushed::Upload { from } => {
+            Pushed::Upload { from, bytes } => {
                 let uri = match from {
                     // What the job may not read it may not take over either: then it sends its own bytes.
                     Some(from) if !ask::is_name(&from) || door.may_pull(&self.store, &from).await.is_err() => {
@@ -210,17 +212,18 @@ impl Registry {
                     }
                     _ => uri,
                 };
-                self.upload(door, request, uri).await
+                self.upload(door, request, uri, bytes).await
             }
         }
     }
 
-    /// Takes bytes in, as far as the pipeline has room.
+    /// Takes bytes in, as far as the pipeline has room; `bytes` says whether any belong to the request.
     async fn upload(
         self: &Arc<Self>,
         door: &Door,
         request: Request<Incoming>,
         uri: Uri,
+        bytes: bool,
     ) -> Result<Response<Body>, Refusal> {
         let full = || Refusal::denied(self.quota.refusal(&door.name));
         if matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE) {
@@ -236,9 +239,21 @@ impl Registry {
             return Err(full());
         }
         let broke = Arc::new(AtomicBool::new(false));
-        let (head, incoming) = request.into_parts();
-        let counted = body::counted(incoming, Arc::clone(self), Arc::clone(&used), Arc::clone(&broke));
-        let answer = self.forward(&head.method, &head.headers, uri.clone(), counted).await;
+        let (mut head, incoming) = request.into_parts();
+        // The registry takes a form in the body for words of the query, before those that were looked at here.
+        if head.headers.get_all(header::CONTENT_TYPE).iter().any(|kind| kind != BYTES) {
+            head.headers.remove(header::CONTENT_TYPE);
+        }
+        let count = Arc::new(used.begin());
+        let sent = if bytes {
+            body::counted(incoming, Arc::clone(self), Arc::clone(&count), Arc::clone(&broke))
+        } else {
+            body::drain(Body::new(incoming).into_data_stream()).await;
+            head.headers.remove(header::CONTENT_LENGTH);
+            Body::empty()
+        };
+        let answer = self.forward(&head.method, &head.headers, uri.clone(), sent).await;
+        drop(count);
         let good = answer.as_ref().is_ok_and(|answer| answer.status().is_success());
         if !good {
             used.look_again();
@@ -272,6 +287,13 @@ impl Registry {
         let read = body::whole(incoming, MANIFEST).await.map_err(Refusal::unavailable)?;
         let bytes = read.ok_or_else(|| Refusal::too_large("danube: a manifest has at most 4 MiB"))?;
         let digest = Digest::of(&bytes);
+        let moved = match &reference {
+            Reference::Tag(tag) => Some(self.tags.one_at_a_time(&repository, tag).await),
+            Reference::Digest(_) => None,
+        };
+        if let Reference::Tag(tag) = &reference {
+            door.may_move(&self.store, &repository, tag, &digest).await?;
+        }
         let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let new = NewPush {
             job_id: door.job,
@@ -283,7 +305,10 @@ impl Registry {
             digest: digest.to_string(),
             media_type: media_type.unwrap_or_default().to_owned(),
             bytes: manifest::bytes(&bytes),
+            protected: door.guards(&repository),
         };
+        // Words of a query are for nobody here; a later registry may take some of them for further tags.
+        let uri = without_query(&uri);
         let answer = self.forward(&head.method, &head.headers, uri, Body::from(bytes)).await?;
         if answer.status() != StatusCode::CREATED {
             return Ok(answer);
@@ -296,6 +321,7 @@ impl Registry {
             StoreError::NotFound { .. } => Refusal::denied("danube: the job of this registry has ended"),
             error => Refusal::unavailable(error),
         })?;
+        drop(moved);
         self.counts.pushed(&repository);
         self.sessions.done(door.job, &repository);
         if let Ok(used) = self.room(door).await {
@@ -306,7 +332,8 @@ impl Registry {
 
     /// A request as it came, but for what is ours to say.
     async fn pass(&self, request: Request<Incoming>, uri: Uri) -> Result<Response<Body>, Refusal> {
-        let (head, _) = request.into_parts();
+        let (mut head, _) = request.into_parts();
+        head.headers.remove(header::CONTENT_LENGTH);
         self.forward(&head.method, &head.headers, uri, Body::empty()).await
     }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::artifacts::Digest;
+use crate::model::cache::Scope;
 use crate::model::job::Event;
 use crate::model::settings::{Level, Permission, Pipeline};
 use crate::model::trigger::{Revision, Trigger};
@@ -157,6 +158,10 @@ impl World {
 
     /// Opens the registry for a job of the pipeline, at an address of its own; clients carry its credential from now on.
     async fn door(&mut self, pipeline: &Pipeline, address: &str) -> (Arc<Door>, queue::Lease) {
+        self.door_of(pipeline, address, Scope::Protected).await
+    }
+
+    async fn door_of(&mut self, pipeline: &Pipeline, address: &str, scope: Scope) -> (Arc<Door>, queue::Lease) {
         let claimed = self.claim(pipeline).await;
         let door = Arc::new(Door {
             job: claimed.job.id,
@@ -164,6 +169,7 @@ impl World {
             pipeline: claimed.job.pipeline_id,
             name: pipeline.name.clone(),
             fork: false,
+            scope,
             credential: Secret::new(PASSWORD.to_owned()),
         });
         fs::write(self.net.dir.join("docker/config.json"), door.docker_config(None).unwrap().expose()).unwrap();
@@ -288,6 +294,76 @@ async fn a_job_writes_to_its_own_room_and_reads_what_its_team_may() {
     world.end().await;
 }
 
+/// A registry looks at a form in the body before the query, and a proxy that looks at the query alone sees nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_in_the_body_takes_no_blob_from_a_repository_that_may_not_be_read() {
+    let (site, own) = (pipeline("site", "web"), pipeline("secretive", "ops"));
+    let mut world = World::new(1 << 30, vec![site.clone(), own.clone()]).await;
+    let (image, user) = (world.image("one", b"hello"), format!("danube:{PASSWORD}"));
+    world.door(&own, "127.0.0.5:6000").await;
+    let base = format!("docker://{HOST}:6000/secretive/base:1");
+    world.net.well("skopeo", &["copy", "-q", "--dest-creds", &user, &image, &base]).await;
+    let inspect = ["inspect", "--creds", &user, "--format", "{{index .Layers 0}}", &base];
+    let layer = world.net.well("skopeo", &inspect).await.trim().to_owned();
+    world.door(&site, "127.0.0.5:5000").await;
+    let url = |path: &str| format!("https://{HOST_PORT}/v2/{path}");
+    let ask = async |args: &[&str]| world.net.curl(&[&["-u", user.as_str()], args].concat()).await;
+    let (begin, form) = (url("site/app/blobs/uploads/"), format!("mount={layer}&from=secretive%2Fbase"));
+    let (mount, from) = (format!("mount={layer}"), "from=secretive/base");
+    for (kind, to) in [
+        ("application/x-www-form-urlencoded", begin.clone()),
+        ("Application/X-WWW-Form-URLencoded; charset=utf-8", begin.clone()),
+        ("application/x-www-form-urlencoded", format!("{begin}?mount={layer}&from=site/app")),
+        ("application/x-www-form-urlencoded", format!("{begin}?digest={layer}")),
+    ] {
+        let kind = format!("Content-Type: {kind}");
+        let (code, body) = ask(&["-X", "POST", "-H", &kind, "-d", &form, &to]).await;
+        assert_eq!(code, 202, "{kind} {to}: {body}");
+    }
+    assert_eq!(ask(&["-F", &mount, "-F", from, &begin]).await.0, 202);
+    let chunked = ["-X", "POST", "-H", "Transfer-Encoding: chunked", "-d", &form, &begin];
+    assert_eq!(ask(&chunked).await.0, 202);
+    assert_eq!(ask(&["-I", &url(&format!("site/app/blobs/{layer}"))]).await.0, 404);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_feeds_no_build_of_the_protected_ones_and_moves_none_of_their_tags() {
+    let site = pipeline("site", "web");
+    let mut world = World::new(1 << 30, vec![site.clone()]).await;
+    let (one, two) = (world.image("one", b"hello"), world.image("two", b"evil"));
+    let auth = format!("danube:{PASSWORD}");
+    let scope = Scope::Branch("feature/x".to_owned());
+    let own = cache_of("site", &scope);
+    world.door_of(&site, "127.0.0.5:6000", scope).await;
+    world.door(&site, "127.0.0.5:5000").await;
+    let push = async |door: u16, image: &str, to: &str| {
+        let to = format!("docker://{HOST}:{door}/{to}");
+        let output = world.net.run("skopeo", &["copy", "-q", "--dest-creds", &auth, image, &to]).await;
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    };
+    for to in ["site/app:1", "site/cache:layer"] {
+        push(5000, &one, to).await.unwrap();
+    }
+    let said = push(6000, &two, "site/cache:layer").await.unwrap_err();
+    assert!(said.contains(&format!("writes the layer cache {own} alone")), "{said}");
+    assert!(push(6000, &two, "site/cache/0123456789ab:layer").await.is_err());
+    assert!(push(5000, &two, &format!("{own}:layer")).await.is_err());
+    push(6000, &two, &format!("{own}:layer")).await.unwrap();
+    let said = push(6000, &two, "site/app:1").await.unwrap_err();
+    assert!(said.contains("site/app:1 was pushed by a job of the protected branches"), "{said}");
+    assert!(said.contains("push under another tag"), "{said}");
+    push(6000, &one, "site/app:1").await.unwrap();
+    push(6000, &two, "site/app:feature-x").await.unwrap();
+    push(6000, &one, "site/app:feature-x").await.unwrap();
+    // Once the protected ones have it, it is theirs.
+    push(5000, &one, "site/app:feature-x").await.unwrap();
+    assert!(push(6000, &two, "site/app:feature-x").await.is_err());
+    let inspect = ["inspect", "--creds", &auth, &format!("docker://{HOST}:6000/site/cache:layer")];
+    world.net.well("skopeo", &inspect).await;
+    world.end().await;
+}
+
 async fn layer_of(world: &World, pipeline: &str) -> String {
     let image = reference(&format!("{pipeline}/base:1"));
     let text = world.net.well("skopeo", &["inspect", "--format", "{{index .Layers 0}}", &image]).await;
@@ -337,6 +413,10 @@ async fn images_that_nobody_used_are_collected_and_what_is_freed_is_told() {
     let pushed = world.test.store.read(move |view| rows::of_job(view, job)).await.unwrap();
     let gone: Vec<_> = pushed.iter().map(|row| (row.repository.as_str(), row.expired_at.is_some())).collect();
     assert_eq!(gone, [("site/old", true), ("site/used", false)]);
+    let guarded = world.test.store.read(|view| {
+        Ok([rows::guarded(view, "site/old", "1")?.is_some(), rows::guarded(view, "site/used", "1")?.is_some()])
+    });
+    assert_eq!(guarded.await.unwrap(), [false, true], "a tag without an image is nobody's");
     // The same image can be pushed again, whole.
     world.net.well("skopeo", &["copy", "-q", &old, &reference("site/old:1")]).await;
     world.net.well("skopeo", &["inspect", &reference("site/old:1")]).await;

@@ -6,8 +6,10 @@ use super::sql::{from_json, micros, row, to_json, words};
 use super::{StoreError, Tx, View};
 use crate::model::{JobId, LeaseId};
 
-/// Names that are kept of one job.
-const HOSTS: u32 = 2000;
+/// Allowed names of one job that are kept, each once for every step: one that is not on record is not spoken to.
+pub const ALLOWED: u32 = 10_000;
+/// Denied ones. A step may make up any number of them.
+pub const DENIED: u32 = 2000;
 /// The detail of a host that this master asked for an image, where the step itself did not ask for it.
 pub const FOR_IMAGE: &str = "for an image";
 
@@ -57,7 +59,15 @@ pub fn names_of(view: &View<'_>, job: JobId) -> Result<Option<Vec<String>>, Stor
     text.map(|text| from_json(what, &text)).transpose()
 }
 
-/// Records that a step asked for a name; the same again changes its detail.
+/// A name that is on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// What its detail was before, where it was on record already.
+    pub before: Option<String>,
+}
+
+/// Records that a step asked for a name; the same again changes its detail. None: there are as many as are kept, and
+/// this one is not on record.
 pub fn record(
     tx: &Tx<'_>,
     job: JobId,
@@ -65,15 +75,52 @@ pub fn record(
     name: &str,
     verdict: Verdict,
     detail: &str,
-) -> Result<(), StoreError> {
-    tx.run(
-        "record a name that a step asked for",
+) -> Result<Option<Recorded>, StoreError> {
+    let what = "record a name that a step asked for";
+    let before = tx.value(
+        what,
+        "SELECT detail FROM egress_hosts WHERE job_id = ?1 AND step = ?2 AND name = ?3 AND verdict = ?4",
+        params![job, step, name, verdict],
+    )?;
+    let most = match verdict {
+        Verdict::Allowed => ALLOWED,
+        Verdict::Denied => DENIED,
+    };
+    let rows = tx.run(
+        what,
         "INSERT INTO egress_hosts (job_id, step, name, verdict, detail, asked_at)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6
-         WHERE (SELECT COUNT(*) FROM egress_hosts WHERE job_id = ?1) < ?7
+         WHERE ?8 OR (SELECT COUNT(*) FROM egress_hosts WHERE job_id = ?1 AND verdict = ?4) < ?7
          ON CONFLICT (job_id, step, name, verdict) DO UPDATE SET detail = excluded.detail",
-        params![job, step, name, verdict, detail, micros(tx.now()), HOSTS],
+        params![job, step, name, verdict, detail, micros(tx.now()), most, before.is_some()],
     )?;
+    Ok((rows == 1).then_some(Recorded { before }))
+}
+
+/// Takes back that a name was allowed, where it was then not let through: what was on record of it stays as it was.
+pub fn retract(
+    tx: &Tx<'_>,
+    job: JobId,
+    step: u32,
+    name: &str,
+    detail: &str,
+    recorded: &Recorded,
+) -> Result<(), StoreError> {
+    let what = "take a name off the record";
+    // Where the detail is another by now, somebody else has asked and has the say.
+    match &recorded.before {
+        Some(before) => tx.run(
+            what,
+            "UPDATE egress_hosts SET detail = ?6
+             WHERE job_id = ?1 AND step = ?2 AND name = ?3 AND verdict = ?4 AND detail = ?5",
+            params![job, step, name, Verdict::Allowed, detail, before],
+        )?,
+        None => tx.run(
+            what,
+            "DELETE FROM egress_hosts WHERE job_id = ?1 AND step = ?2 AND name = ?3 AND verdict = ?4 AND detail = ?5",
+            params![job, step, name, Verdict::Allowed, detail],
+        )?,
+    };
     Ok(())
 }
 
@@ -83,9 +130,9 @@ pub fn record_pull(tx: &Tx<'_>, job: JobId, step: u32, host: &str) -> Result<(),
         "record a host that was asked for an image",
         "INSERT INTO egress_hosts (job_id, step, name, verdict, detail, asked_at)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6
-         WHERE (SELECT COUNT(*) FROM egress_hosts WHERE job_id = ?1) < ?7
+         WHERE (SELECT COUNT(*) FROM egress_hosts WHERE job_id = ?1 AND verdict = ?4) < ?7
          ON CONFLICT (job_id, step, name, verdict) DO NOTHING",
-        params![job, step, host, Verdict::Allowed, FOR_IMAGE, micros(tx.now()), HOSTS],
+        params![job, step, host, Verdict::Allowed, FOR_IMAGE, micros(tx.now()), ALLOWED],
     )?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! registry_images and pushed_images: what jobs pushed to the registry beside the server.
+//! registry_images, pushed_images and protected_tags: what jobs pushed to the registry beside the server.
 use jiff::Timestamp;
 use rusqlite::{named_params, params};
 
@@ -59,6 +59,8 @@ pub struct NewPush {
     pub media_type: String,
     /// Bytes of layers and configuration.
     pub bytes: u64,
+    /// Only jobs of protected branches may let the tag name another image from now on.
+    pub protected: bool,
 }
 
 /// Records a pushed manifest, for the job and for the registry. The same again changes nothing but the times.
@@ -91,7 +93,24 @@ pub fn pushed(tx: &Tx<'_>, lease: LeaseId, new: &NewPush) -> Result<(), StoreErr
          ON CONFLICT (repository, digest) DO UPDATE SET pushed_at = excluded.pushed_at, last_used_at = excluded.pushed_at",
         params![new.repository, new.digest, new.media_type, int(new.bytes), now],
     )?;
+    if new.protected && !new.tag.is_empty() {
+        tx.run(
+            what,
+            "INSERT INTO protected_tags (repository, tag, digest, pushed_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest, pushed_at = excluded.pushed_at",
+            params![new.repository, new.tag, new.digest, now],
+        )?;
+    }
     Ok(())
+}
+
+/// The digest of the image that a job of a protected branch let a tag name; none: anybody of the pipeline may move it.
+pub fn guarded(view: &View<'_>, repository: &str, tag: &str) -> Result<Option<String>, StoreError> {
+    view.value(
+        "see who may move a tag",
+        "SELECT digest FROM protected_tags WHERE repository = ?1 AND tag = ?2",
+        params![repository, tag],
+    )
 }
 
 /// Notes that an image was used.
@@ -154,6 +173,11 @@ pub fn remove(tx: &Tx<'_>, repository: &str, digest: &str) -> Result<(), StoreEr
     tx.run(
         "forget an image that is gone",
         "DELETE FROM registry_images WHERE repository = ?1 AND digest = ?2",
+        params![repository, digest],
+    )?;
+    tx.run(
+        "forget the tags of an image that is gone",
+        "DELETE FROM protected_tags WHERE repository = ?1 AND digest = ?2",
         params![repository, digest],
     )?;
     Ok(())

@@ -70,7 +70,7 @@ row! {
         pub reused_label: Option<String>,
         /// What kind of container it was.
         pub kind: StepKind,
-        /// The number of a service within its job, from 0.
+        /// The number of a service within its job, from 0; free again when it has ended.
         pub service: Option<u32>,
     }
 }
@@ -160,8 +160,16 @@ pub fn insert(tx: &Tx<'_>, lease: LeaseId, new: &NewStep) -> Result<StepRow, Sto
             allow_failure, log_stream, created_at, kind, service)
          SELECT :id, jobs.id, :job_attempt, place.seq, :attempt, :branch, :key, :name, :image, :command, 'pending',
             :allow_failure, place.seq || '.' || :attempt, :now, :kind,
-            CASE :kind WHEN 'service' THEN
-                (SELECT COUNT(*) FROM steps AS other WHERE other.job_id = :job_id AND other.kind = 'service') END
+            CASE :kind WHEN 'service' THEN (
+                SELECT MIN(free.number) FROM (
+                    SELECT 0 AS number
+                    UNION ALL SELECT service + 1 FROM steps
+                    WHERE job_id = :job_id AND job_attempt = :job_attempt AND service IS NOT NULL
+                ) AS free
+                WHERE NOT EXISTS (
+                    SELECT 1 FROM steps AS taken
+                    WHERE taken.job_id = :job_id AND taken.job_attempt = :job_attempt AND taken.service = free.number
+                    AND taken.finished_at IS NULL)) END
          FROM jobs, (SELECT COALESCE(:seq, (SELECT MAX(seq) FROM steps WHERE job_id = :job_id) + 1, 1) AS seq) AS place
          WHERE jobs.id = :job_id AND jobs.lease_id = :lease AND jobs.status = 'running'
          RETURNING *",

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use super::egress::Verdict;
 use super::{Durability, Store, apply, pipelines};
-use crate::model::PipelineId;
 use crate::model::settings::{Concurrency, Pipeline, Settings, Team, TriggerRule, User};
+use crate::model::{JobId, PipelineId};
 use crate::platform::{ManualClock, SeededIds};
 
 /// A store that is gone with its folder, and the clock that moves it.
@@ -51,6 +52,15 @@ impl TestStore {
             "DROP TRIGGER refuse"
         };
         rusqlite::Connection::open(self.store.path()).unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// Puts so many names on the record of a job's first step.
+    pub(crate) fn fill_egress(&self, job: JobId, verdict: Verdict, count: u32) {
+        let sql = "INSERT INTO egress_hosts (job_id, step, name, verdict, detail, asked_at)
+            WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?3)
+            SELECT ?1, 1, 'n' || n || '.example.com', ?2, '', 0 FROM n";
+        let conn = rusqlite::Connection::open(self.store.path()).unwrap();
+        conn.execute(sql, rusqlite::params![job, verdict, count]).unwrap();
     }
 
     /// The id of a pipeline.

@@ -215,6 +215,23 @@ async fn content_without_a_name_is_swept_and_other_content_is_not() {
 }
 
 #[tokio::test]
+async fn a_cache_that_is_being_stored_holds_up_neither_the_sweep_nor_another_job() {
+    let site = Site::new().await;
+    let claimed = site.claim(|_| ()).await;
+    let master = site.world.master(claimed).await;
+    let engine = &master.job.engine;
+    let long = engine.cache_gate.store().await;
+    site.world.executor.cache_holds("content");
+    let soon = Duration::from_secs(10);
+    tokio::time::timeout(soon, sweep_caches(engine)).await.unwrap().unwrap();
+    tokio::time::timeout(soon, site.step(&master, plain())).await.unwrap();
+    drop(long);
+    sweep_caches(engine).await.unwrap();
+    assert_eq!(site.world.executor.cache_list().await.unwrap().len(), 1);
+    site.finish(master).await;
+}
+
+#[tokio::test]
 async fn only_the_row_and_the_configuration_say_whose_content_it_is() {
     let site = Site::new().await;
     let claimed = site.claim(|_| ()).await;

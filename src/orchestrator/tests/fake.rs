@@ -42,11 +42,17 @@ struct State {
     ready: std::collections::HashSet<StepAt>,
     /// Networks of services that stand.
     attached: std::collections::HashSet<u8>,
+    /// The numbers of services for which one was made, in order.
+    numbers: Vec<u8>,
     /// Workspaces that were kept, with their sizes.
     kept: HashMap<JobId, u64>,
     /// What the next ones take on disk.
     size: u64,
     killed: Vec<StepAt>,
+    /// Addresses that were let through.
+    allowed: Vec<Vec<std::net::Ipv4Addr>>,
+    /// Lines for the logs of steps.
+    notes: Vec<String>,
     /// How many of the next calls of a verb get no answer.
     failing: HashMap<&'static str, usize>,
 }
@@ -147,6 +153,11 @@ impl FakeExecutor {
         self.state.lock().unwrap().attached.len()
     }
 
+    /// The numbers that services had, in order.
+    pub(crate) fn numbers(&self) -> Vec<u8> {
+        self.state.lock().unwrap().numbers.clone()
+    }
+
     /// What caches hold that are stored from now on.
     pub(crate) fn cache_holds(&self, content: &str) {
         content.clone_into(&mut self.state.lock().unwrap().cache_content);
@@ -223,6 +234,14 @@ impl FakeExecutor {
     /// Loses a kept workspace, as a person with `rm` would.
     pub(crate) fn lose(&self, job: JobId) {
         self.state.lock().unwrap().kept.remove(&job);
+    }
+
+    pub(crate) fn allowed(&self) -> Vec<Vec<std::net::Ipv4Addr>> {
+        self.state.lock().unwrap().allowed.clone()
+    }
+
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.state.lock().unwrap().notes.clone()
     }
 
     pub(crate) fn killed(&self) -> Vec<StepAt> {
@@ -372,14 +391,34 @@ impl Executor for FakeExecutor {
         async { Ok(socket) }.boxed()
     }
 
+    fn allow(&self, _job: JobId, addresses: Vec<std::net::Ipv4Addr>, _seconds: u32) -> Answer<'_, ()> {
+        if addresses.iter().any(std::net::Ipv4Addr::is_loopback) {
+            return async { Err(ExecutorError::PolicyDenied("it is an address of this machine".to_owned())) }.boxed();
+        }
+        self.state.lock().unwrap().allowed.push(addresses);
+        async { Ok(()) }.boxed()
+    }
+
+    fn note(&self, _at: StepAt, line: String) -> Answer<'_, ()> {
+        self.state.lock().unwrap().notes.push(line);
+        async { Ok(()) }.boxed()
+    }
+
     fn attach_service(&self, _job: JobId, number: u8) -> Answer<'_, ServiceNet> {
         let [address, dns] = [1, 0].map(|last| std::net::Ipv4Addr::new(10, 0, number, last));
-        self.state.lock().unwrap().attached.insert(number);
+        let mut state = self.state.lock().unwrap();
+        state.attached.insert(number);
+        state.numbers.push(number);
+        drop(state);
         async move { Ok(ServiceNet { address, dns }) }.boxed()
     }
 
     fn detach_service(&self, _job: JobId, number: u8) -> Answer<'_, ()> {
-        self.state.lock().unwrap().attached.remove(&number);
+        let mut state = self.state.lock().unwrap();
+        if state.fails("detach") {
+            return no_answer();
+        }
+        state.attached.remove(&number);
         async { Ok(()) }.boxed()
     }
 

@@ -11,6 +11,7 @@ use crate::executor::{StepAt, StepKind, StepState};
 use crate::images::{Image, ImageConfig};
 use crate::model::step::{Cause, StepStatus};
 use crate::orchestrator::*;
+use crate::store::steps::{self, NewStep};
 use crate::store::testing::pipeline;
 use crate::store::{Durability, StepRow, job_images};
 
@@ -46,11 +47,16 @@ impl Site {
 
     /// An earlier step found out what the name stands for: no registry is asked.
     async fn knows_the_image(&self) {
+        self.knows_the_image_as("postgres:16").await;
+    }
+
+    async fn knows_the_image_as(&self, name: &str) {
+        let name = name.to_owned();
         let image = Image { digest: "sha256:0".to_owned(), layers: Vec::new(), config: ImageConfig::default() };
         let text = serde_json::to_string(&image).unwrap();
         let (lease, job) = (self.master.job.lease.id, self.master.job.row.id);
         let kept = self.world.test.store.write("test.image", Durability::Progress, move |tx| {
-            job_images::keep(tx, lease, job, ("postgres:16", "sha256:0", &text))
+            job_images::keep(tx, lease, job, (&name, "sha256:0", &text))
         });
         kept.await.unwrap();
     }
@@ -225,6 +231,94 @@ async fn a_danubefile_that_ends_in_the_body_takes_its_service_along() {
     master.ended().await;
     let row = world.steps(job).await.into_iter().find(|row| row.seq == at.step).unwrap();
     assert_eq!((row.status, row.reason.as_deref()), (StepStatus::Cancelled, Some("stopped with its job")));
+}
+
+#[tokio::test]
+async fn a_number_is_free_again_when_its_service_has_ended_and_lost_attempts_take_none() {
+    let site = Site::new().await;
+    let job = Arc::clone(&site.master.job);
+    let (lease, id) = (job.lease.id, job.row.id);
+    let new = |attempt: u32, key: String| NewStep {
+        job_id: id,
+        job_attempt: attempt,
+        seq: None,
+        attempt: 1,
+        branch: String::new(),
+        key,
+        name: "service db".to_owned(),
+        image: "postgres:16".to_owned(),
+        command: String::new(),
+        allow_failure: false,
+        kind: steps::StepKind::Service,
+    };
+    let insert = async |attempt: u32, key: &str| {
+        let new = new(attempt, key.to_owned());
+        let written =
+            site.world.test.store.write("test", Durability::Progress, move |tx| steps::insert(tx, lease, &new));
+        written.await.unwrap()
+    };
+    let attempt = job.row.attempt;
+    let mut rows = Vec::new();
+    for n in 0..4 {
+        rows.push(insert(attempt, &format!("/service:x#{n}/start#0")).await);
+    }
+    assert_eq!(rows.iter().map(|row| row.service).collect::<Vec<_>>(), [Some(0), Some(1), Some(2), Some(3)]);
+    assert_eq!(insert(attempt + 1, "/service:y#0/start#0").await.service, Some(0));
+    for number in [2, 1] {
+        let (row, end) = (
+            rows[number].id,
+            steps::StepEnd {
+                status: StepStatus::Success,
+                cause: None,
+                exit_code: None,
+                reason: None,
+                log_sha256: None,
+                log_bytes: None,
+                finished_at: job.engine.clock.now(),
+            },
+        );
+        let write = move |tx: &crate::store::Tx<'_>| steps::finish(tx, lease, row, &end);
+        site.world.test.store.write("test", Durability::Progress, write).await.unwrap();
+    }
+    let again = [insert(attempt, "/service:z#0/start#0").await, insert(attempt, "/service:z#1/start#0").await];
+    assert_eq!(again.map(|row| row.service), [Some(1), Some(2)]);
+    assert_eq!(insert(attempt, "/service:z#2/start#0").await.service, Some(4));
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_job_may_start_any_number_of_services_one_after_the_other() {
+    let (site, first) = Site::with_database().await;
+    // The network of the first one stays behind for now: the next one of its number has one of its own all the same.
+    site.world.executor.fail("detach", 1000);
+    assert_eq!(site.stop().await.message, "");
+    assert_eq!((site.row(first.step).await.status, site.world.executor.attached()), (StepStatus::Success, 1));
+    site.world.executor.fail("detach", 0);
+    for n in 0..2 {
+        let (job, other) = (Arc::clone(&site.master.job), format!("redis:{n}"));
+        site.knows_the_image_as(&other).await;
+        let request = ServiceRequest { image: other.clone(), ..database() };
+        let key = format!("/service:db#{}", n + 1);
+        let start = call("start", &format!("{key}/start#0"));
+        let starting = tokio::spawn(async move { job.start_service(start, request).await });
+        let at = site.world.executor.started(&other).await;
+        site.world.executor.answers(at);
+        assert_eq!(starting.await.unwrap().unwrap().message, "");
+        site.master.job.stop_service(call("stop", &format!("{key}/stop#0"))).await.unwrap();
+        assert_eq!(site.world.executor.attached(), 0);
+    }
+    assert_eq!(site.world.executor.numbers(), [0, 0, 0]);
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_service_that_could_not_be_started_leaves_no_network() {
+    let site = Site::new().await;
+    site.world.executor.fail("ensure_step unheard", 1000);
+    let message = site.starting(database()).await.unwrap().unwrap().message;
+    assert!(message.starts_with("service \"db\" could not be started"), "{message}");
+    assert_eq!((site.world.executor.numbers(), site.world.executor.attached()), (vec![0], 0));
+    site.finish().await;
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ impl World {
                 .unwrap(),
             registry: None,
             serve,
-            cache_gate: tokio::sync::RwLock::default(),
+            cache_gate: CacheGate::default(),
         })
     }
 

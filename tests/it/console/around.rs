@@ -89,6 +89,7 @@ fn image(seed: &Seed, lease: Lease, repository: &str, tag: &str) {
         digest: "5e".repeat(32),
         media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
         bytes: 81_000_000,
+        protected: false,
     };
     seed.write(move |tx| registry::pushed(tx, lease.id, &new));
 }

@@ -56,6 +56,7 @@ pub(crate) fn run(world: &mut World) -> Result<(), String> {
     visit::full(world)?;
     visit::lost(world)?;
     kept::visit(world)?;
+    visit::absent(world)?;
     visit::registry(world)?;
     visit::run(world)?;
     visit::bench(world)?;

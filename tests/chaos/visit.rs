@@ -1,5 +1,7 @@
 //! Everything that a server writes, done once: by people, forges, clocks, jobs and mistakes.
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -29,9 +31,32 @@ const SMALL: &str = "from danube import Retry, pipeline, step\n\nAGAIN = Retry(3
 /// Pushes an image.
 const IMAGE: &str = include_str!("image.py");
 
+/// A registry that has nothing, as long as this program runs; where it answers.
+fn empty_registry() -> std::io::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // One that breaks off is the one that was killed.
+            let _asked = stream.read(&mut [0; 4096]);
+            let _told = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    Ok(address)
+}
+
 /// Adds what the visit needs to the repositories: pipelines, people, a webhook.
 pub(crate) fn prepare(world: &World) {
-    commit(&world.path("app"), &[("tick.py", TICK), ("small.py", SMALL), ("image.py", IMAGE)], "more pipelines");
+    let registry = empty_registry().expect("a registry on loopback");
+    let absent = format!(
+        "from danube import pipeline, step\n\n\n@pipeline(name=\"absent\")\ndef build():\n    \
+         step.run('true', image='{registry}/none:1')\n"
+    );
+    commit(
+        &world.path("app"),
+        &[("tick.py", TICK), ("small.py", SMALL), ("image.py", IMAGE), ("absent.py", &absent)],
+        "more pipelines",
+    );
     let hash = bcrypt::hash(PASSWORD, 10).expect("a password is hashed");
     let pipeline = |name: &str, more: &str| {
         format!(
@@ -51,13 +76,14 @@ pub(crate) fn prepare(world: &World) {
                 &pipeline("tick", "  triggers: [{on: push}, {on: cron, schedule: \"* * * * *\", branch: main}]\n"),
             ),
             ("pipelines/small.yaml", &pipeline("small", "  triggers: [{on: manual}]\n")),
+            ("pipelines/absent.yaml", &pipeline("absent", "  triggers: [{on: manual}]\n  attempts: 5\n")),
             ("pipelines/image.yaml", &pipeline("image", "  triggers: [{on: manual}]\n  attempts: 5\n")),
             ("users.yaml", &format!("{}  email: ada@example.com\n  password_hash: {hash}\n", head("User", "ada"))),
             (
                 "config.yaml",
                 &format!(
                     "{}  concurrency: {{max_running_jobs: 100}}\n  webhooks: [{{forge: github, secret: WEBHOOK}}]\n  \
-                     egress_allowlist: [files.example.org]\n",
+                     egress_allowlist: [files.example.org]\n  registries: [{{host: \"{registry}\"}}]\n",
                     head("Config", "global")
                 ),
             ),
@@ -246,6 +272,12 @@ pub(crate) fn lost(world: &World) -> Result<(), String> {
     })?;
     must(world, "POST", &format!("/api/v1/jobs/{job}/cancel"), b"", &[200, 202])?;
     ended(world, &job)
+}
+
+/// A step names an image that its registry does not have: whom the pull asked is on record.
+pub(crate) fn absent(world: &World) -> Result<(), String> {
+    let job = must(world, "POST", "/api/v1/pipelines/absent/trigger", b"", &[201])?.json();
+    ended(world, job["id"].as_str().ok_or("an id")?)
 }
 
 /// An image is pushed and looked at, then garbage is collected.

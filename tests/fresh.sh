@@ -62,8 +62,6 @@ unshare --mount --pid --fork --kill-child --propagation private bash -euo pipefa
   mount -t proc proc "$root/proc"
   mount --rbind /sys "$root/sys"
   mount --rbind /dev "$root/dev"
-  mount -t tmpfs -o mode=755 tmpfs "$root/run"
-  mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
   cd "$root"
   pivot_root . old
   umount -l /old

@@ -57,6 +57,7 @@ pub(crate) fn run(world: &mut World) -> Result<(), String> {
     visit::lost(world)?;
     kept::visit(world)?;
     visit::absent(world)?;
+    visit::beside(world)?;
     visit::registry(world)?;
     visit::run(world)?;
     visit::bench(world)?;

@@ -28,6 +28,8 @@ const SMALL: &str = "from danube import Retry, pipeline, step\n\nAGAIN = Retry(3
     run('made', 'head -c 12 /dev/urandom | base64', capture='secret')\n    \
     run('much', 'head -c 3000000 /dev/zero | tr \"\\\\0\" x; sleep 5', check=False)\n    run('last', 'echo done')\n";
 
+/// Has a service, and caches.
+const BESIDE: &str = include_str!("beside.py");
 /// Pushes an image.
 const IMAGE: &str = include_str!("image.py");
 
@@ -54,7 +56,7 @@ pub(crate) fn prepare(world: &World) {
     );
     commit(
         &world.path("app"),
-        &[("tick.py", TICK), ("small.py", SMALL), ("image.py", IMAGE), ("absent.py", &absent)],
+        &[("tick.py", TICK), ("small.py", SMALL), ("image.py", IMAGE), ("beside.py", BESIDE), ("absent.py", &absent)],
         "more pipelines",
     );
     let hash = bcrypt::hash(PASSWORD, 10).expect("a password is hashed");
@@ -77,6 +79,7 @@ pub(crate) fn prepare(world: &World) {
             ),
             ("pipelines/small.yaml", &pipeline("small", "  triggers: [{on: manual}]\n")),
             ("pipelines/absent.yaml", &pipeline("absent", "  triggers: [{on: manual}]\n  attempts: 5\n")),
+            ("pipelines/beside.yaml", &pipeline("beside", "  triggers: [{on: manual}]\n  attempts: 9\n")),
             ("pipelines/image.yaml", &pipeline("image", "  triggers: [{on: manual}]\n  attempts: 5\n")),
             ("users.yaml", &format!("{}  email: ada@example.com\n  password_hash: {hash}\n", head("User", "ada"))),
             (
@@ -278,6 +281,19 @@ pub(crate) fn lost(world: &World) -> Result<(), String> {
 pub(crate) fn absent(world: &World) -> Result<(), String> {
     let job = must(world, "POST", "/api/v1/pipelines/absent/trigger", b"", &[201])?.json();
     ended(world, job["id"].as_str().ok_or("an id")?)
+}
+
+/// Services and caches, which do not fit together and are deleted in the end.
+pub(crate) fn beside(world: &World) -> Result<(), String> {
+    for _ in 0..2 {
+        let job = must(world, "POST", "/api/v1/pipelines/beside/trigger", b"", &[201])?.json();
+        ended(world, job["id"].as_str().ok_or("an id")?)?;
+    }
+    until("a cache makes room for another", || has_met(world, "orchestrator.cache_evict+").then_some(()))?;
+    until("caches are deleted", || {
+        let _died = must(world, "DELETE", "/api/v1/pipelines/beside/caches", b"", &[200]).ok()?;
+        has_met(world, "web.caches_delete+").then_some(())
+    })
 }
 
 /// An image is pushed and looked at, then garbage is collected.

@@ -83,7 +83,7 @@ impl World {
         );
         let toml = format!(
             "[config_repo]\nurl = \"file://{}\"\nsync_interval = \"1s\"\n\n[server]\nbind_address = \"127.0.0.1:0\"\n\n\
-             [executor]\nhost_image = true\nimages_max_bytes = \"0\"\n\n[executor.limits]\nmax_log_bytes = \"{log}\"\n\n[log]\nformat = \"text\"\n",
+             [executor]\nhost_image = true\nimages_max_bytes = \"0\"\ncaches_max_bytes = \"300KiB\"\n\n[executor.limits]\nmax_log_bytes = \"{log}\"\n\n[log]\nformat = \"text\"\n",
             conf.display()
         );
         fs::write(path.join("danube.toml"), toml).expect("a file");

@@ -6,12 +6,15 @@ use std::process::Command;
 
 use crate::support::server::{Danube, Setup, TRIGGERS, danubefile};
 
-/// What make builds before the tests.
-fn coordinator() -> PathBuf {
+/// What make builds before the tests, in a place that the server's account reaches too.
+fn coordinator(dir: &Path) -> PathBuf {
     let made = std::env::var_os("DANUBE_TEST_COORDINATOR").map(PathBuf::from);
     let made = made.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/coordinator-image"));
     assert!(made.join("index.json").exists(), "{} is missing: run `make coordinator-image` first", made.display());
-    made
+    let place = dir.join("coordinator");
+    let copied = Command::new("cp").arg("-r").arg(&made).arg(&place).status().unwrap();
+    assert!(copied.success());
+    place
 }
 
 /// An image with a shell as an OCI layout.
@@ -48,7 +51,7 @@ fn layouts_and_the_coordinator_image_alone_run_a_pipeline() {
     let toml = fs::read_to_string(server.toml()).unwrap();
     let executor = format!(
         "[executor]\ncoordinator_image = \"oci:{}\"\nimage_dirs = [\"{}\"]\nhost_image = false\n",
-        coordinator().display(),
+        coordinator(dir.path()).display(),
         dir.path().display()
     );
     fs::write(server.toml(), toml.replace("[executor]\nhost_image = true\n", &executor)).unwrap();

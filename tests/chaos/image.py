@@ -10,7 +10,7 @@ auth = "Basic " + auths["registry.danube-system:5000"]["auth"]
 
 
 def ask(method, url, body=None, kind="application/octet-stream"):
-    headers = {"Authorization": auth, "Content-Type": kind}
+    headers = {"Authorization": auth, "Content-Type": kind, "Accept": "application/vnd.oci.image.manifest.v1+json"}
     return urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method))
 
 

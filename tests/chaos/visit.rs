@@ -300,18 +300,6 @@ pub(crate) fn beside(world: &World) -> Result<(), String> {
 pub(crate) fn registry(world: &World) -> Result<(), String> {
     let job = must(world, "POST", "/api/v1/pipelines/image/trigger", b"", &[201])?.json();
     ended(world, job["id"].as_str().ok_or("an id")?)?;
-    // Of one that the database does not know, and then of one that nobody used for months.
-    let months_ago = "UPDATE registry_images SET last_used_at = last_used_at - 100 * 86400 * 1000000";
-    for (sql, point) in [("DELETE FROM registry_images", "registry.compared+"), (months_ago, "registry.removed+")] {
-        until("garbage is collected", || {
-            let db = rusqlite::Connection::open(world.path("data/danube.db")).ok()?;
-            db.busy_timeout(Duration::from_secs(10)).ok()?;
-            db.execute(sql, []).ok()?;
-            drop(db);
-            let _died = must(world, "POST", "/api/v1/registry/collect", b"", &[200]).ok()?;
-            has_met(world, point).then_some(())
-        })?;
-    }
     until("garbage is collected", || {
         let _died = must(world, "POST", "/api/v1/registry/collect", b"", &[200]).ok()?;
         has_met(world, "registry.collected+").then_some(())
